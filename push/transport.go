@@ -1,0 +1,125 @@
+package push
+
+import (
+	"context"
+)
+
+// Appender stores pushes. It is all that a Publisher needs.
+type Appender interface {
+	// Append stores m in its session's mailbox and wakes the nodes that hold
+	// the session's connections. When it returns nil the push is stored. An
+	// error that is neither of ErrMailboxFull, ErrSessionClosed, ErrTooLarge
+	// nor ErrInvalid leaves the fate unknown: repeating with the same ID is
+	// safe. Safe for concurrent use.
+	Append(ctx context.Context, m Message) (Receipt, error)
+}
+
+// Transport stores mailboxes and wakes nodes. The mailbox is the truth; what
+// Listen reports is a hint, and losing it costs delay, never data. All methods
+// are safe for concurrent use.
+type Transport interface {
+	Appender
+
+	// Listen registers the node and reports what is appended for the sessions
+	// it attached, until ctx ends; it returns nil then. It survives outages of
+	// the store by itself, with backoff, and calls l.Resync whenever hints may
+	// have been lost.
+	Listen(ctx context.Context, node string, l Listener) error
+
+	// Attach routes the session's pushes to the node and tells what waits
+	// after the cursor. It is idempotent. It returns ErrCursorTooOld when
+	// entries after the cursor have been trimmed.
+	Attach(ctx context.Context, node, session string, after Seq) (Attachment, error)
+
+	// Detach removes the route. A route left behind is harmless.
+	Detach(ctx context.Context, node, session string) error
+
+	// Read returns up to limit entries after the cursor, oldest first. A
+	// short result is the mailbox's end.
+	Read(ctx context.Context, session string, after Seq, limit int) ([]Entry, error)
+
+	// Pending returns what a fresh mount has to apply, oldest first: the
+	// parked pushes (see Ack) after the cursor, then every entry after both
+	// the cursor and the floor.
+	Pending(ctx context.Context, session string, after Seq) ([]Entry, error)
+
+	// Ack says that one connection has durably processed everything in
+	// (a.After, a.UpTo] but for a.Skipped, which its view has no action for.
+	// It raises the session's floor, parks what nobody has applied yet and
+	// trims what is past the resume window.
+	Ack(ctx context.Context, session string, a Ack) error
+
+	// Mark counts the starts of an entry that is being redelivered, so that
+	// one which kills its process is found out. It returns the count.
+	Mark(ctx context.Context, session string, seq Seq) (int, error)
+
+	// Bury moves an entry to the dead letters. It is idempotent: an entry that
+	// is gone already is no error.
+	Bury(ctx context.Context, session string, seq Seq, b Burial) error
+
+	// Check reports the state of sessions that the node has attached, and
+	// restores routes that are missing. Sessions come back in order.
+	Check(ctx context.Context, node string, sessions []string) ([]Status, error)
+}
+
+// Listener receives a node's hints. Both methods must return quickly and are
+// called from one goroutine.
+type Listener interface {
+	// Notify reports appended entries, in order for each session.
+	Notify(entries []Notice)
+	// Resync reports that hints may have been lost: every attached session
+	// has to be attached and read again.
+	Resync()
+}
+
+// Notice is a hint that a session's mailbox has grown.
+type Notice struct {
+	Session string
+	// Seq and Prev are the entry's.
+	Seq, Prev Seq
+	// Entry is the entry itself when it was small enough to travel with the
+	// hint, or nil: then read the mailbox.
+	Entry *Entry
+}
+
+// Attachment is a mailbox's state at the moment of an Attach.
+type Attachment struct {
+	// Floor is the last push acknowledged for the session.
+	Floor Seq
+	// Last is the last push appended.
+	Last Seq
+	// Epoch names the store's history; it changes when the store was emptied,
+	// and then cursors of the old one mean nothing.
+	Epoch string
+	// Parked holds the parked entries after the cursor that have already left
+	// the mailbox; they come before anything that Read returns.
+	Parked []Entry
+}
+
+// Ack is one connection's acknowledgement. See Transport.Ack.
+type Ack struct {
+	Node    string
+	After   Seq
+	UpTo    Seq
+	Skipped []Seq
+}
+
+// Status is a session's state as a sweep sees it.
+type Status struct {
+	Session string
+	Last    Seq
+	// Rerouted is true when the route was missing and has been restored.
+	Rerouted bool
+}
+
+// Broker carries topic messages between nodes, at most once: what is published
+// while a node's connection to the store is down does not reach that node.
+// Topics are for presence and fan-out to whoever is there; what has to arrive
+// is a push.
+type Broker interface {
+	// Publish sends payload to the subscribers of the topic on every node.
+	Publish(ctx context.Context, topic string, payload []byte) error
+	// Follow sets a function to call for each message of the topic until the
+	// returned stop is called. The function must return quickly.
+	Follow(ctx context.Context, topic string, fn func(payload []byte)) (stop func(), err error)
+}
