@@ -1,0 +1,186 @@
+// Package browser starts headless Chromium for tests and has the few helpers
+// that every browser test needs.
+//
+//	ctx := browser.New(t)
+//	browser.Do(ctx, t, chromedp.Navigate(server.URL))
+//	browser.WaitFor(ctx, t, `document.title === "Reports"`)
+//
+// A test that needs Chromium fails without it, it never skips: the message says
+// how to install it.
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	// lifetime bounds one browser, so that a hung page fails its test and not
+	// the whole run.
+	lifetime = 5 * time.Minute
+	// patience bounds one wait for a condition in a page.
+	patience = 20 * time.Second
+)
+
+// New starts a Chromium with an empty profile, bound to the end of the test,
+// and returns the context of its first tab. The test fails when Chromium is
+// missing or does not start. Console output and uncaught exceptions of the page
+// are logged when the test fails.
+func New(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	path, err := find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.WindowSize(1280, 900),
+	)
+	// The browser outlives t.Context, which ends before the clean-ups run that
+	// may still want a last look at the page.
+	parent, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), lifetime)
+	t.Cleanup(cancel)
+	alloc, stop := chromedp.NewExecAllocator(parent, append(all, options...)...)
+	t.Cleanup(stop)
+	return open(alloc, t)
+}
+
+// Tab opens another tab in the browser of ctx, with the same cookies.
+func Tab(ctx context.Context, t testing.TB) context.Context {
+	t.Helper()
+	return open(ctx, t)
+}
+
+// Isolated opens a tab with cookies and storage of its own in the browser of
+// ctx: another user, at a fraction of the price of another browser.
+func Isolated(ctx context.Context, t testing.TB) context.Context {
+	t.Helper()
+	return open(ctx, t, chromedp.WithNewBrowserContext())
+}
+
+// Do runs steps in the tab of ctx and fails the test when one fails.
+func Do(ctx context.Context, t testing.TB, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatalf("browser: %v", err)
+	}
+}
+
+// Eval returns the value of a JavaScript expression in the tab of ctx; a promise
+// is awaited.
+func Eval[T any](ctx context.Context, t testing.TB, expression string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("browser: evaluate %s: %v", expression, err)
+	}
+	return v
+}
+
+// WaitFor waits until a JavaScript expression is true in the tab of ctx, through
+// navigations and reloads. It fails the test with the page's text after 20
+// seconds.
+func WaitFor(ctx context.Context, t testing.TB, expression string) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(15 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if ok {
+			return
+		}
+		last = err
+		select {
+		case <-tick.C:
+		case <-deadline:
+			text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
+			t.Fatalf("browser: waited %v for %s (last error: %v); the page says:\n%s", patience, expression, last, text)
+		case <-ctx.Done():
+			t.Fatalf("browser: wait for %s: %v", expression, context.Cause(ctx))
+		}
+	}
+}
+
+// find returns the path of an installed Chromium or Chrome.
+func find() (string, error) {
+	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("browser: none of %s found: install Chromium (Debian: apt-get install chromium)",
+		strings.Join(names, ", "))
+}
+
+func open(parent context.Context, t testing.TB, options ...chromedp.ContextOption) context.Context {
+	t.Helper()
+	page := &journal{}
+	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(page.note))...)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil { // starts the browser, or opens the tab
+		t.Fatalf("browser: start Chromium: %v", err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("browser: console of the page:\n%s", page)
+		}
+	})
+	return ctx
+}
+
+// journal keeps what a page wrote to its console.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) note(event any) {
+	var line string
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		var parts []string
+		for _, arg := range e.Args {
+			if arg.Value != nil {
+				parts = append(parts, string(arg.Value))
+			} else {
+				parts = append(parts, arg.Description)
+			}
+		}
+		line = string(e.Type) + ": " + strings.Join(parts, " ")
+	case *runtime.EventExceptionThrown:
+		line = "exception: " + e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			line += " " + e.ExceptionDetails.Exception.Description
+		}
+	case *log.EventEntryAdded:
+		line = string(e.Entry.Level) + ": " + e.Entry.Text + " " + e.Entry.URL
+	default:
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, line)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Join(j.lines, "\n")
+}
