@@ -23,12 +23,16 @@ type Transport interface {
 	// Listen registers the node and reports what is appended for the sessions
 	// it attached, until ctx ends; it returns nil then. It survives outages of
 	// the store by itself, with backoff, and calls l.Resync whenever hints may
-	// have been lost.
+	// have been lost; the first time when it has registered the node, because
+	// sessions may have been attached before.
 	Listen(ctx context.Context, node string, l Listener) error
 
 	// Attach routes the session's pushes to the node and tells what waits
 	// after the cursor. It is idempotent. It returns ErrCursorTooOld when
-	// entries after the cursor have been trimmed.
+	// acknowledged entries after the cursor have been trimmed (zero is no
+	// exception: a fresh mount takes its cursor from Pending), and
+	// ErrSessionClosed for a closed session. A cursor beyond the last push
+	// lifts the next one above it.
 	Attach(ctx context.Context, node, session string, after Seq) (Attachment, error)
 
 	// Detach removes the route. A route left behind is harmless.
@@ -40,8 +44,8 @@ type Transport interface {
 
 	// Pending returns what a fresh mount has to apply, oldest first: the
 	// parked pushes (see Ack) after the cursor, then every entry after both
-	// the cursor and the floor.
-	Pending(ctx context.Context, session string, after Seq) ([]Entry, error)
+	// the cursor and the floor. It never returns ErrCursorTooOld.
+	Pending(ctx context.Context, session string, after Seq) (Backlog, error)
 
 	// Ack says that one connection has durably processed everything in
 	// (a.After, a.UpTo] but for a.Skipped, which its view has no action for.
@@ -60,6 +64,12 @@ type Transport interface {
 	// Check reports the state of sessions that the node has attached, and
 	// restores routes that are missing. Sessions come back in order.
 	Check(ctx context.Context, node string, sessions []string) ([]Status, error)
+
+	// CloseSession closes a session for good: what waits in its mailbox is
+	// discarded, Append and Attach fail with ErrSessionClosed from then on,
+	// and the nodes that hold its connections get one more hint, so that they
+	// find out. It is idempotent.
+	CloseSession(ctx context.Context, session string) error
 }
 
 // Listener receives a node's hints. Both methods must return quickly and are
@@ -94,6 +104,18 @@ type Attachment struct {
 	// Parked holds the parked entries after the cursor that have already left
 	// the mailbox; they come before anything that Read returns.
 	Parked []Entry
+}
+
+// Backlog is what a fresh mount has to apply. See Transport.Pending.
+type Backlog struct {
+	// Entries wait to be applied, oldest first.
+	Entries []Entry
+	// Cursor is where a connection stands that has gone through Entries: the
+	// latest of the cursor asked for, the floor, and the last entry. It is the
+	// cursor to subscribe from, also when there are no entries.
+	Cursor Seq
+	// Epoch is the store's epoch that Cursor belongs to.
+	Epoch string
 }
 
 // Ack is one connection's acknowledgement. See Transport.Ack.
