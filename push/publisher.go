@@ -1,0 +1,247 @@
+package push
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// PublisherConfig tunes a Publisher. The zero value is ready for production.
+type PublisherConfig struct {
+	// Timeout bounds one publish, retries included. A caller's context may
+	// end it earlier. Defaults to 5 seconds.
+	Timeout time.Duration
+	// MaxDataBytes bounds a push's data as JSON. Defaults to 64 KiB.
+	MaxDataBytes int
+	// MaxInFlight bounds the publishes that wait for the store at a time;
+	// others wait their turn within their timeout. Defaults to 1,024.
+	MaxInFlight int
+	// RetryBase and RetryMax shape the backoff between attempts whose fate is
+	// unknown. They default to 50 milliseconds and 1 second.
+	RetryBase, RetryMax time.Duration
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Registerer receives the push_publish* metrics. Defaults to none.
+	Registerer prometheus.Registerer
+}
+
+func (c *PublisherConfig) fill() error {
+	if c.Timeout < 0 || c.MaxDataBytes < 0 || c.MaxInFlight < 0 || c.RetryBase < 0 || c.RetryMax < 0 {
+		return errors.New("push: PublisherConfig: no setting may be negative")
+	}
+	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
+	c.MaxDataBytes = cmp.Or(c.MaxDataBytes, 64<<10)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, 1024)
+	c.RetryBase = cmp.Or(c.RetryBase, 50*time.Millisecond)
+	c.RetryMax = cmp.Or(c.RetryMax, time.Second)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	return nil
+}
+
+// Publisher stores pushes. It needs no view, template or web server, so any
+// process can hold one. It starts no goroutine and is safe for concurrent use.
+type Publisher struct {
+	store   Appender
+	cfg     PublisherConfig
+	metrics publisherMetrics
+	slots   chan struct{}
+}
+
+// NewPublisher checks cfg and fills its defaults.
+func NewPublisher(a Appender, cfg PublisherConfig) (*Publisher, error) {
+	if a == nil {
+		return nil, errors.New("push: NewPublisher: no Appender")
+	}
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	metrics, err := newPublisherMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("push: register metrics: %w", err)
+	}
+	return &Publisher{store: a, cfg: cfg, metrics: metrics, slots: make(chan struct{}, cfg.MaxInFlight)}, nil
+}
+
+// Session returns a handle to the session of that ID. It asks no store: an ID
+// that breaks its form fails at the first push, and a session that nobody has
+// opened yet parks its pushes.
+func (p *Publisher) Session(id string) Session { return handle{p, id} }
+
+// Publish stores m, minting an ID when it has none, and returns once it is
+// stored. Attempts whose fate is unknown are repeated under the same ID, with
+// backoff, until PublisherConfig.Timeout or ctx ends.
+//
+// The error wraps ErrMailboxFull, ErrSessionClosed, ErrTooLarge or ErrInvalid
+// when the push was not stored. With any other error its fate is unknown;
+// publishing again with the ID of the returned receipt is safe.
+func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
+	if m.ID == "" {
+		m.ID = NewID()
+	}
+	start := time.Now()
+	receipt, err := p.publish(ctx, m)
+	p.metrics.seconds.Observe(time.Since(start).Seconds())
+	p.metrics.published.WithLabelValues(outcome(receipt, err)).Inc()
+	receipt.ID = m.ID
+	if err != nil {
+		return receipt, fmt.Errorf("push: publish %s %q: %w", m.Action, m.ID, err)
+	}
+	return receipt, nil
+}
+
+func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
+	if err := p.check(m); err != nil {
+		return Receipt{}, err
+	}
+	ctx, span := startSpan(ctx, "push.publish", trace.SpanKindProducer, m)
+	defer span.End()
+	if m.Traceparent == "" {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		m.Traceparent = carrier.Get("traceparent")
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return Receipt{}, fmt.Errorf("wait for a free slot: %w", ctx.Err())
+	}
+	receipt, err := p.append(ctx, m)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	return receipt, err
+}
+
+// append repeats until the push is stored, refused, or out of time.
+func (p *Publisher) append(ctx context.Context, m Message) (Receipt, error) {
+	for attempt := 0; ; attempt++ {
+		receipt, err := p.store.Append(ctx, m)
+		if err == nil || refused(err) {
+			return receipt, err
+		}
+		if ctx.Err() == nil {
+			p.cfg.Logger.WarnContext(ctx, "publish failed, trying again",
+				"session", Redact(m.Session), "action", m.Action, "id", m.ID, "attempt", attempt+1, "error", err)
+		}
+		if !wait(ctx, Backoff(attempt, p.cfg.RetryBase, p.cfg.RetryMax)) {
+			return Receipt{}, fmt.Errorf("given up after %d attempts, %w: %w", attempt+1, ctx.Err(), err)
+		}
+		p.metrics.retries.Inc()
+	}
+}
+
+func (p *Publisher) check(m Message) error {
+	if m.Session == "" {
+		return fmt.Errorf("%w: no session", ErrInvalid)
+	}
+	if err := cmp.Or(checkID("session ID", m.Session), checkID("push ID", m.ID), checkID("Replaces key", m.Replaces)); err != nil {
+		return err
+	}
+	if m.Final && m.Replaces == "" {
+		return fmt.Errorf("%w: Final without a Replaces key", ErrInvalid)
+	}
+	if err := ValidAction(m.Action); err != nil {
+		return err
+	}
+	if len(m.Data) > p.cfg.MaxDataBytes {
+		return fmt.Errorf("%w: %d bytes of data, at most %d are allowed", ErrTooLarge, len(m.Data), p.cfg.MaxDataBytes)
+	}
+	if data := bytes.TrimLeft(m.Data, " \t\r\n"); len(m.Data) > 0 && (len(data) == 0 || data[0] != '{' || !json.Valid(data)) {
+		return fmt.Errorf("%w: the data is not a JSON object", ErrInvalid)
+	}
+	return nil
+}
+
+// refused tells the errors that say for sure that nothing was stored.
+func refused(err error) bool {
+	return errors.Is(err, ErrMailboxFull) || errors.Is(err, ErrSessionClosed) ||
+		errors.Is(err, ErrTooLarge) || errors.Is(err, ErrInvalid)
+}
+
+func outcome(r Receipt, err error) string {
+	switch {
+	case err == nil && r.Duplicate:
+		return "duplicate"
+	case err == nil && r.Nodes == 0:
+		return "parked"
+	case err == nil:
+		return "live"
+	case errors.Is(err, ErrMailboxFull):
+		return "full"
+	case errors.Is(err, ErrSessionClosed):
+		return "closed"
+	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrInvalid):
+		return "invalid"
+	default:
+		return "error"
+	}
+}
+
+// startSpan uses the provider of the span that ctx carries, so that a program
+// without tracing pays nothing.
+func startSpan(ctx context.Context, name string, kind trace.SpanKind, m Message) (context.Context, trace.Span) {
+	parent := trace.SpanFromContext(ctx)
+	if !parent.SpanContext().IsValid() {
+		return ctx, parent
+	}
+	return parent.TracerProvider().Tracer("lastmile/push").Start(ctx, name, trace.WithSpanKind(kind),
+		trace.WithAttributes(attribute.String("push.action", m.Action), attribute.String("push.id", m.ID)))
+}
+
+// handle is a Publisher's Session.
+type handle struct {
+	publisher *Publisher
+	id        string
+}
+
+func (h handle) ID() string { return h.id }
+
+// String keeps the ID out of logs that print the handle.
+func (h handle) String() string { return "session " + Redact(h.id) }
+
+// LogValue keeps the ID out of structured logs.
+func (h handle) LogValue() slog.Value { return slog.StringValue(Redact(h.id)) }
+
+func (h handle) TriggerAction(action string, data map[string]any) error {
+	// The signature has no context: the publisher's timeout bounds the call.
+	_, err := h.Trigger(context.Background(), action, data)
+	return err
+}
+
+func (h handle) Trigger(ctx context.Context, action string, data any, opts ...Option) (Receipt, error) {
+	m := Message{Session: h.id, Action: action}
+	for _, opt := range opts {
+		opt(&m)
+	}
+	var err error
+	if m.Data, err = marshalData(data); err != nil {
+		return Receipt{ID: m.ID}, fmt.Errorf("push: publish %s %q: %w: %w", action, m.ID, ErrInvalid, err)
+	}
+	return h.publisher.Publish(ctx, m)
+}
+
+// marshalData returns nothing for nil of any type.
+func marshalData(data any) (json.RawMessage, error) {
+	if data == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(data)
+	if err != nil || bytes.Equal(b, []byte("null")) {
+		return nil, err
+	}
+	return b, nil
+}
