@@ -1,0 +1,76 @@
+package harness
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// Binaries are the programs under test, built once for a test binary.
+type Binaries struct {
+	once sync.Once
+	dir  string
+	err  error
+	out  []byte
+}
+
+// Programs are the reference binaries, with the race detector in them.
+var programs = []string{"./cmd/web", "./cmd/worker"} //nolint:gochecknoglobals // a constant list
+
+// Web returns the path of cmd/web's program.
+func (b *Binaries) Web(t testing.TB) string {
+	t.Helper()
+	return b.path(t, "web")
+}
+
+// Worker returns the path of cmd/worker's program.
+func (b *Binaries) Worker(t testing.TB) string {
+	t.Helper()
+	return b.path(t, "worker")
+}
+
+// Remove deletes what was built; TestMain calls it last.
+func (b *Binaries) Remove() {
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir) // a temporary directory
+	}
+}
+
+func (b *Binaries) path(t testing.TB, name string) string {
+	t.Helper()
+	b.once.Do(func() {
+		b.dir, b.err = os.MkdirTemp("", "lastmile-e2e-") //nolint:usetesting // it outlives the test that asks first
+		if b.err != nil {
+			return
+		}
+		args := append([]string{"build", "-race", "-o", b.dir + string(filepath.Separator)}, programs...)
+		cmd := exec.Command("go", args...) //nolint:noctx // fixed arguments; go test's own timeout bounds it
+		cmd.Dir = moduleRoot()
+		b.out, b.err = cmd.CombinedOutput()
+	})
+	if b.err != nil {
+		t.Fatalf("harness: build the programs: %v\n%s", b.err, b.out)
+	}
+	return filepath.Join(b.dir, name)
+}
+
+// moduleRoot is the nearest directory above that has a go.mod: go test runs
+// each test in its package's directory.
+func moduleRoot() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "."
+		}
+		dir = parent
+	}
+}
