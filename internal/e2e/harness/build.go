@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"lastmile/internal/repo"
 )
 
 // Binaries are the programs under test, built once for a test binary.
@@ -47,30 +49,13 @@ func (b *Binaries) path(t testing.TB, name string) string {
 		}
 		args := append([]string{"build", "-race", "-o", b.dir + string(filepath.Separator)}, programs...)
 		cmd := exec.Command("go", args...) //nolint:noctx // fixed arguments; go test's own timeout bounds it
-		cmd.Dir = moduleRoot()
+		if cmd.Dir, b.err = repo.Root(); b.err != nil {
+			return
+		}
 		b.out, b.err = cmd.CombinedOutput()
 	})
 	if b.err != nil {
 		t.Fatalf("harness: build the programs: %v\n%s", b.err, b.out)
 	}
 	return filepath.Join(b.dir, name)
-}
-
-// moduleRoot is the nearest directory above that has a go.mod: go test runs
-// each test in its package's directory.
-func moduleRoot() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "."
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "."
-		}
-		dir = parent
-	}
 }
