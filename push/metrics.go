@@ -52,3 +52,47 @@ func newPublisherMetrics(r prometheus.Registerer) (m publisherMetrics, err error
 	}))
 	return m, err
 }
+
+// Why a feed left its queue for the mailbox.
+const (
+	lagGap      = "gap"
+	lagBulky    = "bulky"
+	lagOverflow = "overflow"
+	lagResync   = "resync"
+	lagSweep    = "sweep"
+)
+
+type nodeMetrics struct {
+	feeds    prometheus.Gauge
+	lagging  *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	buried   *prometheus.CounterVec
+
+	hinted, read, fetches, resyncs, rerouted, acks prometheus.Counter
+}
+
+func newNodeMetrics(r prometheus.Registerer) (m nodeMetrics, err error) {
+	var errs []error
+	counter := func(name, help string, labels prometheus.Labels) prometheus.Counter {
+		c, err := register(r, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}))
+		errs = append(errs, err)
+		return c
+	}
+	vec := func(name, help, label string) *prometheus.CounterVec {
+		c, err := register(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label}))
+		errs = append(errs, err)
+		return c
+	}
+	const delivered, how = "push_delivered_total", "Pushes handed to feeds, by the way they came: with a hint or by reading the mailbox."
+	m.hinted = counter(delivered, how, prometheus.Labels{"via": "hint"})
+	m.read = counter(delivered, how, prometheus.Labels{"via": "read"})
+	m.fetches = counter("push_mailbox_reads_total", "Reads of a mailbox by feeds.", nil)
+	m.resyncs = counter("push_resyncs_total", "Times that every session was attached again because hints may have been lost.", nil)
+	m.rerouted = counter("push_routes_restored_total", "Missing routes that a sweep has restored.", nil)
+	m.acks = counter("push_acks_total", "Acknowledgements stored.", nil)
+	m.lagging = vec("push_lagging_total", "Feeds that turned to the mailbox, by cause.", "cause")
+	m.failures = vec("push_store_failures_total", "Store calls that failed, by operation.", "op")
+	m.buried = vec("push_buried_total", "Pushes given up by this process, by reason.", "reason")
+	m.feeds, err = register(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "push_feeds", Help: "Open feeds."}))
+	return m, errors.Join(append(errs, err)...)
+}
