@@ -1,0 +1,28 @@
+// Package client holds the browser's half of Lastmile: TypeScript without
+// dependencies, bundled into one small script that this package embeds. The
+// README beside it documents the HTML attributes, events and hooks.
+//
+// The sources are live/client/*.ts; go generate rebuilds dist/live.min.js from
+// them, and a test fails when the two differ.
+package client
+
+import (
+	"crypto/sha256"
+	_ "embed" // for the script
+	"encoding/hex"
+)
+
+//go:generate go run lastmile/internal/tools/clientbuild -dir .
+
+//go:embed dist/live.min.js
+var script string
+
+// Script returns the bundled script and a file name that changes with its
+// content ("client.<hash>.js"), so that it may be cached for ever under that
+// name. It hashes the script at each call: call it once and keep the result,
+// which belongs to the caller.
+func Script() (name string, body []byte) {
+	body = []byte(script)
+	sum := sha256.Sum256(body)
+	return "client." + hex.EncodeToString(sum[:8]) + ".js", body
+}

@@ -1,0 +1,59 @@
+// Hooks: application code bound to elements with a live-hook attribute.
+
+export interface Hook {
+  mounted?(el: Element): void;
+  updated?(el: Element): void;
+  destroyed?(el: Element): void;
+}
+
+export interface Hooks {
+  define(name: string, hook: Hook): void;
+  mount(tree: Element): void;
+  update(el: Element): void;
+  destroy(tree: Element): void;
+}
+
+export function createHooks(root: Element, report: (message: string) => void): Hooks {
+  const defined = new Map<string, Hook>();
+  const mounted = new Map<Element, Hook>();
+
+  const run = (hook: Hook, step: keyof Hook, el: Element) => {
+    try {
+      hook[step]?.(el);
+    } catch (e) {
+      report(`hook ${el.getAttribute("live-hook")} ${step}: ${e}`);
+    }
+  };
+
+  const each = (tree: Element, fn: (el: Element) => void) => {
+    if (tree.matches("[live-hook]")) fn(tree);
+    tree.querySelectorAll("[live-hook]").forEach(fn);
+  };
+
+  // Elements are mounted once, however often they are found.
+  const mount = (tree: Element) =>
+    each(tree, (el) => {
+      const hook = defined.get(el.getAttribute("live-hook")!);
+      if (!hook || mounted.has(el)) return;
+      mounted.set(el, hook);
+      run(hook, "mounted", el);
+    });
+
+  return {
+    define(name, hook) {
+      defined.set(name, hook);
+      mount(root);
+    },
+    mount,
+    update(el) {
+      const owner = el.closest("[live-hook]");
+      const hook = owner && mounted.get(owner);
+      if (hook) run(hook, "updated", owner);
+    },
+    destroy: (tree) =>
+      each(tree, (el) => {
+        const hook = mounted.get(el);
+        if (mounted.delete(el)) run(hook!, "destroyed", el);
+      }),
+  };
+}

@@ -1,0 +1,41 @@
+// Starts the live page, and offers window.live to the page's own scripts.
+
+import { App } from "./app";
+import type { Hook } from "./hooks";
+import type { Data, LiveError } from "./protocol";
+
+export interface Live {
+  /** Binds code to the elements with live-hook="name", now and later. */
+  hook(name: string, hook: Hook): void;
+  /** Sends an action; resolves once it is answered, with the error if there was one. */
+  push(action: string, data?: Data): Promise<LiveError | undefined>;
+  /** Calls fn with the detail of each such event; the result takes it back. */
+  on(name: string, fn: (detail: unknown) => void): () => void;
+  /** Whether the page is connected right now. */
+  readonly connected: boolean;
+}
+
+declare global {
+  interface Window {
+    live?: Live;
+  }
+}
+
+function start(root: HTMLElement): Live {
+  const app = new App(root);
+  return {
+    hook: app.hooks.define,
+    push: (action, data = {}) => app.send(action, data),
+    on(name, fn) {
+      const listener = (e: Event) => fn((e as CustomEvent).detail);
+      root.addEventListener(name, listener);
+      return () => root.removeEventListener(name, listener);
+    },
+    get connected() {
+      return app.up;
+    },
+  };
+}
+
+const root = document.getElementById("live");
+if (root?.dataset.live && !window.live) window.live = start(root);

@@ -1,0 +1,63 @@
+// The wire protocol, version 1: JSON objects with short keys in text frames.
+// docs/protocol.md is its specification.
+
+export const VERSION = 1;
+
+/** What the server wrote into the page: the container's data-live attribute. */
+export interface Config {
+  view: string;
+  token: string;
+  /** Hash of the rendered page, to find out whether a snapshot is needed. */
+  hash: string;
+  /** Fingerprint of the view's manifest. */
+  manifest: string;
+  /** The page's own address; empty means where the browser is. */
+  url: string;
+  dev?: boolean;
+  /** Milliseconds between heartbeats. Defaults to 25000. */
+  heartbeat?: number;
+}
+
+/** A message from the server. */
+export interface Frame {
+  v?: number;
+  s?: number;
+  t?: string;
+  re?: number;
+  f?: string;
+  p?: unknown;
+  r?: unknown;
+  title?: string;
+  e?: [string, unknown][];
+  fl?: [string, string][];
+  i?: number;
+  x?: { c: string; m: string; i?: number; a?: string };
+  n?: { u: string; r?: boolean };
+}
+
+/** The detail of a live:error event. */
+export interface LiveError {
+  code: string;
+  message: string;
+  action?: string;
+  /** Number of the message that failed, if one did. */
+  i?: number;
+}
+
+/** Data of an action, as it goes over the wire. */
+export type Data = Record<string, unknown>;
+
+/** Where an interaction shows that it waits for its reply, and what may replace it. */
+export interface SendOptions {
+  /** Marked as pending until the reply. */
+  elements?: Element[];
+  /** A message with the same key that waits unsent is replaced. */
+  key?: unknown;
+}
+
+/** Sends an action; the promise gives the error of its reply, or nothing. */
+export type Send = (action: string, data: Data, options?: SendOptions) => Promise<LiveError | undefined>;
+
+/** Dispatches a custom event; false when a listener has prevented the default. */
+export const fire = (target: EventTarget, name: string, detail?: unknown): boolean =>
+  target.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, cancelable: true }));
