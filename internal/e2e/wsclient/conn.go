@@ -1,0 +1,278 @@
+package wsclient
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// ackDelay coalesces acknowledgements, as the browser's client does.
+const ackDelay = 80 * time.Millisecond
+
+// hello is the first message of a connection.
+type hello struct {
+	Version  int    `json:"v"`
+	Token    string `json:"t"`
+	Hash     string `json:"h"`
+	Manifest string `json:"f"`
+	Applied  int    `json:"s"`
+}
+
+// message is any other message to the server.
+type message struct {
+	Action string         `json:"a,omitempty"`
+	Data   map[string]any `json:"d,omitempty"`
+	Number int            `json:"i,omitempty"`
+	Ack    int            `json:"k,omitempty"`
+	Query  int            `json:"q,omitempty"`
+}
+
+// frame is a message from the server.
+type frame struct {
+	Version  int             `json:"v"`
+	Seq      int             `json:"s"`
+	Token    string          `json:"t"`
+	Remount  int             `json:"re"`
+	Manifest string          `json:"f"`
+	Patch    json.RawMessage `json:"p"`
+	Root     json.RawMessage `json:"r"`
+	Answered int             `json:"i"`
+	Error    *struct {
+		Number int `json:"i"`
+	} `json:"x"`
+}
+
+// Run connects, and connects again, until ctx ends.
+func (p *Page) Run(ctx context.Context) {
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		before := p.Stats().Connects
+		_ = p.connection(ctx) // whatever ended it, the answer is another one
+		if p.Stats().Connects > before {
+			attempt = 0
+		}
+		pause := min(50*time.Millisecond<<min(attempt, 6), time.Second)
+		timer := time.NewTimer(rand.N(pause)) //nolint:gosec // jitter
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// connection serves one WebSocket until it ends.
+func (p *Page) connection(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.mu.Lock()
+	p.drop = cancel
+	p.mu.Unlock()
+	dial, stop := context.WithTimeout(ctx, p.cfg.Heartbeat)
+	defer stop()
+	ws, res, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(p.cfg.URL, "http"), &websocket.DialOptions{HTTPClient: p.cfg.Client})
+	if res != nil && res.Body != nil {
+		_ = res.Body.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("wsclient: dial: %w", err)
+	}
+	defer func() { _ = ws.CloseNow() }()
+	ws.SetReadLimit(8 << 20)
+	if err := p.send(ctx, ws, p.hello()); err != nil {
+		return err
+	}
+	heard := make(chan int, 1) // last frame rendered on this connection
+	failed := make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		failed <- p.read(ctx, ws, heard)
+		cancel()
+	}()
+	err = p.write(ctx, ws, heard)
+	cancel()
+	<-done
+	p.mu.Lock()
+	p.lost = time.Now()
+	p.mu.Unlock()
+	return errors.Join(err, <-failed)
+}
+
+func (p *Page) hello() hello {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := hello{Version: 1, Token: p.live.Token, Manifest: p.live.Manifest, Applied: p.applied}
+	if p.applied == 0 {
+		h.Hash = p.live.Hash
+	}
+	return h
+}
+
+func (p *Page) send(ctx context.Context, ws *websocket.Conn, m any) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("wsclient: encode: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Heartbeat)
+	defer cancel()
+	if err := ws.Write(ctx, websocket.MessageText, b); err != nil {
+		return fmt.Errorf("wsclient: write: %w", err)
+	}
+	return nil
+}
+
+// read takes frames until the connection ends or is silent for two heartbeats.
+func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int) error {
+	last := 0
+	for first := true; ; first = false {
+		limit, cancel := context.WithTimeout(ctx, 2*p.cfg.Heartbeat)
+		_, b, err := ws.Read(limit)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("wsclient: read: %w", err)
+		}
+		var f frame
+		if err := json.Unmarshal(b, &f); err != nil {
+			return fmt.Errorf("wsclient: frame %s: %w", b, err)
+		}
+		if first {
+			p.connected(f)
+			last = f.Seq - 1
+		}
+		if f.Seq > 0 && f.Seq != last+1 {
+			return fmt.Errorf("wsclient: frame %d after %d", f.Seq, last)
+		}
+		last = max(last, f.Seq)
+		p.apply(f)
+		if f.Seq > 0 {
+			replace(heard, last)
+		}
+		if first {
+			p.nudge() // unanswered clicks go out again
+		}
+	}
+}
+
+// replace makes n what ch holds.
+func replace(ch chan int, n int) {
+	select {
+	case <-ch:
+	default:
+	}
+	ch <- n
+}
+
+func (p *Page) connected(f frame) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Connects++
+	if !p.lost.IsZero() {
+		p.stats.Down = max(p.stats.Down, time.Since(p.lost))
+	}
+	if f.Remount > 0 {
+		p.stats.Remounts++
+		clear(p.waiting)
+	}
+}
+
+func (p *Page) apply(f frame) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live.Token = cmp.Or(f.Token, p.live.Token)
+	p.live.Manifest = cmp.Or(f.Manifest, p.live.Manifest)
+	if f.Error != nil {
+		delete(p.waiting, f.Error.Number)
+	}
+	maps.DeleteFunc(p.waiting, func(n int, _ message) bool { return n <= f.Answered })
+	if f.Seq > 0 {
+		p.applied = f.Seq
+	}
+	for _, raw := range []json.RawMessage{f.Root, f.Patch} {
+		if text, ok := lastString(raw); ok {
+			p.text = text
+			p.stats.Frames++
+			p.cfg.Show(p.stats.Remounts, text)
+		}
+	}
+}
+
+// lastString returns the only unit's text in a patch or snapshot.
+func lastString(raw json.RawMessage) (string, bool) {
+	if raw == nil {
+		return "", false
+	}
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return "", false
+	}
+	var find func(v any) (string, bool)
+	find = func(v any) (string, bool) {
+		switch v := v.(type) {
+		case string:
+			return v, true
+		case []any:
+			for _, e := range slices.Backward(v) {
+				if s, ok := find(e); ok {
+					return s, true
+				}
+			}
+		}
+		return "", false
+	}
+	return find(v)
+}
+
+// write sends clicks at once, acknowledgements after a moment, and heartbeats.
+func (p *Page) write(ctx context.Context, ws *websocket.Conn, heard <-chan int) error {
+	beat := time.NewTicker(p.cfg.Heartbeat)
+	defer beat.Stop()
+	sent, rendered := 0, 0
+	var due <-chan time.Time
+	for {
+		var out []message
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-beat.C:
+			out = append(out, message{})
+		case rendered = <-heard:
+			if due == nil {
+				due = time.After(ackDelay)
+			}
+			continue
+		case <-due:
+			due = nil
+			out = append(out, message{Ack: rendered})
+		case <-p.wake:
+			out, sent = p.unsent(sent)
+		}
+		for _, m := range out {
+			if err := p.send(ctx, ws, m); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// unsent returns the clicks above the number, in order, and the highest.
+func (p *Page) unsent(above int) ([]message, int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []message
+	for _, n := range slices.Sorted(maps.Keys(p.waiting)) {
+		if n > above {
+			out = append(out, p.waiting[n])
+			above = n
+		}
+	}
+	return out, above
+}
