@@ -168,12 +168,16 @@ func (f *Feed) Bury(ctx context.Context, e Entry, b Burial) error {
 }
 
 // Mark counts the start of a redelivered entry and returns the count, so that
-// an entry which kills its process is found out.
-func (f *Feed) Mark(ctx context.Context, e Entry) (count int, err error) {
+// an entry which kills its process is found out. It counts once for each
+// process, however often and on however many feeds it is called.
+func (f *Feed) Mark(ctx context.Context, e Entry) (int, error) {
 	n := f.node
-	err = n.call(ctx, "mark", func(ctx context.Context) error {
-		count, err = n.store.Mark(ctx, f.box.session, e.Seq)
-		return err
+	count, err := n.marks.once(ctx, f.box.session, e.Seq, func() (count int, err error) {
+		err = n.call(ctx, "mark", func(ctx context.Context) error {
+			count, err = n.store.Mark(ctx, f.box.session, e.Seq)
+			return err
+		})
+		return count, err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("push: mark %s of %s: %w", e.Seq, Redact(f.box.session), err)

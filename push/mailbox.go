@@ -204,21 +204,36 @@ func fetch(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 		return err
 	}
 	n.metrics.fetches.Inc()
+	end := len(entries) < limit
 	// A hole is what was superseded or buried, or else what was acknowledged
 	// by others and trimmed: only the store can tell.
 	if hole := (len(entries) == 0 && after < upTo) || (len(entries) > 0 && entries[0].Prev > after); hole {
-		if att, err := n.verify(ctx, box, after); err != nil || att == nil {
+		att, err := n.verify(ctx, box, after)
+		if err != nil || att == nil {
 			return err
 		}
+		entries = withParked(entries, att.Parked, after)
 	}
 	box.mu.Lock()
 	defer box.mu.Unlock()
 	for _, g := range liveFeeds(box) {
 		if g.lagging && g.cursor == after {
-			g.accept(entries, len(entries) < limit, upTo)
+			g.accept(entries, end, upTo)
 		}
 	}
 	return nil
+}
+
+// withParked puts what was parked and has left the mailbox before what is in
+// it.
+func withParked(entries, parked []Entry, after Seq) []Entry {
+	var list []Entry
+	for _, e := range parked {
+		if e.Seq > after && (len(entries) == 0 || e.Seq < entries[0].Seq) {
+			list = append(list, e)
+		}
+	}
+	return append(list, entries...)
 }
 
 // sendAck sends what the feed has gathered.
