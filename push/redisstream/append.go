@@ -1,0 +1,112 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+)
+
+// The append script's codes.
+const (
+	appendStored int64 = iota
+	appendDuplicate
+	appendFull
+	appendClosed
+)
+
+// errReplicas means that too few replicas have confirmed a push in time. It is
+// stored on the master, which may yet be lost.
+var errReplicas = errors.New("not enough replicas confirmed")
+
+// Append implements push.Appender. An ID is required.
+func (t *Transport) Append(ctx context.Context, m push.Message) (push.Receipt, error) {
+	if err := errors.Join(check("session", m.Session), check("push ID", m.ID)); err != nil {
+		return push.Receipt{}, err
+	}
+	if len(m.Replaces) > push.MaxIDLen {
+		return push.Receipt{}, fmt.Errorf("redisstream: %w: Replaces key of %d bytes", push.ErrInvalid, len(m.Replaces))
+	}
+	payload, err := push.EncodeMessage(m)
+	if err != nil {
+		return push.Receipt{}, err
+	}
+	return t.store(ctx, m, payload)
+}
+
+// store appends an encoded message.
+func (t *Transport) store(ctx context.Context, m push.Message, payload []byte) (push.Receipt, error) {
+	if err := t.verify(ctx); err != nil {
+		return push.Receipt{}, err
+	}
+	b := t.keys.box(m.Session)
+	final := ""
+	if m.Final {
+		final = "1"
+	}
+	c := call{
+		script: t.scripts.append,
+		keys:   []string{b.meta, b.mailbox, b.parked, b.dedupe(m.ID), b.owing, b.replaces},
+		args: []any{
+			m.Session, m.ID, payload, t.cfg.MailboxLen, t.cfg.keepFor(), seconds(t.cfg.DedupeTTL),
+			b.nodePrefix(), t.cfg.NodeStreamLen, t.cfg.InlineBytes, m.Replaces, final,
+		},
+	}
+	reply, err := t.runSafe(ctx, b.meta, c)
+	if err != nil {
+		return push.Receipt{}, t.fail("append", m.Session, err)
+	}
+	code, _ := reply[0].(int64)
+	nodes, _ := reply[2].(int64)
+	r := push.Receipt{ID: m.ID, Seq: seqOf(reply[1]), Nodes: int(nodes), Duplicate: code == appendDuplicate}
+	switch code {
+	case appendStored, appendDuplicate:
+		return r, nil
+	case appendFull:
+		return push.Receipt{}, fmt.Errorf("redisstream: session %s: %w", push.Redact(m.Session), push.ErrMailboxFull)
+	case appendClosed:
+		return push.Receipt{}, fmt.Errorf("redisstream: session %s: %w", push.Redact(m.Session), push.ErrSessionClosed)
+	}
+	return push.Receipt{}, fmt.Errorf("redisstream: append: unknown reply %d", code)
+}
+
+// runSafe is run, and waits for replicas where Config asks for it. WAIT counts
+// the writes of its own connection, so it goes through the same pipeline.
+func (t *Transport) runSafe(ctx context.Context, key string, c call) ([]any, error) {
+	if t.cfg.WaitReplicas == 0 {
+		return t.run(ctx, c)
+	}
+	server, err := t.server(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var wait *redis.Cmd
+	cmds, err := pipe(ctx, server.Pipeline(), []call{c}, func(p redis.Pipeliner) {
+		wait = p.Do(ctx, "WAIT", t.cfg.WaitReplicas, milliseconds(t.cfg.WaitTimeout))
+	})
+	if err != nil {
+		if cluster, ok := t.client.(*redis.ClusterClient); ok && classOf(err) == "cluster" {
+			cluster.ReloadState(ctx) // the key has moved: this server cannot redirect us
+		}
+		return nil, err
+	}
+	n, err := wait.Int()
+	if err != nil {
+		return nil, err
+	}
+	if n < t.cfg.WaitReplicas {
+		return nil, fmt.Errorf("%w: %d of %d", errReplicas, n, t.cfg.WaitReplicas)
+	}
+	return cmds[0].Slice()
+}
+
+// server returns the client of the server that holds key.
+func (t *Transport) server(ctx context.Context, key string) (redis.Cmdable, error) {
+	if cluster, ok := t.client.(*redis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, key)
+	}
+	return t.client, nil
+}

@@ -1,0 +1,162 @@
+package redisstream
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+)
+
+// topicProbe is how long the subscription may be silent before it is probed.
+const topicProbe = 10 * time.Second
+
+// topics is a Transport's subscription: one connection, there while somebody
+// follows a topic.
+type topics struct {
+	mu     sync.Mutex
+	next   int
+	fns    map[string]map[int]func([]byte) // by channel
+	ready  map[string]chan struct{}        // by channel: closed once Redis has confirmed
+	pubsub *redis.PubSub
+	stop   context.CancelFunc
+}
+
+// Publish implements push.Broker.
+func (t *Transport) Publish(ctx context.Context, topic string, payload []byte) error {
+	if err := check("topic", topic); err != nil {
+		return err
+	}
+	if err := t.client.Publish(ctx, t.keys.channel(topic), payload).Err(); err != nil {
+		return t.fail("publish", "", err)
+	}
+	return nil
+}
+
+// Follow implements push.Broker. It returns once Redis has confirmed the
+// subscription. One goroutine of this Transport, there while anything is
+// followed, calls the functions.
+func (t *Transport) Follow(ctx context.Context, topic string, fn func(payload []byte)) (stop func(), err error) {
+	if err := check("topic", topic); err != nil {
+		return nil, err
+	}
+	channel := t.keys.channel(topic)
+	s := &t.topics
+	s.mu.Lock()
+	if s.pubsub == nil {
+		t.open(ctx)
+	}
+	s.next++
+	n := s.next
+	ready, known := s.ready[channel]
+	if !known {
+		ready = make(chan struct{})
+		s.ready[channel], s.fns[channel] = ready, map[int]func([]byte){}
+		// An error is no matter: the channel is noted, and subscribed to
+		// whenever there is a connection.
+		_ = s.pubsub.Subscribe(ctx, channel)
+	}
+	s.fns[channel][n] = fn
+	s.mu.Unlock()
+
+	var once sync.Once
+	stop = func() { once.Do(func() { t.unfollow(context.WithoutCancel(ctx), channel, n) }) }
+	select {
+	case <-ready:
+		return stop, nil
+	case <-ctx.Done():
+		stop()
+		return nil, t.fail("follow", "", ctx.Err())
+	}
+}
+
+// open starts the subscription's connection. The caller holds the lock.
+func (t *Transport) open(ctx context.Context) {
+	s := &t.topics
+	s.fns, s.ready = map[string]map[int]func([]byte){}, map[string]chan struct{}{}
+	// The subscription outlives the call that began it; the last stop ends it.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.pubsub, s.stop = t.client.Subscribe(ctx), cancel
+	go t.receive(ctx, s.pubsub)
+}
+
+// unfollow takes a function off, and the subscription with the last one.
+func (t *Transport) unfollow(ctx context.Context, channel string, n int) {
+	s := &t.topics
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.fns[channel], n)
+	if len(s.fns[channel]) > 0 {
+		return
+	}
+	delete(s.fns, channel)
+	delete(s.ready, channel)
+	if len(s.fns) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, retireTimeout)
+		defer cancel()
+		_ = s.pubsub.Unsubscribe(ctx, channel) // what still comes has no function
+		return
+	}
+	s.stop()
+	_ = s.pubsub.Close()
+	s.pubsub = nil
+}
+
+// receive hands messages on until ctx ends. The PubSub reconnects and
+// subscribes again by itself.
+func (t *Transport) receive(ctx context.Context, ps *redis.PubSub) {
+	failures, silent := 0, false
+	for ctx.Err() == nil {
+		msg, err := ps.ReceiveTimeout(ctx, topicProbe)
+		switch {
+		case err == nil:
+			failures, silent = 0, false
+			t.deliver(ps, msg)
+		case ctx.Err() != nil:
+			return
+		case classOf(err) == "timeout" && !silent:
+			silent = true
+			_ = ps.Ping(ctx) // its answer ends the silence; without one the connection is dead
+		default:
+			if failures == 0 {
+				t.log.WarnContext(ctx, "topic subscription broke", "class", classOf(err), "error", err)
+			}
+			t.metrics.failed("follow", err)
+			wait(ctx, push.Backoff(failures, backoffBase, backoffMax)+backoffBase/2)
+			failures++
+		}
+	}
+}
+
+// deliver calls the functions of a message's topic.
+func (t *Transport) deliver(ps *redis.PubSub, msg any) {
+	s := &t.topics
+	s.mu.Lock()
+	if s.pubsub != ps {
+		s.mu.Unlock()
+		return
+	}
+	var fns []func([]byte)
+	var payload []byte
+	switch m := msg.(type) {
+	case *redis.Subscription:
+		if ready := s.ready[m.Channel]; ready != nil && m.Kind == "subscribe" {
+			select {
+			case <-ready:
+			default:
+				close(ready)
+			}
+		}
+	case *redis.Message:
+		payload = []byte(m.Payload)
+		for _, fn := range s.fns[m.Channel] {
+			fns = append(fns, fn)
+		}
+	}
+	s.mu.Unlock()
+	for _, fn := range fns {
+		fn(payload)
+	}
+}

@@ -1,0 +1,148 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+)
+
+const (
+	// leaseTTL is how long a partition's housekeeping stays with one process.
+	leaseTTL = 30 * time.Second
+	// expireBatch bounds the sessions, and the entries of one session, that
+	// one step of the expiry handles.
+	expireBatch = 100
+)
+
+// Run moves what has waited longer than Config.MaxAge to the dead letters,
+// until ctx ends; then it returns nil. Any number of processes may run it: for
+// each partition one of them does the work. The reason is push.ReasonExpired,
+// or push.ReasonUnknownAction for what was skipped by all that were there.
+func (t *Transport) Run(ctx context.Context) error {
+	every := min(max(t.cfg.MaxAge/10, 100*time.Millisecond), leaseTTL)
+	for failures := 0; ctx.Err() == nil; {
+		err := t.tidy(ctx)
+		pause := every*4/5 + rand.N(every*2/5) //nolint:gosec // jitter
+		if err != nil && ctx.Err() == nil {
+			if failures == 0 {
+				t.log.WarnContext(ctx, "push housekeeping failed", "class", classOf(err), "error", err)
+			}
+			pause = push.Backoff(failures, backoffBase, every) + backoffBase
+			failures++
+		} else {
+			failures = 0
+		}
+		wait(ctx, pause)
+	}
+	return nil
+}
+
+// tidy goes once through the partitions that this process leads.
+func (t *Transport) tidy(ctx context.Context) error {
+	if err := t.verify(ctx); err != nil {
+		return err
+	}
+	for p := range t.cfg.Partitions {
+		leads, err := t.lead(ctx, p)
+		if err != nil {
+			return err
+		}
+		if leads {
+			if err := t.expire(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lead takes or renews the lease of a partition. Two leaders at once, after a
+// failover say, do no harm: expiring is one atomic step for each session.
+func (t *Transport) lead(ctx context.Context, p int) (bool, error) {
+	key := t.keys.lease(p)
+	err := t.client.SetArgs(ctx, key, t.id, redis.SetArgs{Mode: "NX", TTL: leaseTTL}).Err()
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, redis.Nil) {
+		return false, t.fail("lease", "", err)
+	}
+	holder, err := t.client.Get(ctx, key).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, t.fail("lease", "", err)
+	}
+	if holder != t.id {
+		return false, nil
+	}
+	if err := t.client.PExpire(ctx, key, leaseTTL).Err(); err != nil {
+		return false, t.fail("lease", "", err)
+	}
+	return true, nil
+}
+
+// expire handles the sessions of a partition whose oldest unapplied push is
+// too old.
+func (t *Transport) expire(ctx context.Context, p int) error {
+	now, err := t.now(ctx, p)
+	if err != nil {
+		return err
+	}
+	keep := max(0, now.Add(-t.cfg.MaxAge).UnixMicro())
+	for ctx.Err() == nil {
+		sessions, err := t.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: t.keys.owing(p), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(keep, 10), Count: expireBatch,
+		}).Result()
+		if err != nil {
+			return t.fail("list overdue sessions", "", err)
+		}
+		for _, s := range sessions {
+			if err := t.expireSession(ctx, s, keep); err != nil {
+				return err
+			}
+		}
+		if len(sessions) < expireBatch {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (t *Transport) expireSession(ctx context.Context, session string, keep int64) error {
+	b := t.keys.box(session)
+	reply, err := t.run(ctx, call{
+		script: t.scripts.expire,
+		keys:   []string{b.meta, b.mailbox, b.parked, b.owing, b.mark, b.dead},
+		args:   []any{session, strconv.FormatInt(keep, 10), expireBatch, t.cfg.DeadLetterLen},
+	})
+	if err != nil {
+		return t.fail("expire", session, err)
+	}
+	all, _ := reply[0].(int64)
+	unknown, _ := reply[1].(int64)
+	if all > 0 {
+		t.log.WarnContext(ctx, "pushes expired", "session", push.Redact(session), "count", all, "unknown_action", unknown)
+	}
+	t.metrics.expired.WithLabelValues(string(push.ReasonExpired)).Add(float64(all - unknown))
+	t.metrics.expired.WithLabelValues(string(push.ReasonUnknownAction)).Add(float64(unknown))
+	return nil
+}
+
+// now returns the clock of the server that holds a partition: the one that its
+// Seqs come from.
+func (t *Transport) now(ctx context.Context, p int) (time.Time, error) {
+	server, err := t.server(ctx, t.keys.owing(p))
+	if err != nil {
+		return time.Time{}, t.fail("time", "", err)
+	}
+	now, err := server.Time(ctx).Result()
+	if err != nil {
+		return time.Time{}, t.fail("time", "", err)
+	}
+	return now, nil
+}

@@ -1,0 +1,211 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+)
+
+// markTTL is how long starts of a redelivered entry are remembered.
+const markTTL = 24 * time.Hour
+
+// Attach implements push.Transport.
+func (t *Transport) Attach(ctx context.Context, node, session string, after push.Seq) (push.Attachment, error) {
+	if err := errors.Join(check("node", node), check("session", session), checkSeq(after)); err != nil {
+		return push.Attachment{}, err
+	}
+	b := t.keys.box(session)
+	reply, epoch, err := t.runWithEpoch(ctx, call{
+		script: t.scripts.attach,
+		keys:   []string{b.meta, b.mailbox, b.parked, b.node(node)},
+		args:   []any{node, after.String(), t.cfg.keepFor(), seconds(t.cfg.NodeTTL)},
+	})
+	if err != nil {
+		return push.Attachment{}, t.fail("attach", session, err)
+	}
+	switch reply[0] {
+	case int64(1):
+		return push.Attachment{}, fmt.Errorf("redisstream: session %s, cursor %s: %w", push.Redact(session), after, push.ErrCursorTooOld)
+	case int64(2):
+		return push.Attachment{}, fmt.Errorf("redisstream: session %s: %w", push.Redact(session), push.ErrSessionClosed)
+	}
+	return push.Attachment{
+		Floor: seqOf(reply[1]), Last: seqOf(reply[2]), Epoch: epoch, Parked: parkedOf(session, reply[3]),
+	}, nil
+}
+
+// runWithEpoch runs a script and reads the epoch behind it: when the store is
+// emptied between the two, the caller sees old data under the new epoch, which
+// it throws away, and never new data under the old one.
+func (t *Transport) runWithEpoch(ctx context.Context, c call) ([]any, string, error) {
+	if err := t.verify(ctx); err != nil {
+		return nil, "", err
+	}
+	var get *redis.StringCmd
+	cmds, err := pipe(ctx, t.client.Pipeline(), []call{c}, func(p redis.Pipeliner) { get = p.Get(ctx, t.keys.epoch()) })
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, "", err
+	}
+	reply, err := cmds[0].Slice()
+	if err != nil {
+		return nil, "", err
+	}
+	epoch, err := get.Result()
+	if errors.Is(err, redis.Nil) {
+		t.verified.Store(false)
+		epoch, err = t.epoch(ctx)
+	}
+	return reply, epoch, err
+}
+
+// Detach implements push.Transport.
+func (t *Transport) Detach(ctx context.Context, node, session string) error {
+	if err := errors.Join(check("node", node), check("session", session)); err != nil {
+		return err
+	}
+	if err := t.client.HDel(ctx, t.keys.box(session).meta, "n"+node).Err(); err != nil {
+		return t.fail("detach", session, err)
+	}
+	return nil
+}
+
+// Read implements push.Transport.
+func (t *Transport) Read(ctx context.Context, session string, after push.Seq, limit int) ([]push.Entry, error) {
+	if err := errors.Join(check("session", session), checkSeq(after)); err != nil {
+		return nil, err
+	}
+	if limit <= 0 {
+		return nil, nil // Redis takes COUNT 0 for no limit
+	}
+	list, err := t.client.XRangeN(ctx, t.keys.box(session).mailbox, "("+streamID(after), "+", int64(limit)).Result()
+	if err != nil {
+		return nil, t.fail("read", session, err)
+	}
+	out := make([]push.Entry, len(list))
+	for i, x := range list {
+		id, _ := x.Values["j"].(string)
+		payload, _ := x.Values["p"].(string)
+		out[i] = entryOf(session, streamSeq(x.ID), seqOf(x.Values["v"]), id, payload)
+	}
+	return out, nil
+}
+
+// Pending implements push.Transport.
+func (t *Transport) Pending(ctx context.Context, session string, after push.Seq) (push.Backlog, error) {
+	if err := errors.Join(check("session", session), checkSeq(after)); err != nil {
+		return push.Backlog{}, err
+	}
+	b := t.keys.box(session)
+	reply, epoch, err := t.runWithEpoch(ctx, call{
+		script: t.scripts.pending,
+		keys:   []string{b.meta, b.mailbox, b.parked},
+		args:   []any{after.String()},
+	})
+	if err != nil {
+		return push.Backlog{}, t.fail("pending", session, err)
+	}
+	log := push.Backlog{
+		Entries: append(parkedOf(session, reply[1]), entriesOf(session, reply[2])...),
+		Cursor:  max(after, seqOf(reply[0])),
+		Epoch:   epoch,
+	}
+	if n := len(log.Entries); n > 0 {
+		log.Cursor = max(log.Cursor, log.Entries[n-1].Seq)
+	}
+	return log, nil
+}
+
+// Ack implements push.Transport.
+func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
+	if err := errors.Join(check("session", session), checkSeq(a.After, a.UpTo), checkSeq(a.Skipped...)); err != nil {
+		return err
+	}
+	b := t.keys.box(session)
+	args := make([]any, 0, 6+len(a.Skipped))
+	args = append(args, session, a.Node, a.After.String(), a.UpTo.String(), t.cfg.ResumeWindow.Microseconds(), t.cfg.keepFor())
+	for _, s := range a.Skipped {
+		args = append(args, s.String())
+	}
+	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.mark}
+	if err := t.scripts.ack.Run(ctx, t.client, keys, args...).Err(); err != nil {
+		return t.fail("ack", session, err)
+	}
+	return nil
+}
+
+// Mark implements push.Transport. An acknowledgement or a burial of the entry
+// ends the count.
+func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq) (int, error) {
+	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
+		return 0, err
+	}
+	keys := []string{t.keys.box(session).mark}
+	n, err := t.scripts.mark.Run(ctx, t.client, keys, seq.String(), seconds(markTTL)).Int()
+	if err != nil {
+		return 0, t.fail("mark", session, err)
+	}
+	return n, nil
+}
+
+// checkBatch bounds the sessions that one run of the check script goes
+// through, since nothing else runs meanwhile.
+const checkBatch = 256
+
+// Check implements push.Transport.
+func (t *Transport) Check(ctx context.Context, node string, sessions []string) ([]push.Status, error) {
+	if err := check("node", node); err != nil {
+		return nil, err
+	}
+	var calls []call
+	var members [][]int // of each call: indexes of its sessions
+	open := map[int]int{}
+	for i, s := range sessions {
+		b := t.keys.box(s)
+		at, ok := open[b.p]
+		if !ok || len(members[at]) == checkBatch {
+			at = len(calls)
+			open[b.p] = at
+			calls = append(calls, call{script: t.scripts.check, args: []any{node, t.cfg.keepFor()}})
+			members = append(members, nil)
+		}
+		calls[at].keys = append(calls[at].keys, b.meta)
+		members[at] = append(members[at], i)
+	}
+	if len(calls) == 0 {
+		return nil, nil
+	}
+	cmds, err := pipe(ctx, t.client.Pipeline(), calls, nil)
+	if err != nil {
+		return nil, t.fail("check", "", err)
+	}
+	out := make([]push.Status, len(sessions))
+	for c, cmd := range cmds {
+		reply, err := cmd.Slice()
+		if err != nil {
+			return nil, t.fail("check", "", err)
+		}
+		for j, i := range members[c] {
+			out[i] = push.Status{Session: sessions[i], Last: seqOf(reply[2*j]), Rerouted: reply[2*j+1] == int64(1)}
+		}
+	}
+	return out, nil
+}
+
+// CloseSession implements push.Transport.
+func (t *Transport) CloseSession(ctx context.Context, session string) error {
+	if err := check("session", session); err != nil {
+		return err
+	}
+	b := t.keys.box(session)
+	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.mark, b.replaces}
+	err := t.scripts.close.Run(ctx, t.client, keys, session, t.cfg.keepFor(), b.nodePrefix(), t.cfg.NodeStreamLen).Err()
+	if err != nil {
+		return t.fail("close", session, err)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package redisstream
+
+import (
+	"context"
+	_ "embed"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The scripts. Those that handle a mailbox stand behind lib.lua.
+var (
+	//go:embed lua/lib.lua
+	libLua string
+	//go:embed lua/append.lua
+	appendLua string
+	//go:embed lua/attach.lua
+	attachLua string
+	//go:embed lua/pending.lua
+	pendingLua string
+	//go:embed lua/ack.lua
+	ackLua string
+	//go:embed lua/mark.lua
+	markLua string
+	//go:embed lua/bury.lua
+	buryLua string
+	//go:embed lua/expire.lua
+	expireLua string
+	//go:embed lua/check.lua
+	checkLua string
+	//go:embed lua/close.lua
+	closeLua string
+	//go:embed lua/take.lua
+	takeLua string
+	//go:embed lua/commit.lua
+	commitLua string
+)
+
+// scripts holds a Transport's scripts, each with its digest.
+type scripts struct {
+	append, attach, pending, ack, mark, bury, expire, check, close, take, commit *redis.Script
+}
+
+func newScripts() scripts {
+	return scripts{
+		append:  redis.NewScript(libLua + appendLua),
+		attach:  redis.NewScript(libLua + attachLua),
+		pending: redis.NewScript(pendingLua),
+		ack:     redis.NewScript(libLua + ackLua),
+		mark:    redis.NewScript(markLua),
+		bury:    redis.NewScript(libLua + buryLua),
+		expire:  redis.NewScript(libLua + expireLua),
+		check:   redis.NewScript(libLua + checkLua),
+		close:   redis.NewScript(libLua + closeLua),
+		take:    redis.NewScript(takeLua),
+		commit:  redis.NewScript(commitLua),
+	}
+}
+
+// call is one run of a script.
+type call struct {
+	script *redis.Script
+	keys   []string
+	args   []any
+}
+
+// run runs a script by its digest, and by its source where the server does
+// not know it (a restart, a failover, a new master).
+func (t *Transport) run(ctx context.Context, c call) ([]any, error) {
+	return c.script.Run(ctx, t.client, c.keys, c.args...).Slice()
+}
+
+// pipe runs calls, and what extra adds, in one pipeline of p. A pipeline has no
+// fallback of its own for a script that a server does not know, so those calls
+// go once more, by source.
+func pipe(ctx context.Context, p redis.Pipeliner, calls []call, extra func(redis.Pipeliner)) ([]*redis.Cmd, error) {
+	cmds := make([]*redis.Cmd, len(calls))
+	for i, c := range calls {
+		cmds[i] = c.script.EvalSha(ctx, p, c.keys, c.args...)
+	}
+	if extra != nil {
+		extra(p)
+	}
+	_, err := p.Exec(ctx)
+	if err == nil {
+		return cmds, nil
+	}
+	again := false
+	for i, c := range calls {
+		if redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
+			cmds[i] = c.script.Eval(ctx, p, c.keys, c.args...)
+			again = true
+		}
+	}
+	if !again {
+		return cmds, err
+	}
+	if extra != nil {
+		extra(p)
+	}
+	_, err = p.Exec(ctx)
+	return cmds, err
+}

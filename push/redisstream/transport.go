@@ -1,0 +1,177 @@
+package redisstream
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+)
+
+var (
+	_ push.Transport   = (*Transport)(nil)
+	_ push.StateStore  = (*Transport)(nil)
+	_ push.DeadLetters = (*Transport)(nil)
+	_ push.Broker      = (*Transport)(nil)
+)
+
+// layout is the version of the keys and of what is in them.
+const layout = "1"
+
+// Transport keeps mailboxes, states, dead letters and topics in Redis. It is
+// safe for concurrent use and needs no closing; the client stays the caller's.
+type Transport struct {
+	client  redis.UniversalClient
+	cfg     Config
+	keys    keys
+	scripts scripts
+	log     *slog.Logger
+	metrics *metrics
+	// id names this Transport among all, for leases.
+	id string
+	// dial makes clients for blocking reads.
+	dial dialFunc
+
+	verified atomic.Bool
+	verifyMu sync.Mutex
+
+	topics topics
+}
+
+// New returns a Transport on client, which must be of one of go-redis's types
+// for a single server, Sentinel or Cluster, or else Config.BlockingClient is
+// needed. It checks cfg and connects to nothing; see Ping.
+func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
+	if client == nil {
+		return nil, errors.New("redisstream: no client")
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("redisstream: register metrics: %w", err)
+	}
+	dial, err := blockingClients(client, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Transport{
+		client: client, cfg: cfg, keys: newKeys(cfg.Prefix, cfg.Partitions), scripts: newScripts(),
+		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,
+	}, nil
+}
+
+// Ping returns nil when the store answers and was set up with the same number
+// of partitions.
+func (t *Transport) Ping(ctx context.Context) error {
+	t.verified.Store(false)
+	return t.verify(ctx)
+}
+
+// verify claims the store for this layout, or finds it claimed, before the
+// first use and after each sign that the store may be another one.
+func (t *Transport) verify(ctx context.Context) error {
+	if t.verified.Load() {
+		return nil
+	}
+	t.verifyMu.Lock()
+	defer t.verifyMu.Unlock()
+	if t.verified.Load() {
+		return nil
+	}
+	want := "layout=" + layout + " partitions=" + strconv.Itoa(t.cfg.Partitions)
+	got, err := t.claim(ctx, t.keys.config(), want)
+	if err != nil {
+		return t.fail("verify", "", err)
+	}
+	if got != want {
+		return fmt.Errorf("redisstream: the store's %s says %q, this process wants %q", t.keys.config(), got, want)
+	}
+	if _, err := t.epoch(ctx); err != nil {
+		return err
+	}
+	t.verified.Store(true)
+	return nil
+}
+
+// epoch returns the name of the store's history, which begins anew when the
+// store has been emptied.
+func (t *Transport) epoch(ctx context.Context) (string, error) {
+	e, err := t.claim(ctx, t.keys.epoch(), rand.Text())
+	if err != nil {
+		return "", t.fail("epoch", "", err)
+	}
+	return e, nil
+}
+
+// Secret returns 32 random bytes that all processes on the store share, for
+// signing. The first caller makes them.
+func (t *Transport) Secret(ctx context.Context) ([]byte, error) {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b)
+	s, err := t.claim(ctx, t.keys.secret(), string(b))
+	if err != nil {
+		return nil, t.fail("secret", "", err)
+	}
+	if len(s) != len(b) {
+		return nil, fmt.Errorf("redisstream: %s holds %d bytes, want %d", t.keys.secret(), len(s), len(b))
+	}
+	return []byte(s), nil
+}
+
+// claim returns the value of key after setting it where there was none.
+func (t *Transport) claim(ctx context.Context, key, value string) (string, error) {
+	for range 3 {
+		v, err := t.client.Get(ctx, key).Result()
+		if !errors.Is(err, redis.Nil) {
+			return v, err
+		}
+		if err := t.client.SetNX(ctx, key, value, 0).Err(); err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s vanishes", key)
+}
+
+// fail wraps an error of the store with what was tried, and counts it.
+func (t *Transport) fail(op, session string, err error) error {
+	t.metrics.failed(op, err)
+	if session == "" {
+		return fmt.Errorf("redisstream: %s: %w", op, err)
+	}
+	return fmt.Errorf("redisstream: %s for session %s: %w", op, push.Redact(session), err)
+}
+
+// check refuses names that cannot be part of a key.
+func check(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("redisstream: %w: no %s", push.ErrInvalid, what)
+	case len(name) > push.MaxIDLen:
+		return fmt.Errorf("redisstream: %w: %s of %d bytes, at most %d are allowed", push.ErrInvalid, what, len(name), push.MaxIDLen)
+	}
+	return nil
+}
+
+// maxSeq is the largest Seq that Lua's numbers hold exactly; it stands for the
+// year 2255.
+const maxSeq push.Seq = 1 << 53
+
+// checkSeq refuses what no append can have issued.
+func checkSeq(seqs ...push.Seq) error {
+	for _, s := range seqs {
+		if s >= maxSeq {
+			return fmt.Errorf("redisstream: %w: no push has the place %d", push.ErrInvalid, s)
+		}
+	}
+	return nil
+}
