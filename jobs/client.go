@@ -1,0 +1,219 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+)
+
+// Publisher stores pushes; *push.Publisher is one.
+type Publisher interface {
+	Publish(ctx context.Context, m push.Message) (push.Receipt, error)
+}
+
+// ClientConfig tunes a Client. The zero value is ready for production.
+type ClientConfig struct {
+	// Prefix begins every Redis key of the package. All clients and pools of
+	// an application need the same. Defaults to "lastmile".
+	Prefix string
+	// KeepTasks is how long Asynq shows completed tasks in its dashboard. It
+	// costs a quarter of the throughput; the job's own record is kept by
+	// Retention anyway. Defaults to 0, which keeps none.
+	KeepTasks time.Duration
+	// Timeout bounds one Enqueue. Defaults to 10 seconds.
+	Timeout time.Duration
+	// Middleware wraps every Enqueue, the first one outermost.
+	Middleware []EnqueueMiddleware
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Registerer receives the jobs_* metrics. Defaults to none.
+	Registerer prometheus.Registerer
+}
+
+func (c *ClientConfig) fill() error {
+	if c.KeepTasks < 0 || c.Timeout < 0 {
+		return errors.New("jobs: ClientConfig: no setting may be negative")
+	}
+	c.Prefix = cmp.Or(c.Prefix, defaultScope)
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	return nil
+}
+
+// Client enqueues jobs and looks after them. It is safe for concurrent use.
+type Client struct {
+	*store
+	pub     Publisher
+	tasks   *asynq.Client
+	inspect *asynq.Inspector
+	cfg     ClientConfig
+	log     *slog.Logger
+	metrics metrics
+
+	actions sync.Map // context of an action -> *atomic.Int64
+	queues  sync.Map // queue name -> struct{}
+}
+
+// NewClient checks cfg and fills its defaults. It starts nothing and does not
+// own rdb. rdb may be a single server, a cluster or a Sentinel client.
+func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Client, error) {
+	if rdb == nil || pub == nil {
+		return nil, errors.New("jobs: NewClient: needs a Redis client and a publisher")
+	}
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	s, err := newStore(rdb, cfg.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: load scripts: %w", err)
+	}
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: register metrics: %w", err)
+	}
+	return &Client{
+		store: s, pub: pub, cfg: cfg, log: cfg.Logger, metrics: m,
+		tasks: asynq.NewClientFromRedisClient(rdb), inspect: asynq.NewInspectorFromRedisClient(rdb),
+	}, nil
+}
+
+type clientKey struct{}
+
+// WithClient returns a context whose Enqueue calls use the client.
+func WithClient(ctx context.Context, c *Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+func clientOf(ctx context.Context) *Client {
+	c, _ := ctx.Value(clientKey{}).(*Client)
+	return c
+}
+
+// Get returns what is known of a job, or ErrNotFound.
+func (c *Client) Get(ctx context.Context, id string) (Info, error) {
+	r, err := c.load(ctx, id)
+	if err != nil {
+		return Info{}, err
+	}
+	return r.Info, nil
+}
+
+// ForSession returns the session's jobs, newest first: those that are open, and
+// those that ended within their retention. The list holds the newest 200.
+func ForSession(ctx context.Context, c *Client, s push.Session) ([]Info, error) {
+	return c.list(ctx, s.ID(), maxListed)
+}
+
+// Cancel ends a job in every state, for good: when it returns nil the job is
+// cancelled, or a worker has it and will end it as cancelled, whatever its
+// handler returns. The handler's context ends with the cause ErrCancelled, at
+// once, or within five seconds when the message is lost. It returns ErrEnded
+// when the job was over before, and ErrNotFound when there is none. Repeating
+// it is safe.
+func (c *Client) Cancel(ctx context.Context, id string) error {
+	r, err := c.reply(ctx, "cancel", id, ms(time.Now()))
+	if err != nil {
+		return err
+	}
+	gen, run, state := int(r.num(1)), r.num(2), State(r.str(3))
+	switch verdict := r.str(0); {
+	case verdict == "gone":
+		return fmt.Errorf("%w: %q", ErrNotFound, id)
+	case verdict == "owed":
+		if err := c.deliver(ctx, id); err != nil {
+			return err
+		}
+		fallthrough
+	case verdict == "over":
+		if state != StateCancelled {
+			return fmt.Errorf("%w: %q is %s", ErrEnded, id, state)
+		}
+		return nil
+	case verdict == "signal":
+		// The heartbeat finds the request too, so a lost message costs seconds.
+		if err := c.rdb.Publish(ctx, c.cancel(), id).Err(); err != nil {
+			c.log.WarnContext(ctx, "cancel message not sent", "id", id, "error", err)
+		}
+		return nil
+	}
+	return c.cancelIdle(ctx, id, gen, run)
+}
+
+// cancelIdle ends a job that no worker has.
+func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) error {
+	rec, err := c.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = c.end(ctx, rec, end{gen: gen, run: run, state: StateCancelled, code: codeCancelled, err: "cancelled"})
+	if err != nil {
+		return err
+	}
+	err = c.inspect.DeleteTask(rec.Queue, taskID(id, gen))
+	if err != nil && !errors.Is(err, asynq.ErrTaskNotFound) && !errors.Is(err, asynq.ErrQueueNotFound) {
+		// A worker that gets it finds it ended and drops it.
+		c.log.DebugContext(ctx, "cancelled task stays queued", "id", id, "error", err)
+	}
+	return nil
+}
+
+// Retry opens a job that is over again, as its next generation, with all its
+// attempts and the same arguments. It returns ErrOpen when the job is not over
+// and ErrNotFound when there is none. The generation ends with its own event.
+func (c *Client) Retry(ctx context.Context, id string) error {
+	rec, err := c.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !rec.over() {
+		return fmt.Errorf("%w: %q is %s", ErrOpen, id, rec.State)
+	}
+	if rec.owed {
+		if err := c.deliver(ctx, id); err != nil {
+			return err
+		}
+	}
+	gen, err := c.reopen(ctx, rec, "", time.Time{})
+	if err != nil {
+		return err
+	}
+	if gen <= 0 {
+		return fmt.Errorf("%w: %q was opened by somebody else", ErrOpen, id)
+	}
+	return nil
+}
+
+// reopen opens the next generation of rec, enqueues it and takes the old task
+// out of Asynq's archive. It returns 0 when another process was faster.
+func (c *Client) reopen(ctx context.Context, rec *record, to string, unique time.Time) (int, error) {
+	now := time.Now()
+	uni := ""
+	if !unique.IsZero() {
+		uni = ms(unique)
+	}
+	gen, err := c.number(ctx, "reopen", rec.ID, rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni)
+	if err != nil || gen <= 0 {
+		return gen, err
+	}
+	old := taskID(rec.ID, rec.Gen)
+	err = c.submit(ctx, &task{
+		id: rec.ID, gen: gen, kind: rec.Kind, queue: rec.Queue, payload: rec.Args, opts: rec.opts,
+	})
+	if err != nil {
+		return gen, err
+	}
+	if err := c.inspect.DeleteTask(rec.Queue, old); err != nil {
+		c.log.DebugContext(ctx, "old task not removed", "id", rec.ID, "error", err)
+	}
+	return gen, nil
+}

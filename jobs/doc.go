@@ -1,0 +1,44 @@
+// Package jobs runs typed background work on Asynq and reports it to the
+// session that asked for it.
+//
+// A [Kind] names a type of work with its arguments and its result:
+//
+//	var Profile = jobs.Define[ProfileArgs, Report]("reports.profile",
+//		jobs.MaxRetry(5), jobs.Timeout(10*time.Minute))
+//
+// Any process enqueues through a [Client], naming the actions of the session
+// that get the job's events:
+//
+//	profile := Profile.With(client)
+//	h, err := profile.Enqueue(ctx, ProfileArgs{File: name},
+//		jobs.Notify(session, jobs.Done("ReportDone"), jobs.Failed("ReportFailed")))
+//
+// and a [Pool] in a worker process handles it:
+//
+//	Profile.Handle(pool, func(ctx context.Context, j *jobs.Job[ProfileArgs]) (Report, error) {
+//		j.Progress(0.5, "reading rows")
+//		return report, nil
+//	})
+//	err := pool.Run(ctx)
+//
+// # Guarantees
+//
+// Every job ends exactly once, in one of completed, failed, cancelled or lost,
+// whatever kills the worker and however often the handler ran; the event is
+// pushed into each session that asked, exactly once, and it agrees with the
+// job's state. The end is decided in the job's Redis record first, together
+// with a note that the event is owed; the push is then stored under an ID made
+// of job, generation and state, and the note is cleared. Whoever dies in
+// between, the next execution or the watchdog of any process stores it again
+// under the same ID. (An event that stays owed for longer than the push
+// transport remembers IDs, 24 hours by default, may be doubled.)
+//
+// The other events (queued, started, progress, retrying, stalled) are latest
+// wins: a page that was away sees the last one only, and none after the end.
+//
+// A handler runs at least once: its outside effects have to be idempotent, for
+// which [Job.ID] is a stable key.
+//
+// After a crash of a worker Asynq brings its jobs back in one to two minutes;
+// the session is told that they stalled within 15 seconds.
+package jobs

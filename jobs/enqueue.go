@@ -1,0 +1,275 @@
+package jobs
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/propagation"
+
+	"lastmile/push"
+)
+
+// Handle names an enqueued job.
+type Handle struct {
+	// ID is the job's.
+	ID string
+	// Gen is its generation.
+	Gen int
+	// State is where it stood when Enqueue returned.
+	State State
+	// Existing is true when the job was there before: the ID was repeated, or
+	// a Unique job is open or still counts.
+	Existing bool
+}
+
+// The headers of a task.
+const (
+	headerID      = "lm-id"
+	headerGen     = "lm-gen"
+	headerCodec   = "lm-codec"
+	headerOptions = "lm-opt"
+	codecJSON     = "json/1"
+)
+
+// task is one generation of a job on its way into Asynq.
+type task struct {
+	id, kind, queue string
+	gen             int
+	payload         []byte
+	opts            jobOptions
+	at              time.Time
+}
+
+// asynqRetries is out of reach of any job, so that Asynq never archives one
+// behind our back: attempts are counted in the record.
+const asynqRetries = 1000
+
+func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opts []Option) (Handle, error) {
+	if d.err != nil {
+		return Handle{}, d.err
+	}
+	s := d.base
+	if sess, ok := ctx.(interface{ Session() push.Session }); ok {
+		s.session = sess.Session().ID()
+	}
+	for _, o := range opts {
+		o(&s)
+	}
+	if err := s.check(); err != nil {
+		return Handle{}, err
+	}
+	if len(payload) > maxArgs {
+		return Handle{}, fmt.Errorf("%w: arguments of %d bytes, at most %d are allowed", ErrInvalid, len(payload), maxArgs)
+	}
+	s.id = c.jobID(ctx, d.name, payload, &s)
+	e := &Enqueueing{ID: s.id, Kind: d.name, Queue: s.queue, Args: payload, set: &s}
+	next := c.store1
+	for i := len(c.cfg.Middleware) - 1; i >= 0; i-- {
+		next = c.cfg.Middleware[i](next)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	h, err := next(ctx, e)
+	c.metrics.enqueued(d.name, h, err)
+	return h, err
+}
+
+// jobID returns the ID asked for, the one that makes the job unique, one that
+// derives from the action that ctx belongs to, or a random one.
+func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *settings) string {
+	switch {
+	case s.id != "":
+		return s.id
+	case s.unique > 0 && s.uniqueKey != "":
+		return "u" + digest(kind, "key", s.uniqueKey)
+	case s.unique > 0:
+		return "u" + digest(kind, "args", string(payload))
+	}
+	a, ok := ctx.(interface{ ActionID() string })
+	if !ok || a.ActionID() == "" || !reflect.TypeOf(ctx).Comparable() {
+		return rand.Text()
+	}
+	counter, loaded := c.actions.LoadOrStore(ctx, new(atomic.Int64))
+	if !loaded {
+		context.AfterFunc(ctx, func() { c.actions.Delete(ctx) })
+	}
+	n := counter.(*atomic.Int64).Add(1) //nolint:forcetypeassert // the only type stored
+	return "a" + digest(kind, a.ActionID(), strconv.FormatInt(n, 10))
+}
+
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// store1 writes the record and the task.
+func (c *Client) store1(ctx context.Context, e *Enqueueing) (Handle, error) {
+	s, now := e.set, time.Now()
+	at := s.at
+	if s.in > 0 {
+		at = now.Add(s.in)
+	}
+	t := &task{
+		id: e.ID, gen: 1, kind: e.Kind, queue: e.Queue, payload: e.Args, at: at,
+		opts: jobOptions{Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limits: s.limits},
+	}
+	to, err := s.dest()
+	if err != nil {
+		return Handle{}, err
+	}
+	r, err := c.create(ctx, t, s, to, now)
+	if err != nil {
+		return Handle{}, err
+	}
+	h := Handle{ID: e.ID, Gen: int(r.num(1)), State: State(r.str(3)), Existing: true}
+	t.gen = h.Gen
+	switch r.str(0) {
+	case "crowded":
+		return h, fmt.Errorf("%w: too many sessions wait for job %q", ErrInvalid, e.ID)
+	case "kept":
+		return h, c.tellEnd(ctx, e.ID, to)
+	case "stale":
+		return c.openStale(ctx, e.ID, to, now.Add(s.unique))
+	case "open":
+		if r.num(2) > 0 {
+			return h, nil // it has run, so it is in the queue
+		}
+		return h, c.submit(ctx, t)
+	}
+	h.Existing, h.State = false, StateQueued
+	if at.After(now) {
+		h.State = StateScheduled
+	}
+	if err := c.submit(ctx, t); err != nil {
+		c.abandon(ctx, t)
+		return h, err
+	}
+	c.tellQueued(ctx, t, h, s)
+	return h, nil
+}
+
+// create makes the record and, in the same round trip, lists the job with its
+// session.
+func (c *Client) create(ctx context.Context, t *task, s *settings, to string, now time.Time) (reply, error) {
+	opt, err := json.Marshal(t.opts)
+	if err != nil {
+		return nil, err
+	}
+	uni, check, st := "", now.Add(firstCheck), StateQueued
+	args := []any{}
+	if t.at.After(now) {
+		st, check = StateScheduled, t.at.Add(firstCheck)
+		args = append(args, "next", ms(t.at))
+	}
+	if s.unique > 0 {
+		uni = ms(now.Add(s.unique))
+		args = append(args, "uni", uni)
+	}
+	if s.follow != nil {
+		f, err := json.Marshal(s.follow)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "follow", f)
+	}
+	args = append([]any{t.id, ms(now), ms(check), to, uni,
+		"gen", 1, "att", 0, "lim", s.maxRetry + 1, "st", string(st), "kind", t.kind, "queue", t.queue,
+		"pay", t.payload, "opt", opt, "made", ms(now), "upd", ms(now)}, args...)
+	if s.session == "" {
+		return c.reply(ctx, "create", t.id, args...)
+	}
+	pipe := c.rdb.Pipeline()
+	cmd := c.scripts["create"].EvalSha(ctx, pipe, c.job(t.id), args...)
+	c.index(ctx, pipe, s.session, t.id, now)
+	_, err = pipe.Exec(ctx)
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		return c.reply(ctx, "create", t.id, args...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jobs: create job %q: %w", t.id, err)
+	}
+	return cmd.Slice()
+}
+
+// submit puts the task into Asynq's queue. It is there already when the ID is
+// taken.
+func (c *Client) submit(ctx context.Context, t *task) error {
+	opt, err := json.Marshal(t.opts)
+	if err != nil {
+		return err
+	}
+	headers := map[string]string{
+		headerID: t.id, headerGen: strconv.Itoa(t.gen), headerCodec: codecJSON, headerOptions: string(opt),
+	}
+	propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(headers))
+	opts := []asynq.Option{
+		asynq.TaskID(taskID(t.id, t.gen)), asynq.Queue(t.queue), asynq.MaxRetry(asynqRetries),
+		asynq.Timeout(t.opts.Timeout + timeoutSlack), asynq.Retention(c.cfg.KeepTasks),
+	}
+	if t.at.After(time.Now()) {
+		// Asynq cuts to whole seconds; rounding up keeps it from being early.
+		opts = append(opts, asynq.ProcessAt(t.at.Add(time.Second-time.Nanosecond).Truncate(time.Second)))
+	}
+	c.queues.Store(t.queue, struct{}{})
+	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTaskWithHeaders(t.kind, t.payload, headers), opts...)
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return fmt.Errorf("jobs: enqueue task %q: %w", t.id, err)
+	}
+	return nil
+}
+
+// abandon takes a record back whose task was refused, so that the error which
+// the caller gets is the only report of it.
+func (c *Client) abandon(ctx context.Context, t *task) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if _, err := c.number(ctx, "abandon", t.id, t.id, t.gen); err != nil {
+		c.log.WarnContext(ctx, "job that was not enqueued stays open until the watchdog ends it", "id", t.id, "error", err)
+	}
+}
+
+// openStale opens a unique job again whose last generation is over.
+func (c *Client) openStale(ctx context.Context, id, to string, unique time.Time) (Handle, error) {
+	if err := c.deliver(ctx, id); err != nil {
+		return Handle{}, err
+	}
+	rec, err := c.load(ctx, id)
+	if err != nil {
+		return Handle{}, err
+	}
+	h := Handle{ID: id, Gen: rec.Gen, State: rec.State, Existing: true}
+	if !rec.over() {
+		return h, nil
+	}
+	gen, err := c.reopen(ctx, rec, to, unique)
+	if err != nil {
+		return h, err
+	}
+	if gen <= 0 {
+		return h, fmt.Errorf("%w: job %q changed meanwhile, try again", ErrOpen, id)
+	}
+	return Handle{ID: id, Gen: gen, State: StateQueued}, nil
+}
+
+// dest returns the destination as stored, or nothing when no action is bound.
+func (s *settings) dest() (string, error) {
+	if s.session == "" || len(s.actions) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(dest{s.session, s.actions})
+	return string(b), err
+}

@@ -1,0 +1,168 @@
+package jobs
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// State is where a job stands.
+type State string
+
+// The states. The last four are ends.
+const (
+	// StateQueued: it waits for a worker.
+	StateQueued State = "queued"
+	// StateScheduled: it waits for its time (delayed, snoozed or limited).
+	StateScheduled State = "scheduled"
+	// StateRunning: a worker has it.
+	StateRunning State = "running"
+	// StateRetrying: an attempt failed and the next one waits for its time.
+	StateRetrying State = "retrying"
+	// StateStalled: the worker that has it is silent.
+	StateStalled State = "stalled"
+	// StateCompleted: the handler returned a result.
+	StateCompleted State = "completed"
+	// StateFailed: its attempts are used up, or the failure was final.
+	StateFailed State = "failed"
+	// StateCancelled: it was cancelled.
+	StateCancelled State = "cancelled"
+	// StateLost: its task vanished.
+	StateLost State = "lost"
+)
+
+// Ended reports whether the state is an end.
+func (s State) Ended() bool {
+	switch s {
+	case StateCompleted, StateFailed, StateCancelled, StateLost:
+		return true
+	default:
+		return false
+	}
+}
+
+// Names of the events that are not named like a state.
+const (
+	eventQueued   = "queued"
+	eventStarted  = "started"
+	eventProgress = "progress"
+)
+
+// Event is what a page learns of a job with a push.
+type Event struct {
+	// ID is the job's.
+	ID string `json:"id"`
+	// Kind is the name of the job's kind.
+	Kind string `json:"kind"`
+	// State is where the job stands.
+	State State `json:"state"`
+	// Attempt counts the executions of this generation, from 1.
+	Attempt int `json:"attempt,omitempty"`
+	// Attempts is how many there may be.
+	Attempts int `json:"attempts,omitempty"`
+	// Gen counts how often the job was opened, from 1: Client.Retry adds one.
+	Gen int `json:"gen"`
+	// Fraction is the progress, 0 to 1.
+	Fraction float64 `json:"fraction,omitempty"`
+	// Message is what the handler said with it.
+	Message string `json:"message,omitempty"`
+	// Code and Error tell a failure in words meant for the user.
+	Code  string `json:"code,omitempty"`
+	Error string `json:"error,omitempty"`
+	// NextAt is when the next attempt is due, in StateRetrying.
+	NextAt time.Time `json:"next_at,omitzero"`
+}
+
+// EventOf returns the job event that a push carries. ctx is the action's
+// context, or anything that binds the push's data.
+func EventOf(ctx interface{ Bind(any) error }) (Event, error) {
+	var data struct {
+		Job *Event `json:"_job"`
+	}
+	if err := ctx.Bind(&data); err != nil {
+		return Event{}, fmt.Errorf("jobs: read event: %w", err)
+	}
+	if data.Job == nil {
+		return Event{}, fmt.Errorf("%w: the push carries no job event", ErrInvalid)
+	}
+	return *data.Job, nil
+}
+
+// data returns the push data of the event: the result's fields, or the result
+// as "value" when it is no object, and the event itself as "_job".
+func (e *Event) data(result json.RawMessage) (json.RawMessage, error) {
+	job, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	b.Grow(len(job) + len(result) + 24)
+	result = bytes.TrimSpace(result)
+	switch {
+	case len(result) == 0:
+		b.WriteByte('{')
+	case result[0] == '{':
+		fields := bytes.TrimRight(result[:len(result)-1], " \t\r\n")
+		b.Write(fields)
+		if len(fields) > 1 {
+			b.WriteByte(',')
+		}
+	default:
+		b.WriteString(`{"value":`)
+		b.Write(result)
+		b.WriteByte(',')
+	}
+	b.WriteString(`"_job":`)
+	b.Write(job)
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// pushID names a terminal event's push.
+func (e *Event) pushID() string {
+	return "job:" + e.ID + ":" + strconv.Itoa(e.Gen) + ":" + string(e.State)
+}
+
+// replaces is the key under which a job's transient events supersede each
+// other.
+func (e *Event) replaces() string { return "job:" + e.ID }
+
+// dest is one session that wants a job's events, as stored.
+type dest struct {
+	Session string            `json:"s"`
+	Actions map[string]string `json:"a"`
+}
+
+func parseDests(raw []string) ([]dest, error) {
+	ds := make([]dest, 0, len(raw))
+	for _, r := range raw {
+		var d dest
+		if err := json.Unmarshal([]byte(r), &d); err != nil {
+			return ds, fmt.Errorf("jobs: read destination: %w", err)
+		}
+		ds = append(ds, d)
+	}
+	return ds, nil
+}
+
+// action returns the action bound to the event, or nothing.
+func (d dest) action(event string) string {
+	if a := d.Actions[event]; a != "" {
+		return a
+	}
+	if event == string(StateCancelled) || event == string(StateLost) {
+		return d.Actions[string(StateFailed)]
+	}
+	return ""
+}
+
+func anyBound(ds []dest, event string) bool {
+	for _, d := range ds {
+		if d.action(event) != "" {
+			return true
+		}
+	}
+	return false
+}

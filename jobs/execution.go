@@ -1,0 +1,274 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// beatEvery is the heartbeat of a running job; it finds cancellations whose
+	// message got lost.
+	beatEvery = 4 * time.Second
+	// stallAfter is the silence after which a run counts as stalled. With
+	// watchEvery on top it stays under 15 seconds.
+	stallAfter = 12 * time.Second
+	// progressEvery bounds how often progress is stored and pushed.
+	progressEvery = 100 * time.Millisecond
+	// callTimeout bounds one heartbeat.
+	callTimeout = 3 * time.Second
+)
+
+// execution is one run of one job's handler.
+type execution struct {
+	pool    *Pool
+	id      string
+	kind    string
+	gen     int
+	run     int64
+	attempt int
+	limit   int
+	payload []byte
+	headers map[string]string
+	opts    jobOptions
+	dests   []dest
+	handler handlerFunc
+
+	progressed  chan struct{} // something to report
+	interrupted chan struct{} // look for a cancellation now
+
+	mu       sync.Mutex
+	over     bool
+	dirty    bool
+	fraction float64
+	message  string
+	beat     time.Time
+}
+
+// outcome is how a handler ended. cause is why its context ended, if it did.
+type outcome struct {
+	result []byte
+	err    error
+	cause  error
+}
+
+// report takes a handler's progress.
+func (x *execution) report(fraction float64, message string) {
+	if !(fraction >= 0) { // also catches NaN
+		fraction = 0
+	}
+	if len(message) > maxMessage {
+		message = string([]rune(message[:maxMessage-3])) + "…"
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.over {
+		return
+	}
+	x.fraction, x.message, x.dirty = min(fraction, 1), message, true
+	select {
+	case x.progressed <- struct{}{}:
+	default:
+	}
+}
+
+func (x *execution) interrupt() {
+	select {
+	case x.interrupted <- struct{}{}:
+	default:
+	}
+}
+
+func (x *execution) lastBeat() time.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.beat
+}
+
+// event returns the event of the job in the state.
+func (x *execution) event(s State) *Event {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return &Event{
+		ID: x.id, Kind: x.kind, State: s, Attempt: x.attempt, Attempts: x.limit, Gen: x.gen,
+		Fraction: x.fraction, Message: x.message,
+	}
+}
+
+func (x *execution) metricKind() string {
+	if x.pool.kinds[x.kind] == nil {
+		return "unknown"
+	}
+	return x.kind
+}
+
+// execute runs the handler and tends it: heartbeats, progress, cancellation,
+// timeout. It comes back at the latest Grace after the handler's context
+// ended; a handler that still runs then has no voice any more.
+func (x *execution) execute(ctx context.Context) outcome {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, ErrTimeout)
+	defer stop()
+	x.beat = time.Now()
+
+	done := make(chan outcome, 1)
+	left := make(chan struct{})
+	go x.invoke(ctx, done, left)
+
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	p := new(pacer)
+	var grace <-chan time.Time
+	aborting, ended := x.pool.aborting, ctx.Done()
+	for {
+		select {
+		case o := <-done:
+			o.cause = context.Cause(ctx)
+			x.silence(ctx, p)
+			return o
+		case <-x.progressed:
+			p.due(func() { x.beatOnce(ctx, cancel) })
+		case <-p.timer:
+			p.fire(func() { x.beatOnce(ctx, cancel) })
+		case <-beat.C:
+			x.beatOnce(ctx, cancel)
+		case <-x.interrupted:
+			x.beatOnce(ctx, cancel)
+		case <-aborting:
+			aborting = nil
+			cancel(ErrShutdown)
+		case <-ended:
+			ended = nil
+			grace = time.After(x.pool.cfg.Grace)
+		case <-grace:
+			x.silence(ctx, p)
+			x.abandonHandler(ctx, left)
+			return outcome{err: context.Cause(ctx), cause: context.Cause(ctx)}
+		}
+	}
+}
+
+// invoke calls the handler. left is closed once it has returned.
+func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<- struct{}) {
+	defer close(left)
+	var o outcome
+	defer func() {
+		if v := recover(); v != nil {
+			o = outcome{err: &panicError{v, debug.Stack()}}
+		}
+		done <- o
+	}()
+	next := func(ctx context.Context, w *Work) (json.RawMessage, error) {
+		x.payload = w.Args
+		return x.handler(ctx, x)
+	}
+	for i := len(x.pool.cfg.Work) - 1; i >= 0; i-- {
+		next = x.pool.cfg.Work[i](next)
+	}
+	o.result, o.err = next(ctx, &Work{
+		ID: x.id, Kind: x.kind, Attempt: x.attempt, Gen: x.gen, Args: x.payload,
+	})
+}
+
+// silence ends the handler's voice and reports what it said last.
+func (x *execution) silence(ctx context.Context, p *pacer) {
+	p.stop()
+	x.mu.Lock()
+	x.over = true
+	dirty := x.dirty
+	x.mu.Unlock()
+	if dirty {
+		x.beatOnce(ctx, func(error) {})
+	}
+}
+
+func (x *execution) abandonHandler(ctx context.Context, left <-chan struct{}) {
+	x.pool.log.ErrorContext(ctx, "handler ignores the end of its context",
+		"id", x.id, "action", x.kind, "attempt", x.attempt, "error", context.Cause(ctx))
+	gauge := x.pool.client.metrics.abandoned
+	gauge.Inc()
+	go func(g prometheus.Gauge) {
+		<-left
+		g.Dec()
+	}(gauge)
+}
+
+// beatOnce stores a heartbeat with the latest progress, pushes the progress,
+// and ends the handler's context when the job was cancelled or taken over.
+func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc) {
+	x.mu.Lock()
+	dirty, fraction, message := x.dirty, "", x.message
+	if dirty {
+		fraction = strconv.FormatFloat(x.fraction, 'g', 6, 64)
+	}
+	x.dirty = false
+	x.mu.Unlock()
+
+	call, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer stop()
+	c, now := x.pool.client, time.Now()
+	r, err := c.reply(call, "beat", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(stallAfter)), fraction, message)
+	if err != nil {
+		x.pool.log.WarnContext(ctx, "heartbeat failed", "id", x.id, "error", err)
+		x.mu.Lock()
+		x.dirty = x.dirty || dirty
+		x.mu.Unlock()
+		return
+	}
+	switch r.num(0) {
+	case -1:
+		cancel(errSuperseded)
+		return
+	case 1:
+		cancel(ErrCancelled)
+	}
+	x.mu.Lock()
+	x.beat = now
+	x.mu.Unlock()
+	if int(r.num(1)) != len(x.dests) {
+		if rec, err := c.load(call, x.id); err == nil {
+			x.dests = rec.dests
+		}
+	}
+	if dirty {
+		// No ID: each value is news, and the key keeps the latest only.
+		c.tell(call, eventProgress, x.event(StateRunning), x.dests, "")
+	}
+}
+
+// pacer spaces reports: the first at once, then at most one each
+// progressEvery, the last one never left out.
+type pacer struct {
+	last    time.Time
+	timer   <-chan time.Time
+	pending *time.Timer
+}
+
+func (p *pacer) due(report func()) {
+	if p.timer != nil {
+		return
+	}
+	if wait := progressEvery - time.Since(p.last); wait > 0 {
+		p.pending = time.NewTimer(wait)
+		p.timer = p.pending.C
+		return
+	}
+	p.fire(report)
+}
+
+func (p *pacer) fire(report func()) {
+	p.timer, p.last = nil, time.Now()
+	report()
+}
+
+func (p *pacer) stop() {
+	if p.pending != nil {
+		p.pending.Stop()
+	}
+}

@@ -1,0 +1,96 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// serverHook repairs two habits of Asynq's server, on the client that only the
+// server uses. Its retries of a failed "task is done" run under a context that
+// is cancelled by then, so they never succeed: such commands get a context of
+// their own. And it asks for the next task in a tight loop when Redis refuses
+// it (-OOM, -NOAUTH, ...): repeated refusals wait a little.
+type serverHook struct{ refused atomic.Int32 }
+
+const (
+	detachTimeout = 5 * time.Second
+	refusedBase   = 50 * time.Millisecond
+	refusedMax    = 500 * time.Millisecond
+)
+
+func (h *serverHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *serverHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h *serverHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+			defer cancel()
+		}
+		err := next(ctx, cmd)
+		if name := cmd.Name(); name == "evalsha" || name == "eval" {
+			h.pace(ctx, err)
+		}
+		return err
+	}
+}
+
+func (h *serverHook) pace(ctx context.Context, err error) {
+	if !troubled(err) {
+		h.refused.Store(0)
+		return
+	}
+	n := h.refused.Add(1)
+	if n < 2 {
+		return
+	}
+	timer := time.NewTimer(min(refusedBase<<min(n-2, 10), refusedMax))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// troubled tells an error of Redis or the way to it from an answer of one of
+// Asynq's scripts.
+func troubled(err error) bool {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return false
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[redis.Error](err); !ok {
+		return true
+	}
+	msg := err.Error()
+	return !strings.HasPrefix(msg, "NOSCRIPT") && !strings.Contains(msg, "NOT FOUND") &&
+		!strings.Contains(msg, "TASK ALREADY")
+}
+
+// serverClient returns a client like rdb for Asynq's server alone, to be closed
+// after use, or nil when rdb is of an unknown type.
+func serverClient(rdb redis.UniversalClient, concurrency int) redis.UniversalClient {
+	switch c := rdb.(type) {
+	case *redis.Client:
+		o := *c.Options()
+		o.PoolSize = max(o.PoolSize, concurrency/4+8)
+		return redis.NewClient(&o)
+	case *redis.ClusterClient:
+		o := *c.Options()
+		return redis.NewClusterClient(&o)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,235 @@
+// Package jobstest tests code that enqueues or handles jobs, with the real job
+// layer, real Asynq and a Redis in memory, in a testing/synctest bubble where
+// hours of retries cost no time:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		kit := jobstest.New(t)
+//		kit.Start(jobs.PoolConfig{}, func(p *jobs.Pool) { Resize.Handle(p, resize) })
+//		h, err := Resize.With(kit.Client).Enqueue(t.Context(), args, jobs.Notify(kit.Session("s"), jobs.Done("Resized")))
+//		info := kit.Wait(h.ID)
+//		events := kit.Events("s")
+//	})
+//
+// It works outside a bubble too, at the pace of the real clock.
+package jobstest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/jobs"
+	"lastmile/push"
+)
+
+// Kit is a Redis in memory, a client, and a record of what sessions were sent.
+// Its methods are safe for concurrent use but for those that take a *testing.T
+// by failing the test.
+type Kit struct {
+	// Client enqueues and looks after jobs.
+	Client *jobs.Client
+	// Redis is a connection of the kit's own; cut links do not affect it.
+	Redis redis.UniversalClient
+	// Publisher stores pushes in the kit's memory.
+	Publisher *push.Publisher
+
+	t     testing.TB
+	mini  *miniredis.Miniredis
+	box   *mailbox
+	log   *slog.Logger
+	front *link
+
+	mu    sync.Mutex
+	links []*link
+}
+
+// New starts a kit that ends with the test. Call it inside the bubble.
+func New(t testing.TB, middleware ...jobs.EnqueueMiddleware) *Kit {
+	t.Helper()
+	m := miniredis.NewMiniRedis()
+	m.ClockTTL(true)
+	k := &Kit{t: t, mini: m, box: newMailbox(), log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	k.front = newLink(m)
+	own, front := newLink(m).client(), k.front.client()
+	k.Redis = own
+	k.links = append(k.links, k.front)
+	var err error
+	if k.Publisher, err = push.NewPublisher(k.box, push.PublisherConfig{Logger: k.log}); err != nil {
+		t.Fatalf("make publisher: %v", err)
+	}
+	k.Client, err = jobs.NewClient(front, k.Publisher, jobs.ClientConfig{Logger: k.log, Middleware: middleware})
+	if err != nil {
+		t.Fatalf("make client: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = own.Close()
+		_ = front.Close()
+		m.Close()
+	})
+	return k
+}
+
+// Session returns a session to name in jobs.Notify.
+func (k *Kit) Session(id string) push.Session { return k.Publisher.Session(id) }
+
+// Events returns everything that the session was sent, in order. What a later
+// push replaced is included.
+func (k *Kit) Events(session string) []Push { return k.box.list(session) }
+
+// Terminal returns the terminal events that the session was sent for the job.
+func (k *Kit) Terminal(session, id string) []Push {
+	var out []Push
+	for _, p := range k.Events(session) {
+		if p.Event.ID == id && p.Event.State.Ended() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// OnPush calls before and after around the storing of every push; either may
+// be nil. An error from before is what the publisher gets. To crash a worker at
+// that very point, call Worker.Crash in one of them.
+func (k *Kit) OnPush(before func(push.Message) error, after func(push.Message)) {
+	k.box.mu.Lock()
+	defer k.box.mu.Unlock()
+	k.box.before, k.box.after = before, after
+}
+
+// Outage cuts every connection to Redis but the kit's own for d.
+func (k *Kit) Outage(d time.Duration) {
+	k.setAll(true)
+	time.Sleep(d)
+	k.setAll(false)
+}
+
+func (k *Kit) setAll(cut bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range k.links {
+		l.set(cut)
+	}
+}
+
+// Fail makes Redis answer every command with the error, or works again with "".
+func (k *Kit) Fail(reply string) { k.mini.SetError(reply) }
+
+// waitLimit bounds Wait, Drain and Until; in a bubble it costs nothing.
+const waitLimit = 30 * time.Minute
+
+// Until polls until ok returns true, and fails the test when it does not.
+func (k *Kit) Until(what string, ok func() bool) {
+	k.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(waitLimit); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			k.t.Fatalf("gave up waiting until %s", what)
+		}
+	}
+}
+
+// Wait returns the job once it has ended and its event is delivered.
+func (k *Kit) Wait(id string) jobs.Info {
+	k.t.Helper()
+	var info jobs.Info
+	k.Until("job "+id+" ends", func() bool {
+		var err error
+		info, err = k.Client.Get(k.t.Context(), id)
+		return err == nil && info.State.Ended() && !k.isOpen(id)
+	})
+	return info
+}
+
+// WaitState returns the job once it is in the state.
+func (k *Kit) WaitState(id string, s jobs.State) jobs.Info {
+	k.t.Helper()
+	var info jobs.Info
+	k.Until("job "+id+" is "+string(s), func() bool {
+		var err error
+		info, err = k.Client.Get(k.t.Context(), id)
+		return err == nil && info.State == s
+	})
+	return info
+}
+
+// Drain waits until no job is open.
+func (k *Kit) Drain() {
+	k.t.Helper()
+	k.Until("all jobs end", func() bool { return len(k.open()) == 0 })
+}
+
+func (k *Kit) isOpen(id string) bool {
+	for _, o := range k.open() {
+		if o == id {
+			return true
+		}
+	}
+	return false
+}
+
+// open returns the jobs that are open or owe an event.
+func (k *Kit) open() []string {
+	ctx := context.WithoutCancel(k.t.Context())
+	keys, err := k.Redis.Keys(ctx, "*:open").Result()
+	if err != nil {
+		k.t.Fatalf("read open jobs: %v", err)
+	}
+	var ids []string
+	for _, key := range keys {
+		members, err := k.Redis.ZRange(ctx, key, 0, -1).Result()
+		if err != nil {
+			k.t.Fatalf("read open jobs: %v", err)
+		}
+		ids = append(ids, members...)
+	}
+	return ids
+}
+
+// RequireEnqueued fails the test unless the session (or, with "", anybody) has
+// a job of the kind whose arguments match, and returns the newest. A nil match
+// takes any.
+func RequireEnqueued[A, R any](k *Kit, kind *jobs.Kind[A, R], session string, match func(A) bool) jobs.Info {
+	k.t.Helper()
+	for _, info := range k.jobs(session) {
+		var args A
+		if info.Kind != kind.Name() || json.Unmarshal(info.Args, &args) != nil {
+			continue
+		}
+		if match == nil || match(args) {
+			return info
+		}
+	}
+	k.t.Fatalf("no job of kind %q is enqueued that matches", kind.Name())
+	return jobs.Info{}
+}
+
+func (k *Kit) jobs(session string) []jobs.Info {
+	k.t.Helper()
+	ctx := k.t.Context()
+	if session != "" {
+		infos, err := jobs.ForSession(ctx, k.Client, k.Session(session))
+		if err != nil {
+			k.t.Fatalf("list jobs: %v", err)
+		}
+		return infos
+	}
+	var infos []jobs.Info
+	for _, id := range k.open() {
+		info, err := k.Client.Get(ctx, id)
+		if err != nil && !errors.Is(err, jobs.ErrNotFound) {
+			k.t.Fatalf("read job: %v", err)
+		}
+		if err == nil {
+			infos = append(infos, info)
+		}
+	}
+	return infos
+}

@@ -1,0 +1,76 @@
+package jobstest
+
+import (
+	"context"
+	"sync"
+
+	"lastmile/jobs"
+	"lastmile/push"
+)
+
+// Worker is a pool with a way to Redis of its own, like one worker process.
+type Worker struct {
+	// Pool is the running pool.
+	Pool *jobs.Pool
+
+	link *link
+	stop context.CancelFunc
+	done chan error
+	once sync.Once
+	err  error
+}
+
+// Start runs a worker until the test ends. register adds its handlers. Zero
+// fields of cfg are the production defaults.
+func (k *Kit) Start(cfg jobs.PoolConfig, register func(*jobs.Pool)) *Worker {
+	k.t.Helper()
+	l := newLink(k.mini)
+	rdb := l.client()
+	if cfg.Logger == nil {
+		cfg.Logger = k.log
+	}
+	pool, err := jobs.NewPool(rdb, gated{k.Publisher, l}, cfg)
+	if err != nil {
+		k.t.Fatalf("make pool: %v", err)
+	}
+	register(pool)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(k.t.Context()))
+	w := &Worker{Pool: pool, link: l, stop: cancel, done: make(chan error, 1)}
+	k.mu.Lock()
+	k.links = append(k.links, l)
+	k.mu.Unlock()
+	go func() { w.done <- pool.Run(ctx) }()
+	k.t.Cleanup(func() {
+		if err := w.Stop(); err != nil {
+			k.t.Errorf("run pool: %v", err)
+		}
+		_ = rdb.Close()
+	})
+	return w
+}
+
+// Stop stops the worker gracefully and returns what Run returned.
+func (w *Worker) Stop() error {
+	w.once.Do(func() {
+		w.stop()
+		w.err = <-w.done
+	})
+	return w.err
+}
+
+// Crash makes the worker as good as dead: nothing it does reaches Redis any
+// more, not even what it is doing now. Its goroutines end with the test.
+func (w *Worker) Crash() { w.link.set(true) }
+
+// gated is the publisher of a worker: it is cut off together with its Redis.
+type gated struct {
+	pub  *push.Publisher
+	link *link
+}
+
+func (g gated) Publish(ctx context.Context, m push.Message) (push.Receipt, error) {
+	if g.link.isCut() {
+		return push.Receipt{}, errCut
+	}
+	return g.pub.Publish(ctx, m)
+}

@@ -1,0 +1,60 @@
+package jobs
+
+import (
+	"hash/fnv"
+	"strconv"
+	"time"
+)
+
+// The Redis keys of this package, beside Asynq's own ("asynq:..."). P is the
+// configured prefix, N a job's shard.
+//
+//	key                  type    owner           lifetime              bound
+//	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB, 100 destinations
+//	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
+//	P:jobs:s:<session>   zset    Enqueue         8 days, renewed       200 jobs, newest kept
+//	P:jobs:cancel        channel Cancel          -                     -
+//	P:jobs:l:<kind>:<k>  zset    limits          the lease, renewed    one member a running job
+//	P:jobs:q:<kind>:<k>  hash    rate limits     one period            two fields
+//	P:jobs:b:<id>        hash    batches         retention             one field a member
+const (
+	shards       = 16
+	maxListed    = 200
+	indexLife    = 8 * 24 * time.Hour
+	maxArgs      = 256 << 10
+	maxResult    = 48 << 10
+	maxMessage   = 512
+	defaultScope = "lastmile"
+)
+
+type keys struct{ prefix string }
+
+func shard(id string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id)) // never fails
+	return int(h.Sum32() % shards)
+}
+
+func (k keys) tag(n int) string         { return k.prefix + ":jobs:{j" + strconv.Itoa(n) + "}:" }
+func (k keys) open(n int) string        { return k.tag(n) + "open" }
+func (k keys) session(id string) string { return k.prefix + ":jobs:s:" + id }
+func (k keys) cancel() string           { return k.prefix + ":jobs:cancel" }
+
+// job returns the keys of a job's scripts: its record and its shard's set.
+func (k keys) job(id string) []string {
+	t := k.tag(shard(id))
+	return []string{t + "r:" + id, t + "open"}
+}
+
+// taskID names the Asynq task of one generation of a job.
+func taskID(id string, gen int) string {
+	if gen <= 1 {
+		return id
+	}
+	return id + "~" + strconv.Itoa(gen)
+}
+
+func ms(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+func msOf(d time.Duration) string {
+	return strconv.FormatInt(d.Milliseconds(), 10)
+}

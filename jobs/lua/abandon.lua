@@ -1,0 +1,8 @@
+-- Takes back a job whose task could not be enqueued and has not started.
+-- KEYS: record, open. ARGV: id, gen. Returns 1 when it is gone.
+local v = redis.call("HMGET", KEYS[1], "gen", "fin", "run", "ton")
+if v[1] ~= ARGV[2] or v[1] ~= "1" or v[2] == v[1] or (v[3] or "0") ~= "0" then return 0 end
+if tonumber(v[4] or "0") > 1 then return 0 end
+redis.call("DEL", KEYS[1])
+redis.call("ZREM", KEYS[2], ARGV[1])
+return 1

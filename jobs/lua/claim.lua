@@ -1,0 +1,6 @@
+-- Takes jobs whose check is due, putting the next check off by a lease so that
+-- no other watchdog takes them too.
+-- KEYS: open. ARGV: now, lease end, limit.
+local ids = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", ARGV[1], "LIMIT", 0, ARGV[3])
+for _, id in ipairs(ids) do redis.call("ZADD", KEYS[1], ARGV[2], id) end
+return ids

@@ -1,0 +1,34 @@
+-- Decides a job's end, once for each generation, and notes that its event is
+-- owed when somebody wants one.
+-- KEYS: record, open. ARGV: id, gen, run or "0" for no fence, state, now, check
+-- at, retention, result, code, error.
+-- Returns {verdict, state, destination...}: done, over (decided before), stale.
+local rec, open = KEYS[1], KEYS[2]
+local v = redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "st", "follow")
+if not v[1] or v[1] ~= ARGV[2] then return {"stale", ""} end
+if v[2] == v[1] then return {"over", v[6]} end
+if ARGV[3] ~= "0" and (v[3] or "0") ~= ARGV[3] then return {"stale", ""} end
+local st = ARGV[4]
+if v[4] == "1" then st = "cancelled" end
+redis.call("HSET", rec, "fin", v[1], "st", st, "end", ARGV[5], "upd", ARGV[5])
+redis.call("HDEL", rec, "next", "hb", "cancel")
+if st == "completed" then
+  redis.call("HSET", rec, "res", ARGV[8])
+  redis.call("HDEL", rec, "code", "err")
+elseif st == ARGV[4] then
+  redis.call("HSET", rec, "code", ARGV[9], "err", ARGV[10])
+else
+  redis.call("HSET", rec, "code", "cancelled", "err", "cancelled")
+end
+local n = tonumber(v[5] or "0")
+if n > 0 or v[7] then
+  redis.call("HSET", rec, "out", 1)
+  redis.call("PERSIST", rec)
+  redis.call("ZADD", open, ARGV[6], ARGV[1])
+else
+  redis.call("ZREM", open, ARGV[1])
+  redis.call("PEXPIRE", rec, ARGV[7])
+end
+local r = {"done", st, v[7] or ""}
+for i = 0, n - 1 do r[#r + 1] = redis.call("HGET", rec, "to" .. i) end
+return r

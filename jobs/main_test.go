@@ -1,0 +1,88 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/goleak"
+
+	"lastmile/jobs"
+	"lastmile/jobs/jobstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type args struct {
+	Name string `json:"name"`
+}
+
+type result struct {
+	Size int `json:"size"`
+}
+
+var errBoom = errors.New("boom: secret detail")
+
+// bubble runs f in fake time with a kit.
+func bubble(t *testing.T, f func(t *testing.T, k *jobstest.Kit)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { f(t, jobstest.New(t)) })
+}
+
+type handler = func(context.Context, *jobs.Job[args]) (result, error)
+
+func define(opts ...jobs.Option) *jobs.Kind[args, result] {
+	return jobs.Define[args, result]("test.work", opts...)
+}
+
+// notify binds every event to session "s".
+func notify(k *jobstest.Kit) jobs.Option { return notifyAs(k, "s") }
+
+func notifyAs(k *jobstest.Kit, session string) jobs.Option {
+	return jobs.Notify(k.Session(session), jobs.Queued("Queued"), jobs.Started("Started"), jobs.Progress("Progress"),
+		jobs.Retrying("Retrying"), jobs.Stalled("Stalled"), jobs.Done("Done"), jobs.Failed("Failed"),
+		jobs.Cancelled("Cancelled"), jobs.Lost("Lost"))
+}
+
+// start runs a worker that handles the kind with h.
+func start(k *jobstest.Kit, kind *jobs.Kind[args, result], h handler) *jobstest.Worker {
+	return k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) { kind.Handle(p, h) })
+}
+
+func enqueue(t *testing.T, k *jobstest.Kit, kind *jobs.Kind[args, result], opts ...jobs.Option) string {
+	t.Helper()
+	h, err := kind.With(k.Client).Enqueue(t.Context(), args{"a"}, append([]jobs.Option{notify(k)}, opts...)...)
+	if err != nil {
+		t.Fatalf("Enqueue: %v", err)
+	}
+	return h.ID
+}
+
+// actions returns the actions that the session was sent, in order.
+func actions(k *jobstest.Kit, session string) []string {
+	var out []string
+	for _, p := range k.Events(session) {
+		out = append(out, p.Action)
+	}
+	return out
+}
+
+// wantEnd checks that the session got exactly one terminal event, which agrees
+// with the job's state.
+func wantEnd(t *testing.T, k *jobstest.Kit, id string, want jobs.State) jobstest.Push {
+	t.Helper()
+	info := k.Wait(id)
+	if info.State != want {
+		t.Errorf("state = %s (%s %s), want %s", info.State, info.Code, info.Error, want)
+	}
+	ends := k.Terminal("s", id)
+	if len(ends) != 1 {
+		t.Fatalf("%d terminal events, want 1: %v", len(ends), actions(k, "s"))
+	}
+	if got := ends[0].Event.State; got != info.State {
+		t.Errorf("event says %s, the record %s", got, info.State)
+	}
+	return ends[0]
+}

@@ -1,0 +1,82 @@
+package jobs
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	enqueues      *prometheus.CounterVec
+	ends          *prometheus.CounterVec
+	attempts      *prometheus.CounterVec
+	seconds       *prometheus.HistogramVec
+	abandoned     prometheus.Gauge
+	undeliverable prometheus.Counter
+	rescued       *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) (metrics, error) {
+	m := metrics{
+		enqueues: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jobs_enqueued_total", Help: "Enqueue calls by result: new, existing, error.",
+		}, []string{"kind", "result"}),
+		ends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jobs_ended_total", Help: "Jobs that ended, by state.",
+		}, []string{"kind", "state"}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jobs_attempts_total", Help: "Executions by outcome.",
+		}, []string{"kind", "outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "jobs_attempt_seconds", Help: "Duration of executions.",
+			Buckets: []float64{.001, .005, .025, .1, .5, 1, 5, 15, 60, 300, 1800},
+		}, []string{"kind"}),
+		abandoned: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jobs_abandoned_handlers", Help: "Handlers that still run although their execution is over.",
+		}),
+		undeliverable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "jobs_undeliverable_events_total", Help: "Terminal events that a session refused for good.",
+		}),
+		rescued: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jobs_watchdog_total", Help: "What the watchdog did: delivered, lost, archived, cancelled, stalled, released.",
+		}, []string{"action"}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	var err error
+	m.enqueues = register(r, m.enqueues, &err)
+	m.ends = register(r, m.ends, &err)
+	m.attempts = register(r, m.attempts, &err)
+	m.seconds = register(r, m.seconds, &err)
+	m.abandoned = register(r, m.abandoned, &err)
+	m.undeliverable = register(r, m.undeliverable, &err)
+	m.rescued = register(r, m.rescued, &err)
+	return m, err
+}
+
+// register adds c to r, or returns the like collector that is there already:
+// a process may hold a client and a pool.
+func register[C prometheus.Collector](r prometheus.Registerer, c C, failed *error) C {
+	err := r.Register(c)
+	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if same, ok := are.ExistingCollector.(C); ok {
+			return same
+		}
+	}
+	*failed = errors.Join(*failed, err)
+	return c
+}
+
+func (m *metrics) enqueued(kind string, h Handle, err error) {
+	result := "new"
+	switch {
+	case err != nil:
+		result = "error"
+	case h.Existing:
+		result = "existing"
+	}
+	m.enqueues.WithLabelValues(kind, result).Inc()
+}
+
+func (m *metrics) ended(kind string, s State) { m.ends.WithLabelValues(kind, string(s)).Inc() }

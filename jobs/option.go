@@ -1,0 +1,169 @@
+package jobs
+
+import (
+	"fmt"
+	"time"
+
+	"lastmile/push"
+)
+
+// Option changes how jobs of a kind run, given to [Define], or one job, given
+// to [Kind.Enqueue].
+type Option func(*settings)
+
+type settings struct {
+	queue       string
+	maxRetry    int
+	timeout     time.Duration
+	retention   time.Duration
+	backoffBase time.Duration
+	backoffMax  time.Duration
+	id          string
+	at          time.Time
+	in          time.Duration
+	unique      time.Duration
+	uniqueKey   string
+	limits      []limit
+	session     string
+	actions     map[string]string
+	follow      *follow
+}
+
+// The bounds of what options may ask for.
+const (
+	maxRetryLimit = 500
+	maxNameLen    = 128
+	maxIDLen      = 96
+	maxTimeout    = 24 * time.Hour
+	maxRetention  = 90 * 24 * time.Hour
+)
+
+func defaults() settings {
+	return settings{
+		queue: "default", maxRetry: 10, timeout: 30 * time.Minute, retention: 24 * time.Hour,
+		backoffBase: 2 * time.Second, backoffMax: 10 * time.Minute,
+	}
+}
+
+// Queue names the queue. Defaults to "default".
+func Queue(name string) Option { return func(s *settings) { s.queue = name } }
+
+// MaxRetry is how often a failed job is run again; a crash of the worker counts
+// as a failure. Defaults to 10; at most 500.
+func MaxRetry(n int) Option { return func(s *settings) { s.maxRetry = n } }
+
+// Timeout bounds one attempt: the handler's context ends then, with the cause
+// ErrTimeout, and the attempt fails. A handler that ignores its context keeps
+// running, unable to report anything. Defaults to 30 minutes; at most a day.
+func Timeout(d time.Duration) Option { return func(s *settings) { s.timeout = d } }
+
+// Retention is how long a job can be looked up after its end. Defaults to 24
+// hours; at most 90 days.
+func Retention(d time.Duration) Option { return func(s *settings) { s.retention = d } }
+
+// RetryBackoff sets the wait after a failed attempt: base, doubled for each
+// further one up to limit, less up to a quarter at random. Defaults to 2
+// seconds and 10 minutes.
+func RetryBackoff(base, limit time.Duration) Option {
+	return func(s *settings) { s.backoffBase, s.backoffMax = base, limit }
+}
+
+// ID names the job instead of a random name, which makes repeating an Enqueue
+// safe: while the job or its record exists, the same ID is not enqueued again.
+// Inside an action of a live page IDs derive from the action by themselves.
+func ID(id string) Option { return func(s *settings) { s.id = id } }
+
+// ProcessAt puts the start off until t, or up to a second later.
+func ProcessAt(t time.Time) Option { return func(s *settings) { s.at, s.in = t, 0 } }
+
+// ProcessIn puts the start off by d, or up to a second longer.
+func ProcessIn(d time.Duration) Option { return func(s *settings) { s.in, s.at = d, time.Time{} } }
+
+// Unique makes jobs of the kind with equal arguments one: while such a job is
+// open, and for d after it was made when it completed, Enqueue returns it
+// instead of a new one and adds the requester to those who get its events. A
+// job that failed, was cancelled or got lost makes room at once.
+func Unique(d time.Duration) Option { return func(s *settings) { s.unique = max(d, 1) } }
+
+// UniqueBy is [Unique] with a key of its own in place of the arguments.
+func UniqueBy(key string, d time.Duration) Option {
+	return func(s *settings) { s.unique, s.uniqueKey = max(d, 1), key }
+}
+
+// Binding names the action that gets one kind of event. See [Notify].
+type Binding func(map[string]string)
+
+// Notify sends the job's events to the session: to each bound action a push
+// whose data is the event, see [EventOf]; Done carries the result's fields
+// beside it. The job is listed by [ForSession] also without a binding. Inside
+// an action of a live page the session is the default, with no bindings.
+func Notify(s push.Session, bindings ...Binding) Option {
+	return func(o *settings) {
+		o.session = s.ID()
+		o.actions = make(map[string]string, len(bindings))
+		for _, b := range bindings {
+			b(o.actions)
+		}
+	}
+}
+
+func bind(event, action string) Binding {
+	return func(m map[string]string) { m[event] = action }
+}
+
+// Done binds the end of a job that completed.
+func Done(action string) Binding { return bind(string(StateCompleted), action) }
+
+// Failed binds the end of a job that failed, and of one that was cancelled or
+// lost unless these are bound themselves.
+func Failed(action string) Binding { return bind(string(StateFailed), action) }
+
+// Cancelled binds the end of a job that was cancelled. Defaults to Failed's
+// action.
+func Cancelled(action string) Binding { return bind(string(StateCancelled), action) }
+
+// Lost binds the end of a job that vanished: its task was deleted by an
+// operator, or was lost with Redis' data. Defaults to Failed's action.
+func Lost(action string) Binding { return bind(string(StateLost), action) }
+
+// Queued binds the moment when the job is enqueued.
+func Queued(action string) Binding { return bind(eventQueued, action) }
+
+// Started binds the start of each attempt.
+func Started(action string) Binding { return bind(eventStarted, action) }
+
+// Progress binds what the handler reports with Job.Progress: the latest value,
+// at most ten times a second.
+func Progress(action string) Binding { return bind(eventProgress, action) }
+
+// Retrying binds a failed attempt that will be repeated; the event says when.
+func Retrying(action string) Binding { return bind(string(StateRetrying), action) }
+
+// Stalled binds the loss of contact with the worker, told within 15 seconds.
+func Stalled(action string) Binding { return bind(string(StateStalled), action) }
+
+func (s *settings) check() error {
+	for _, c := range []struct {
+		bad bool
+		msg string
+	}{
+		{s.queue == "" || len(s.queue) > maxNameLen, "Queue must have 1 to 128 bytes"},
+		{s.maxRetry < 0 || s.maxRetry > maxRetryLimit, "MaxRetry must be 0 to 500"},
+		{s.timeout < time.Second || s.timeout > maxTimeout, "Timeout must be a second to a day"},
+		{s.retention < time.Second || s.retention > maxRetention, "Retention must be a second to 90 days"},
+		{s.backoffBase <= 0 || s.backoffMax < s.backoffBase, "RetryBackoff must be positive and ascending"},
+		{len(s.id) > maxIDLen, "ID must have at most 96 bytes"},
+		{s.in < 0, "ProcessIn must not be negative"},
+		{s.session != "" && len(s.session) > push.MaxIDLen, "session ID is too long"},
+	} {
+		if c.bad {
+			return fmt.Errorf("%w: %s", ErrInvalid, c.msg)
+		}
+	}
+	for event, action := range s.actions {
+		if err := push.ValidAction(action); err != nil {
+			return fmt.Errorf("%w: action bound to %s: %w", ErrInvalid, event, err)
+		}
+	}
+	return nil
+}

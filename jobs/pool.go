@@ -1,0 +1,257 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// PoolConfig tunes a Pool. The zero value is ready for production.
+type PoolConfig struct {
+	ClientConfig
+	// Concurrency is how many jobs run at a time. Defaults to 10.
+	Concurrency int
+	// Queues are the queues to work on with their weights: with
+	// {"critical": 6, "default": 3} two of three jobs come from "critical"
+	// while both have some. All of a cluster's load on one queue is on one
+	// Redis node. Defaults to {"default": 1}.
+	Queues map[string]int
+	// Strict empties queues of a higher weight before it looks at others.
+	Strict bool
+	// CheckInterval is how often idle workers look for jobs; each queue costs
+	// one Redis call per look. Defaults to 20 milliseconds.
+	CheckInterval time.Duration
+	// DelayedInterval is how often jobs whose time has come are made ready.
+	// Defaults to 1 second.
+	DelayedInterval time.Duration
+	// DrainTimeout is how long a stopping pool waits for running handlers
+	// before it ends their contexts and gives the jobs back. Defaults to 20
+	// seconds.
+	DrainTimeout time.Duration
+	// Grace is how long a handler may keep running after its context ended
+	// before the pool goes on without it. Defaults to 2 seconds.
+	Grace time.Duration
+	// Work wraps every handler, the first one outermost.
+	Work []WorkMiddleware
+	// BaseContext, when set, is where handlers get their values from instead
+	// of the context of Run.
+	BaseContext context.Context //nolint:containedctx // a source of values, like http.Server.BaseContext
+}
+
+func (c *PoolConfig) fill() error {
+	if c.Concurrency < 0 || c.CheckInterval < 0 || c.DelayedInterval < 0 || c.DrainTimeout < 0 || c.Grace < 0 {
+		return errors.New("jobs: PoolConfig: no setting may be negative")
+	}
+	if c.DelayedInterval != 0 && c.DelayedInterval < 10*time.Millisecond {
+		return errors.New("jobs: PoolConfig: DelayedInterval must be at least 10 milliseconds")
+	}
+	for q, w := range c.Queues {
+		if q == "" || w <= 0 {
+			return fmt.Errorf("jobs: PoolConfig: queue %q needs a name and a positive weight, not %d", q, w)
+		}
+	}
+	c.Concurrency = cmp.Or(c.Concurrency, 10)
+	c.CheckInterval = cmp.Or(c.CheckInterval, 20*time.Millisecond)
+	c.DelayedInterval = cmp.Or(c.DelayedInterval, time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
+	c.Grace = cmp.Or(c.Grace, 2*time.Second)
+	if len(c.Queues) == 0 {
+		c.Queues = map[string]int{"default": 1}
+	}
+	return nil
+}
+
+type handlerFunc func(ctx context.Context, x *execution) ([]byte, error)
+
+// Pool works on jobs. It also watches over open jobs of all workers, so that a
+// crashed one is noticed. Register handlers with [Kind.Handle], then call Run.
+type Pool struct {
+	client   *Client
+	cfg      PoolConfig
+	log      *slog.Logger
+	handlers map[string]handlerFunc
+	kinds    map[string]*definition
+	setupErr error
+	started  atomic.Bool
+
+	draining chan struct{} // closed: finish what runs
+	aborting chan struct{} // closed: give back what runs
+
+	mu      sync.Mutex
+	running map[string]map[*execution]struct{} // by job ID
+	busy    sync.WaitGroup                     // executions
+}
+
+// NewPool checks cfg and fills its defaults. It starts nothing and does not own
+// rdb, from whose options it makes a client of its own while it runs.
+func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	c, err := NewClient(rdb, pub, cfg.ClientConfig)
+	if err != nil {
+		return nil, err
+	}
+	for q := range cfg.Queues {
+		c.queues.Store(q, struct{}{})
+	}
+	return &Pool{
+		client: c, cfg: cfg, log: c.log,
+		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
+		draining: make(chan struct{}), aborting: make(chan struct{}),
+		running: make(map[string]map[*execution]struct{}),
+	}, nil
+}
+
+// Client returns the pool's client, which its handlers' contexts carry.
+func (p *Pool) Client() *Client { return p.client }
+
+func (p *Pool) register(d *definition, h handlerFunc) {
+	switch {
+	case p.started.Load():
+		p.setupErr = errors.Join(p.setupErr, fmt.Errorf("%w: kind %q registered after the start", ErrInvalid, d.name))
+	case d.err != nil:
+		p.setupErr = errors.Join(p.setupErr, d.err)
+	case p.kinds[d.name] != nil:
+		p.setupErr = errors.Join(p.setupErr, fmt.Errorf("%w: kind %q registered twice", ErrInvalid, d.name))
+	default:
+		p.kinds[d.name], p.handlers[d.name] = d, h
+	}
+}
+
+// Run works until ctx ends. Then it takes no more jobs, closes Job.Draining,
+// waits DrainTimeout for the running handlers, ends the contexts of the rest
+// and gives their jobs back without counting the attempt. It returns nil after
+// such a stop, and an error when the pool is set up wrongly. Run a pool once.
+func (p *Pool) Run(ctx context.Context) error {
+	if p.setupErr != nil {
+		return fmt.Errorf("jobs: run pool: %w", p.setupErr)
+	}
+	if len(p.handlers) == 0 {
+		return fmt.Errorf("jobs: run pool: %w: no kind is registered", ErrInvalid)
+	}
+	if p.started.Swap(true) {
+		return fmt.Errorf("jobs: run pool: %w: it has been run before", ErrInvalid)
+	}
+	rdb := serverClient(p.client.rdb, p.cfg.Concurrency)
+	if rdb == nil {
+		return fmt.Errorf("jobs: run pool: %w: needs a *redis.Client or *redis.ClusterClient, not %T", ErrInvalid, p.client.rdb)
+	}
+	defer func() { _ = rdb.Close() }() // nothing is in flight by now
+	rdb.AddHook(new(serverHook))
+	server := asynq.NewServerFromRedisClient(rdb, p.serverConfig(ctx))
+
+	var wg sync.WaitGroup
+	aux, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { p.client.watch(aux) })
+	wg.Go(func() { p.hearCancels(aux) })
+
+	if err := server.Start(asynq.HandlerFunc(p.process)); err != nil {
+		return fmt.Errorf("jobs: start server: %w", err)
+	}
+	<-ctx.Done()
+	close(p.draining)
+	server.Stop()
+	p.drain()
+	server.Shutdown()
+	return nil
+}
+
+// drain waits for the executions, at first for all, then for those that give
+// up.
+func (p *Pool) drain() {
+	idle := make(chan struct{})
+	go func() {
+		p.busy.Wait()
+		close(idle)
+	}()
+	timer := time.NewTimer(p.cfg.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+		close(p.aborting)
+		<-idle
+	}
+}
+
+func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
+	base := ctx
+	if p.cfg.BaseContext != nil {
+		base = p.cfg.BaseContext
+	}
+	base = WithClient(context.WithoutCancel(base), p.client)
+	return asynq.Config{
+		Concurrency: p.cfg.Concurrency, Queues: p.cfg.Queues, StrictPriority: p.cfg.Strict,
+		TaskCheckInterval: p.cfg.CheckInterval, DelayedTaskCheckInterval: p.cfg.DelayedInterval,
+		BaseContext: func() context.Context { return base },
+		IsFailure: func(err error) bool {
+			r, ok := errors.AsType[*retryError](err)
+			return !ok || r.failure
+		},
+		RetryDelayFunc: func(_ int, err error, _ *asynq.Task) time.Duration {
+			if r, ok := errors.AsType[*retryError](err); ok {
+				return r.delay
+			}
+			return time.Second
+		},
+		Logger: asynqLogger{p.log}, LogLevel: asynq.DebugLevel,
+		ShutdownTimeout: p.cfg.Grace + settleTimeout,
+	}
+}
+
+// hearCancels passes cancellations on to executions in this process.
+func (p *Pool) hearCancels(ctx context.Context) {
+	sub := p.client.rdb.Subscribe(ctx, p.client.cancel())
+	defer func() { _ = sub.Close() }() // it only listened
+	ch := sub.Channel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, ok := <-ch:
+			if !ok {
+				return
+			}
+			p.interrupt(m.Payload)
+		}
+	}
+}
+
+func (p *Pool) interrupt(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for x := range p.running[id] {
+		x.interrupt()
+	}
+}
+
+func (p *Pool) enter(x *execution) {
+	p.busy.Add(1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running[x.id] == nil {
+		p.running[x.id] = make(map[*execution]struct{}, 1)
+	}
+	p.running[x.id][x] = struct{}{}
+}
+
+func (p *Pool) leave(x *execution) {
+	p.mu.Lock()
+	delete(p.running[x.id], x)
+	if len(p.running[x.id]) == 0 {
+		delete(p.running, x.id)
+	}
+	p.mu.Unlock()
+	p.busy.Done()
+}

@@ -1,0 +1,152 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"lastmile/push"
+)
+
+// How the end of a job becomes a push: `finish` decides it in the record and
+// notes that it is owed, send stores the push under an ID made of job,
+// generation and state, settle clears the note. Every step may be repeated.
+
+const (
+	// firstCheck is when the watchdog looks at a new job for the first time.
+	firstCheck = 20 * time.Second
+	// outboxAfter is when the watchdog takes over an event that is owed.
+	outboxAfter = 15 * time.Second
+	// settleTimeout bounds what is done after the caller has gone.
+	settleTimeout = 5 * time.Second
+	// timeoutSlack keeps Asynq's own timeout behind ours.
+	timeoutSlack = time.Minute
+)
+
+// end decides a job's end and delivers the event. It is no error when the end
+// was decided before or the run is stale.
+func (c *Client) end(ctx context.Context, rec *record, e end) error {
+	e.retention = rec.opts.Retention
+	f, err := c.finish(ctx, rec.ID, e)
+	if err != nil || f.verdict != "done" {
+		return err
+	}
+	c.metrics.ended(rec.Kind, f.state)
+	if len(f.dests) == 0 && f.follow == "" {
+		return nil
+	}
+	return c.deliver(ctx, rec.ID)
+}
+
+// deliver stores the terminal event that a job owes, if it owes one.
+func (c *Client) deliver(ctx context.Context, id string) error {
+	rec, err := c.load(ctx, id)
+	if err != nil {
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	if !rec.over() || !rec.owed {
+		return nil
+	}
+	return c.settle(ctx, rec.event(), rec.Result, rec.dests, rec.follow, rec.opts.Retention)
+}
+
+// settle sends a terminal event and clears the note that it is owed.
+func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
+	if err := c.send(ctx, e, result, ds); err != nil {
+		return err
+	}
+	if err := c.proceed(ctx, e, result, follow); err != nil {
+		return err
+	}
+	_, err := c.number(ctx, "settle", e.ID, e.ID, e.Gen, msOf(keep))
+	return err
+}
+
+// send stores a terminal event with every destination that has an action for
+// it. What no repetition can help is logged and passed over.
+func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds []dest) error {
+	if !anyBound(ds, string(e.State)) {
+		return nil
+	}
+	data, err := e.data(result)
+	if err != nil {
+		return fmt.Errorf("jobs: encode event of job %q: %w", e.ID, err)
+	}
+	var failed error
+	for _, d := range ds {
+		action := d.action(string(e.State))
+		if action == "" {
+			continue
+		}
+		_, err := c.pub.Publish(ctx, push.Message{
+			ID: e.pushID(), Session: d.Session, Action: action, Data: data, Replaces: e.replaces(), Final: true,
+		})
+		switch {
+		case err == nil:
+		case hopeless(err):
+			c.metrics.undeliverable.Inc()
+			c.log.ErrorContext(ctx, "terminal event refused for good",
+				"id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
+		default:
+			failed = errors.Join(failed, fmt.Errorf("jobs: push end of job %q: %w", e.ID, err))
+		}
+	}
+	return failed
+}
+
+func hopeless(err error) bool {
+	return errors.Is(err, push.ErrSessionClosed) || errors.Is(err, push.ErrInvalid) || errors.Is(err, push.ErrTooLarge)
+}
+
+// tell pushes a transient event. It is best effort: the next one replaces it,
+// and the end does not depend on it.
+func (c *Client) tell(ctx context.Context, event string, e *Event, ds []dest, id string) {
+	if !anyBound(ds, event) {
+		return
+	}
+	data, err := e.data(nil)
+	if err != nil {
+		c.log.ErrorContext(ctx, "encode event", "id", e.ID, "error", err)
+		return
+	}
+	for _, d := range ds {
+		action := d.action(event)
+		if action == "" {
+			continue
+		}
+		_, err := c.pub.Publish(ctx, push.Message{ID: id, Session: d.Session, Action: action, Data: data, Replaces: e.replaces()})
+		if err != nil {
+			c.log.WarnContext(ctx, "event not pushed", "id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
+		}
+	}
+}
+
+func (c *Client) tellQueued(ctx context.Context, t *task, h Handle, s *settings) {
+	if s.actions[eventQueued] == "" {
+		return
+	}
+	e := &Event{ID: t.id, Kind: t.kind, State: h.State, Attempts: s.maxRetry + 1, Gen: h.Gen, NextAt: t.at}
+	c.tell(ctx, eventQueued, e, []dest{{s.session, s.actions}}, fmt.Sprintf("job:%s:%d:queued", t.id, h.Gen))
+}
+
+// tellEnd gives a late requester of a unique job the end that was decided
+// before.
+func (c *Client) tellEnd(ctx context.Context, id, to string) error {
+	if to == "" {
+		return nil
+	}
+	rec, err := c.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	ds, err := parseDests([]string{to})
+	if err != nil || !rec.over() {
+		return err
+	}
+	return c.send(ctx, rec.event(), rec.Result, ds)
+}

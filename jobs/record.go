@@ -1,0 +1,132 @@
+package jobs
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+)
+
+// Info is what is known of a job.
+type Info struct {
+	// ID is the job's name.
+	ID string
+	// Kind is the name of its kind, Queue its queue.
+	Kind, Queue string
+	// State is where it stands.
+	State State
+	// Cancelling is true while a cancellation waits for the worker.
+	Cancelling bool
+	// Attempt counts the executions of this generation; Attempts is how many
+	// there may be.
+	Attempt, Attempts int
+	// Gen counts how often the job was opened, from 1.
+	Gen int
+	// Fraction and Message are the progress last reported.
+	Fraction float64
+	Message  string
+	// Code and Error tell the last failure in words meant for the user.
+	Code, Error string
+	// Args are the arguments, as JSON.
+	Args json.RawMessage
+	// Result is the result of a completed job, as JSON.
+	Result json.RawMessage
+	// Created, Updated, Started and Ended are times by the clocks of the
+	// processes that took the steps; zero for a step not taken.
+	Created, Updated, Started, Ended time.Time
+	// NextAt is when a waiting job is due.
+	NextAt time.Time
+}
+
+// event returns the event that tells the job's present state.
+func (i *Info) event() *Event {
+	return &Event{
+		ID: i.ID, Kind: i.Kind, State: i.State, Attempt: i.Attempt, Attempts: i.Attempts, Gen: i.Gen,
+		Fraction: i.Fraction, Message: i.Message, Code: i.Code, Error: i.Error, NextAt: i.NextAt,
+	}
+}
+
+// record is a job's hash as read.
+type record struct {
+	Info
+	run    int64
+	fin    int
+	beat   time.Time
+	owed   bool
+	tries  int
+	opts   jobOptions
+	dests  []dest
+	follow string
+}
+
+func (r *record) over() bool { return r.fin == r.Gen }
+
+func parseRecord(id string, m map[string]string) (*record, error) {
+	p := fieldParser{m: m}
+	r := &record{
+		Info: Info{
+			ID: id, Kind: m["kind"], Queue: m["queue"], State: State(m["st"]), Cancelling: m["cancel"] == "1",
+			Attempt: int(p.num("att")), Attempts: int(p.num("lim")), Gen: int(p.num("gen")),
+			Message: m["msg"], Code: m["code"], Error: m["err"],
+			Created: p.time("made"), Updated: p.time("upd"), Started: p.time("start"), Ended: p.time("end"),
+			NextAt: p.time("next"),
+		},
+		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), owed: m["out"] == "1",
+		tries: int(p.num("outn")), follow: m["follow"],
+	}
+	if v := m["opt"]; v != "" {
+		p.err = errors.Join(p.err, json.Unmarshal([]byte(v), &r.opts))
+	}
+	if f := m["frac"]; f != "" {
+		v, err := strconv.ParseFloat(f, 64)
+		p.err = errors.Join(p.err, err)
+		r.Fraction = v
+	}
+	if v := m["pay"]; v != "" {
+		r.Args = json.RawMessage(v)
+	}
+	if v := m["res"]; v != "" {
+		r.Result = json.RawMessage(v)
+	}
+	raw := make([]string, 0, 1)
+	for i := range p.num("ton") {
+		raw = append(raw, m["to"+strconv.FormatInt(i, 10)])
+	}
+	ds, err := parseDests(raw)
+	r.dests = ds
+	return r, errors.Join(p.err, err)
+}
+
+// fieldParser reads numbers of a hash and keeps what went wrong.
+type fieldParser struct {
+	m   map[string]string
+	err error
+}
+
+func (p *fieldParser) num(field string) int64 {
+	v, ok := p.m[field]
+	if !ok || v == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	p.err = errors.Join(p.err, err)
+	return n
+}
+
+func (p *fieldParser) time(field string) time.Time {
+	n := p.num(field)
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(n)
+}
+
+// jobOptions are the settings that travel with a job, in its record and in its
+// task's header.
+type jobOptions struct {
+	Timeout   time.Duration `json:"t"`
+	Retention time.Duration `json:"k"`
+	Base      time.Duration `json:"b"`
+	Max       time.Duration `json:"m"`
+	Limits    []limit       `json:"l,omitempty"`
+}

@@ -1,0 +1,184 @@
+package jobs
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/*.lua
+var luaFiles embed.FS
+
+// store keeps job records. All methods are safe for concurrent use.
+type store struct {
+	keys
+	rdb     redis.UniversalClient
+	scripts map[string]*redis.Script
+}
+
+func newStore(rdb redis.UniversalClient, prefix string) (*store, error) {
+	entries, err := luaFiles.ReadDir("lua")
+	if err != nil {
+		return nil, err
+	}
+	s := &store{keys: keys{prefix}, rdb: rdb, scripts: make(map[string]*redis.Script, len(entries))}
+	for _, e := range entries {
+		src, err := luaFiles.ReadFile("lua/" + e.Name())
+		if err != nil {
+			return nil, err
+		}
+		s.scripts[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(string(src))
+	}
+	return s, nil
+}
+
+func (s *store) run(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
+	return s.scripts[script].Run(ctx, s.rdb, keys, args...)
+}
+
+// reply runs a script that answers with an array.
+func (s *store) reply(ctx context.Context, script, id string, args ...any) (reply, error) {
+	v, err := s.run(ctx, script, s.job(id), args...).Slice()
+	if err != nil {
+		return nil, fmt.Errorf("jobs: %s job %q: %w", script, id, err)
+	}
+	if len(v) == 0 {
+		return nil, fmt.Errorf("jobs: %s job %q: empty reply", script, id)
+	}
+	return v, nil
+}
+
+func (s *store) number(ctx context.Context, script, id string, args ...any) (int, error) {
+	n, err := s.run(ctx, script, s.job(id), args...).Int()
+	if err != nil {
+		return 0, fmt.Errorf("jobs: %s job %q: %w", script, id, err)
+	}
+	return n, nil
+}
+
+// reply is a script's answer.
+type reply []any
+
+func (r reply) str(i int) string {
+	if i >= len(r) {
+		return ""
+	}
+	switch v := r[i].(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	default:
+		return ""
+	}
+}
+
+func (r reply) num(i int) int64 {
+	n, _ := strconv.ParseInt(r.str(i), 10, 64) // scripts answer with numbers
+	return n
+}
+
+func (r reply) dests(from int) ([]dest, error) {
+	var raw []string
+	for i := from; i < len(r); i++ {
+		raw = append(raw, r.str(i))
+	}
+	return parseDests(raw)
+}
+
+// load returns a job's record, or ErrNotFound.
+func (s *store) load(ctx context.Context, id string) (*record, error) {
+	m, err := s.rdb.HGetAll(ctx, s.job(id)[0]).Result()
+	if err != nil {
+		return nil, fmt.Errorf("jobs: read job %q: %w", id, err)
+	}
+	if m["gen"] == "" {
+		return nil, fmt.Errorf("%w: %q", ErrNotFound, id)
+	}
+	r, err := parseRecord(id, m)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: read job %q: %w", id, err)
+	}
+	return r, nil
+}
+
+// list returns the records of a session's jobs, newest first.
+func (s *store) list(ctx context.Context, session string, limit int) ([]Info, error) {
+	key := s.session(session)
+	ids, err := s.rdb.ZRevRange(ctx, key, 0, int64(limit)-1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("jobs: list jobs: %w", err)
+	}
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		cmds[i] = pipe.HGetAll(ctx, s.job(id)[0])
+	}
+	if len(ids) > 0 {
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, fmt.Errorf("jobs: list jobs: %w", err)
+		}
+	}
+	infos := make([]Info, 0, len(ids))
+	var gone []any
+	for i, id := range ids {
+		m := cmds[i].Val()
+		if m["gen"] == "" {
+			gone = append(gone, id)
+			continue
+		}
+		r, err := parseRecord(id, m)
+		if err != nil {
+			return nil, fmt.Errorf("jobs: list jobs: %w", err)
+		}
+		infos = append(infos, r.Info)
+	}
+	if len(gone) > 0 {
+		if err := s.rdb.ZRem(ctx, key, gone...).Err(); err != nil {
+			return nil, fmt.Errorf("jobs: list jobs: %w", err)
+		}
+	}
+	return infos, nil
+}
+
+// index adds a job to its session's list and bounds the list.
+func (s *store) index(ctx context.Context, pipe redis.Pipeliner, session, id string, made time.Time) {
+	key := s.session(session)
+	pipe.ZAdd(ctx, key, redis.Z{Score: float64(made.UnixMilli()), Member: id})
+	pipe.ZRemRangeByRank(ctx, key, 0, -maxListed-1)
+	pipe.Expire(ctx, key, indexLife)
+}
+
+// finished is what deciding a job's end came to.
+type finished struct {
+	verdict string
+	state   State
+	follow  string
+	dests   []dest
+}
+
+// end is a job's end to decide.
+type end struct {
+	gen       int
+	run       int64 // 0: no fence
+	state     State
+	result    []byte
+	code, err string
+	retention time.Duration
+}
+
+func (s *store) finish(ctx context.Context, id string, e end) (finished, error) {
+	now := time.Now()
+	r, err := s.reply(ctx, "finish", id, id, e.gen, e.run, string(e.state), ms(now), ms(now.Add(outboxAfter)),
+		msOf(e.retention), e.result, e.code, e.err)
+	if err != nil {
+		return finished{}, err
+	}
+	ds, err := r.dests(3)
+	return finished{verdict: r.str(0), state: State(r.str(1)), follow: r.str(2), dests: ds}, err
+}

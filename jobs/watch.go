@@ -1,0 +1,205 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	watchEvery   = 2 * time.Second
+	watchLease   = 10 * time.Second
+	watchBatch   = 100
+	watchRecover = 5 * time.Second // after an outage, so that workers beat first
+	waitCheckMax = 5 * time.Minute
+	owedMax      = 5 * time.Minute
+	// leaseGone is how long a task may be active without a heartbeat before
+	// its lease is put back for Asynq's recoverer to find.
+	leaseGone = 3 * time.Minute
+)
+
+// Watch looks after open jobs until ctx ends, and returns nil then: it
+// delivers events that a dead process left owed, tells sessions of stalled
+// jobs, and ends those whose tasks vanished or were archived. Pools do it by
+// themselves; a web process may as well, so that a page learns of the death of
+// the last worker. Any number of processes may watch at a time.
+func (c *Client) Watch(ctx context.Context) error {
+	c.watch(ctx)
+	return nil
+}
+
+func (c *Client) watch(ctx context.Context) {
+	timer := time.NewTimer(watchEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		wait := watchEvery
+		if err := c.sweep(ctx); err != nil && ctx.Err() == nil {
+			c.log.WarnContext(ctx, "watchdog failed", "error", err)
+			wait = watchRecover
+		}
+		timer.Reset(wait)
+	}
+}
+
+// sweep checks every job that is due.
+func (c *Client) sweep(ctx context.Context) error {
+	if err := c.registerQueues(ctx); err != nil {
+		return err
+	}
+	for n := range shards {
+		for {
+			now := time.Now()
+			ids, err := c.run(ctx, "claim", []string{c.open(n)}, ms(now), ms(now.Add(watchLease)), watchBatch).StringSlice()
+			if err != nil {
+				return fmt.Errorf("jobs: claim open jobs: %w", err)
+			}
+			for _, id := range ids {
+				if err := c.inspectJob(ctx, id); err != nil {
+					return err
+				}
+			}
+			if len(ids) < watchBatch {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// registerQueues names our queues to Asynq's inspector again: a client that
+// outlives a FLUSHALL remembers having done so and does not.
+func (c *Client) registerQueues(ctx context.Context) error {
+	var names []any
+	c.queues.Range(func(q, _ any) bool {
+		names = append(names, q)
+		return true
+	})
+	if len(names) == 0 {
+		return nil
+	}
+	if err := c.rdb.SAdd(ctx, "asynq:queues", names...).Err(); err != nil {
+		return fmt.Errorf("jobs: register queues: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) inspectJob(ctx context.Context, id string) error {
+	rec, err := c.load(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return c.rdb.ZRem(ctx, c.open(shard(id)), id).Err()
+	}
+	if err != nil {
+		return err
+	}
+	if rec.over() {
+		return c.deliverOwed(ctx, rec)
+	}
+	if _, known := c.queues.LoadOrStore(rec.Queue, struct{}{}); !known {
+		if err := c.registerQueues(ctx); err != nil {
+			return err
+		}
+	}
+	silent := time.Since(rec.beat) > stallAfter
+	if rec.Cancelling && (rec.State != StateRunning || silent) {
+		c.metrics.rescued.WithLabelValues("cancelled").Inc()
+		return c.cancelIdle(ctx, id, rec.Gen, rec.run)
+	}
+	info, err := c.inspect.GetTaskInfo(rec.Queue, taskID(id, rec.Gen))
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		if time.Since(rec.Updated) < firstCheck/2 {
+			return c.checkAgain(ctx, id, firstCheck/2) // it may be on its way
+		}
+		c.metrics.rescued.WithLabelValues("lost").Inc()
+		c.log.WarnContext(ctx, "task of open job is gone", "id", id, "action", rec.Kind)
+		return c.end(ctx, rec, end{gen: rec.Gen, run: rec.run, state: StateLost, code: codeLost, err: "the work was lost"})
+	case err != nil:
+		return fmt.Errorf("jobs: inspect task of job %q: %w", id, err)
+	}
+	return c.compare(ctx, rec, info)
+}
+
+// compare brings a record in line with what Asynq says of its task.
+func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
+	switch info.State {
+	case asynq.TaskStateArchived:
+		c.metrics.rescued.WithLabelValues("archived").Inc()
+		c.log.WarnContext(ctx, "task of open job was archived", "id", rec.ID, "action", rec.Kind, "error", info.LastErr)
+		return c.end(ctx, rec, end{gen: rec.Gen, run: rec.run, state: StateFailed, code: codeArchived, err: "the work was stopped by an operator"})
+	case asynq.TaskStateCompleted:
+		return c.end(ctx, rec, end{gen: rec.Gen, run: rec.run, state: StateCompleted, result: []byte("null")})
+	case asynq.TaskStateActive:
+		return c.checkActive(ctx, rec, info)
+	default:
+		if rec.State == StateRunning {
+			return c.stalled(ctx, rec)
+		}
+		return c.checkAgain(ctx, rec.ID, min(max(time.Since(rec.Updated), firstCheck), waitCheckMax))
+	}
+}
+
+func (c *Client) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
+	if since := time.Since(rec.Updated); rec.State == StateStalled && since > leaseGone {
+		// Without a lease Asynq never takes an active task back.
+		key := "asynq:{" + rec.Queue + "}:lease"
+		n, err := c.rdb.ZAddNX(ctx, key, redis.Z{Score: float64(time.Now().Add(-time.Minute).Unix()), Member: info.ID}).Result()
+		if err != nil {
+			return fmt.Errorf("jobs: release task of job %q: %w", rec.ID, err)
+		}
+		if n > 0 {
+			c.metrics.rescued.WithLabelValues("released").Inc()
+			c.log.WarnContext(ctx, "active task had no lease", "id", rec.ID, "action", rec.Kind)
+		}
+	}
+	if rec.State != StateRunning {
+		return c.checkAgain(ctx, rec.ID, firstCheck)
+	}
+	return c.stalled(ctx, rec)
+}
+
+// stalled marks a silent run, once, and tells the sessions.
+func (c *Client) stalled(ctx context.Context, rec *record) error {
+	now := time.Now()
+	n, err := c.number(ctx, "stall", rec.ID, rec.ID, rec.Gen, rec.run, ms(now.Add(-stallAfter)), ms(now), ms(now.Add(firstCheck)))
+	if err != nil || n == 0 {
+		return err
+	}
+	c.metrics.rescued.WithLabelValues("stalled").Inc()
+	c.log.WarnContext(ctx, "job stalled", "id", rec.ID, "action", rec.Kind, "attempt", rec.Attempt)
+	rec.State = StateStalled
+	c.tell(ctx, string(StateStalled), rec.event(), rec.dests, fmt.Sprintf("job:%s:%d:stalled:%d", rec.ID, rec.Gen, rec.run))
+	return nil
+}
+
+// deliverOwed delivers an event that whoever decided it did not, less and less
+// often while it is refused (a full mailbox may stay so for days).
+func (c *Client) deliverOwed(ctx context.Context, rec *record) error {
+	err := c.settle(ctx, rec.event(), rec.Result, rec.dests, rec.follow, rec.opts.Retention)
+	if err == nil {
+		c.metrics.rescued.WithLabelValues("delivered").Inc()
+		return nil
+	}
+	c.log.WarnContext(ctx, "terminal event still owed", "id", rec.ID, "error", err)
+	if err := c.rdb.HIncrBy(ctx, c.job(rec.ID)[0], "outn", 1).Err(); err != nil {
+		return fmt.Errorf("jobs: count delivery of job %q: %w", rec.ID, err)
+	}
+	return c.checkAgain(ctx, rec.ID, min(watchLease<<min(rec.tries, 10), owedMax))
+}
+
+// checkAgain puts the next check off.
+func (c *Client) checkAgain(ctx context.Context, id string, d time.Duration) error {
+	err := c.rdb.ZAddXX(ctx, c.open(shard(id)), redis.Z{Score: float64(time.Now().Add(d).UnixMilli()), Member: id}).Err()
+	if err != nil {
+		return fmt.Errorf("jobs: put check of job %q off: %w", id, err)
+	}
+	return nil
+}
