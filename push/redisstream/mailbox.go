@@ -109,6 +109,9 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 	if err != nil {
 		return push.Backlog{}, t.fail("pending", session, err)
 	}
+	if len(reply) == 0 {
+		return push.Backlog{}, fmt.Errorf("redisstream: session %s: %w", push.Redact(session), push.ErrSessionClosed)
+	}
 	log := push.Backlog{
 		Entries: append(parkedOf(session, reply[1]), entriesOf(session, reply[2])...),
 		Cursor:  max(after, seqOf(reply[0])),

@@ -110,11 +110,19 @@ func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResul
 	if err != nil {
 		return push.CommitResult{}, t.fail("commit", c.Conn.Session, err)
 	}
+	code, _ := reply[0].(int64)
+	if code == commitStored {
+		var result push.CommitResult
+		if c.View != nil {
+			result.View = *c.View
+			result.View.Version++
+		}
+		return result, nil
+	}
 	view, err := viewOf(reply[1:])
 	if err != nil {
 		return push.CommitResult{}, err
 	}
-	code, _ := reply[0].(int64)
 	return push.CommitResult{View: view}, commitError(code, c.Conn.Session)
 }
 
@@ -134,8 +142,6 @@ func checkCommit(c push.Commit) error {
 
 func commitError(code int64, session string) error {
 	switch code {
-	case commitStored:
-		return nil
 	case commitNoState:
 		return fmt.Errorf("redisstream: commit for session %s: %w", push.Redact(session), push.ErrNoState)
 	case commitFenced:

@@ -4,8 +4,8 @@
 --      6 lifetime (s), 7... skipped seqs
 -- Returns the floor.
 local route = 'n' .. ARGV[2]
-local r = redis.call('HMGET', KEYS[1], 's', 'a', 't', 'e', route)
-if not r[1] then return '0' end -- nothing was appended since the store was emptied
+local r = redis.call('HMGET', KEYS[1], 's', 'a', 't', 'e', route, 'z')
+if not r[1] or r[6] then return '0' end -- the store was emptied since, or the session is closed
 local s, a, t = tonumber(r[1]), tonumber(r[2] or '0'), tonumber(r[3] or '0')
 local after, upto = tonumber(ARGV[3]), tonumber(ARGV[4])
 

@@ -4,12 +4,6 @@
 --      6 dedupe lifetime (s), 7 node stream prefix, 8 node stream bound,
 --      9 largest inline payload, 10 Replaces key or '', 11 '1' if final
 -- Returns {code, seq, woken nodes}; code 0 stored, 1 duplicate, 2 full, 3 closed.
-local dup = redis.call('GET', KEYS[4])
-if dup then
-  redis.call('EXPIRE', KEYS[4], ARGV[6]) -- a write, so that a retry's WAIT covers the first try
-  return {1, dup, 0}
-end
-
 local m, routes = {}, {}
 local h = redis.call('HGETALL', KEYS[1])
 for i = 1, #h, 2 do
@@ -20,6 +14,13 @@ for i = 1, #h, 2 do
   end
 end
 if m.z then return {3, '0', 0} end
+
+local dup = redis.call('GET', KEYS[4])
+if dup then
+  redis.call('EXPIRE', KEYS[4], ARGV[6]) -- a write, so that a retry's WAIT covers the first try
+  return {1, dup, 0}
+end
+
 local prev, floor = tonumber(m.s or '0'), tonumber(m.a or '0')
 
 local old

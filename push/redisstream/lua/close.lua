@@ -16,5 +16,6 @@ redis.call('HSET', KEYS[1], 'z', '1', 's', last)
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 for i = 1, #routes do
   redis.call('XADD', ARGV[3] .. string.sub(routes[i], 2), 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], '*', 's', ARGV[1], 'i', last, 'v', s)
+  redis.call('HDEL', KEYS[1], routes[i])
 end
 return 1
