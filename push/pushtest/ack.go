@@ -1,0 +1,168 @@
+package pushtest
+
+import (
+	"time"
+
+	"lastmile/push"
+)
+
+func ackCases() []testCase {
+	return []testCase{
+		{"Ack/raises the floor", ackFloor},
+		{"Ack/two connections", ackTwo},
+		{"Ack/skipped pushes are parked for other views", ackParks},
+		{"Ack/applied by another connection first", ackAppliedFirst},
+		{"Ack/applied by another connection later", ackAppliedLater},
+		{"Trim/acknowledged history after the window", trimWindow},
+		{"Trim/nothing that waits", trimNothingWaiting},
+		{"Trim/parked pushes outlive the mailbox", trimParked},
+		{"Pending/cursor", pendingCursor},
+		{"Pending/after a view's cursor", pendingAfter},
+		{"Mark/counts starts", markCounts},
+	}
+}
+
+func ackFloor(e *env) {
+	seqs := e.append("a", "b", "c")
+	e.wantPending(0, "a", "b", "c")
+	e.ack(0, seqs[1])
+	e.wantPending(0, "c")
+	e.ack(0, seqs[0])
+	e.wantPending(0, "c")
+	e.same("floor", e.attach("node", seqs[1]).Floor, seqs[1])
+	e.same("mailbox: history stays for the resume window", e.read(0), []string{"a", "b", "c"})
+	e.ack(seqs[1], seqs[2])
+	e.wantPending(0)
+	e.must(e.Transport.Ack(e.ctx(), "nobody-"+e.session, push.Ack{UpTo: seqs[2]}))
+}
+
+func ackTwo(e *env) {
+	seqs := e.append("a", "b", "c")
+	e.ack(0, seqs[2])
+	e.ack(0, seqs[0])
+	e.ack(seqs[0], seqs[1])
+	e.wantPending(0)
+	e.same("mailbox", e.read(seqs[1]), []string{"c"})
+}
+
+// ackParks: one view has no action for b; a page that has mounts later.
+func ackParks(e *env) {
+	seqs := e.append("a", "b", "c", "d")
+	e.ack(0, seqs[2], seqs[1])
+	e.wantPending(0, "b", "d")
+	e.ack(seqs[2], seqs[3])
+	e.wantPending(0, "b")
+	e.ack(0, seqs[3]) // the mount has applied it
+	e.wantPending(0)
+}
+
+func ackAppliedFirst(e *env) {
+	seq := e.append("a")[0]
+	e.ack(0, seq)
+	e.ack(0, seq, seq)
+	e.wantPending(0)
+}
+
+func ackAppliedLater(e *env) {
+	seqs := e.append("a", "b")
+	e.ack(0, seqs[1], seqs[0], seqs[1])
+	e.wantPending(0, "a", "b")
+	e.ack(0, seqs[1], seqs[1])
+	e.wantPending(0, "b")
+	e.ack(seqs[1], seqs[1], seqs[0]) // says nothing about either
+	e.wantPending(0, "b")
+}
+
+func trimWindow(e *env) {
+	seqs := e.append("a", "b", "c")
+	e.ack(0, seqs[1])
+	e.attach("node", 0)
+	e.Advance(e.ResumeWindow + e.ResumeWindow/4 + time.Second)
+	e.ack(seqs[1], seqs[2])
+	after := e.append("d")[0]
+	e.same("mailbox after the window", e.read(0), []string{"d"})
+	for _, cursor := range []push.Seq{0, seqs[0], seqs[1]} {
+		_, err := e.Transport.Attach(e.ctx(), "node", e.session, cursor)
+		e.is(err, push.ErrCursorTooOld)
+	}
+	if a := e.attach("node", seqs[2]); a.Last != after || a.Floor != seqs[2] {
+		e.t.Errorf("attachment %+v, want last %s and floor %s", a, after, seqs[2])
+	}
+	e.wantPending(0, "d")
+}
+
+func trimNothingWaiting(e *env) {
+	seqs := e.append("a", "b", "c")
+	e.ack(0, seqs[0])
+	e.Advance(e.ResumeWindow + e.ResumeWindow/4 + time.Second)
+	e.ack(0, seqs[0])
+	e.wantPending(0, "b", "c")
+	e.same("mailbox", e.read(seqs[0]), []string{"b", "c"})
+	e.same("attachment", e.attach("node", seqs[0]).Last, seqs[2])
+}
+
+// trimParked: what nobody has applied does not leave, and a connection from
+// before it can still go on.
+func trimParked(e *env) {
+	seqs := e.append("a", "b")
+	e.ack(0, seqs[0])
+	e.ack(seqs[0], seqs[1], seqs[1])
+	e.outwait(seqs[1])
+	e.wantPending(0, "b")
+	for _, id := range e.read(0) {
+		if id == "b" {
+			e.t.Fatal("b is still in the mailbox: the store does not trim")
+		}
+	}
+	a := e.attach("node", seqs[0])
+	e.same("parked pushes after the cursor", ids(a.Parked), []string{"b"})
+	e.same("parked pushes after a later cursor", ids(e.attach("node", seqs[1]).Parked), []string(nil))
+	e.ack(seqs[0], seqs[1])
+	e.wantPending(0)
+	_, err := e.Transport.Attach(e.ctx(), "node", e.session, seqs[0])
+	e.is(err, push.ErrCursorTooOld)
+}
+
+func pendingCursor(e *env) {
+	want := func(what string, after, cursor push.Seq) {
+		e.t.Helper()
+		_, got := e.pending(after)
+		e.same("cursor "+what, got, cursor)
+	}
+	want("of a new session", 0, 0)
+	seqs := e.append("a", "b", "c")
+	want("with everything pending", 0, seqs[2])
+	want("after the view's cursor", seqs[2], seqs[2])
+	e.ack(0, seqs[2], seqs[0])
+	want("with an older push parked", 0, seqs[2])
+	e.ack(0, seqs[2])
+	want("with nothing pending", 0, seqs[2])
+	want("of a view that is ahead", seqs[2]+7, seqs[2]+7)
+	e.outwait(seqs[2])
+	_, cursor := e.pending(0)
+	e.attach("node", cursor) // the cursor that Pending gives is never too old
+}
+
+func pendingAfter(e *env) {
+	seqs := e.append("a", "b", "c", "d", "e")
+	e.ack(0, seqs[3], seqs[0], seqs[2])
+	e.wantPending(0, "a", "c", "e")
+	e.wantPending(seqs[0], "c", "e")
+	e.wantPending(seqs[2], "e")
+	e.wantPending(seqs[4])
+	backlog, err := e.Transport.Pending(e.ctx(), e.session, 0)
+	e.must(err)
+	e.same("entry", backlog.Entries[0].Message, e.message("a"))
+}
+
+func markCounts(e *env) {
+	seqs := e.append("a", "b")
+	for want := 1; want <= 4; want++ {
+		got, err := e.Transport.Mark(e.ctx(), e.session, seqs[0])
+		e.must(err)
+		e.same("starts", got, want)
+	}
+	got, err := e.Transport.Mark(e.ctx(), e.session, seqs[1])
+	e.must(err)
+	e.same("starts of another entry", got, 1)
+}

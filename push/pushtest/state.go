@@ -1,0 +1,205 @@
+package pushtest
+
+import (
+	"bytes"
+	"strconv"
+	"sync"
+	"time"
+
+	"lastmile/push"
+)
+
+func stateCases() []testCase {
+	return []testCase{
+		{"State/a connection's record", stateConn},
+		{"State/records expire", stateExpires},
+		{"State/a take-over fences", stateFences},
+		{"State/connection and view in one step", stateAtomic},
+		{"State/a view without a connection", stateViewOnly},
+		{"State/concurrent commits of a view", stateConcurrent},
+		{"State/concurrent take-overs", stateTakeConcurrent},
+	}
+}
+
+func (e *env) conn() push.ConnRecord {
+	return push.ConnRecord{
+		Session: e.session, Conn: "conn-1", View: "reports", State: []byte("{\"x\":\"\x00\xff ü\"}"),
+		Cursor: 1_700_000_000_000_001, Client: 7, Epoch: "epoch",
+	}
+}
+
+func (e *env) create(r push.ConnRecord) {
+	e.t.Helper()
+	e.must(e.States.CreateConn(e.ctx(), r, e.StateTTL))
+}
+
+func (e *env) take() push.ConnRecord {
+	e.t.Helper()
+	r, err := e.States.TakeConn(e.ctx(), e.session, "conn-1", e.StateTTL)
+	e.must(err)
+	return r
+}
+
+func (e *env) view() push.ViewRecord {
+	e.t.Helper()
+	v, err := e.States.LoadView(e.ctx(), e.session, "reports")
+	e.must(err)
+	return v
+}
+
+func (e *env) commit(r push.ConnRecord, v *push.ViewRecord) (push.CommitResult, error) {
+	e.t.Helper()
+	return e.States.Commit(e.ctx(), push.Commit{Conn: r, ConnTTL: e.StateTTL, View: v, ViewTTL: e.StateTTL})
+}
+
+func stateConn(e *env) {
+	_, err := e.States.TakeConn(e.ctx(), e.session, "conn-1", e.StateTTL)
+	e.is(err, push.ErrNoState)
+	r := e.conn()
+	e.create(r)
+	r.Fence = 1
+	e.same("record", e.take(), r)
+	r.State, r.Cursor, r.Client = bytes.Repeat([]byte("x"), 300<<10), r.Cursor+5, 8
+	_, err = e.commit(r, nil)
+	e.must(err)
+	r.Fence = 2
+	e.same("record after a commit", e.take(), r)
+	e.same("the view's record", e.view(), push.ViewRecord{})
+	_, err = e.States.TakeConn(e.ctx(), "other-"+e.session, "conn-1", e.StateTTL)
+	e.is(err, push.ErrNoState)
+	e.must(e.States.DropConn(e.ctx(), e.session, "conn-1"))
+	e.must(e.States.DropConn(e.ctx(), e.session, "conn-1"))
+	_, err = e.States.TakeConn(e.ctx(), e.session, "conn-1", e.StateTTL)
+	e.is(err, push.ErrNoState)
+	_, err = e.commit(r, nil)
+	e.is(err, push.ErrNoState)
+}
+
+func stateExpires(e *env) {
+	e.create(e.conn())
+	e.Advance(e.StateTTL / 2)
+	r := e.take() // renews
+	_, err := e.commit(r, &push.ViewRecord{State: []byte(`{"a":1}`)})
+	e.must(err)
+	e.Advance(e.StateTTL * 3 / 4)
+	r = e.take()
+	e.same("view", e.view().Version, uint64(1))
+	e.Advance(e.StateTTL + e.StateTTL/4 + time.Second)
+	_, err = e.commit(r, nil)
+	e.is(err, push.ErrNoState)
+	e.same("the view's record", e.view(), push.ViewRecord{})
+	_, err = e.States.TakeConn(e.ctx(), e.session, "conn-1", e.StateTTL)
+	e.is(err, push.ErrNoState)
+}
+
+func stateFences(e *env) {
+	e.create(e.conn())
+	old, current := e.take(), e.take()
+	if current.Fence <= old.Fence {
+		e.t.Fatalf("fence %d after %d, want it raised", current.Fence, old.Fence)
+	}
+	old.State = []byte("old")
+	_, err := e.commit(old, &push.ViewRecord{State: []byte(`{"old":1}`)})
+	e.is(err, push.ErrFenced)
+	e.same("view after a fenced commit", e.view(), push.ViewRecord{})
+	current.State = []byte("current")
+	_, err = e.commit(current, nil)
+	e.must(err)
+	e.same("state", string(e.take().State), "current")
+}
+
+func stateAtomic(e *env) {
+	e.create(e.conn())
+	r := e.take()
+	v := push.ViewRecord{State: []byte(`{"percent":1}`), Cursor: 5}
+	res, err := e.commit(r, &v)
+	e.must(err)
+	v.Version = 1
+	e.same("result", res.View, v)
+	e.same("view", e.view(), v)
+
+	stale := push.ViewRecord{State: []byte(`{"percent":99}`), Cursor: 9}
+	r2 := r
+	r2.State, r2.Cursor = []byte("must not be stored"), r.Cursor+1
+	res, err = e.commit(r2, &stale)
+	e.is(err, push.ErrStateConflict)
+	e.same("the record in the way", res.View, v)
+	e.same("view after a conflict", e.view(), v)
+	kept := e.take()
+	e.same("state after a conflict", kept.State, r.State)
+	e.same("cursor after a conflict", kept.Cursor, r.Cursor)
+
+	stale.Version = 1
+	kept.State = []byte("both")
+	res, err = e.commit(kept, &stale)
+	e.must(err)
+	e.same("version", res.View.Version, uint64(2))
+	e.same("state", string(e.take().State), "both")
+	e.same("view's state", string(e.view().State), `{"percent":99}`)
+
+	stale.Version = 7
+	_, err = e.commit(e.take(), &stale)
+	e.is(err, push.ErrStateConflict)
+}
+
+func stateViewOnly(e *env) {
+	r := push.ConnRecord{Session: e.session, View: "reports"}
+	v := push.ViewRecord{State: []byte(`{"a":1}`), Cursor: 3}
+	res, err := e.commit(r, &v)
+	e.must(err)
+	v.Version = 1
+	e.same("result", res.View, v)
+	_, err = e.commit(r, &push.ViewRecord{State: []byte(`{"b":1}`)})
+	e.is(err, push.ErrStateConflict)
+	e.same("view", e.view(), v)
+	other, err := e.States.LoadView(e.ctx(), e.session, "report")
+	e.must(err)
+	e.same("another view", other, push.ViewRecord{})
+}
+
+func stateConcurrent(e *env) {
+	const tabs, each = 4, 5
+	var wg sync.WaitGroup
+	for range tabs {
+		wg.Go(func() {
+			for done := 0; done < each; {
+				v, err := e.States.LoadView(e.ctx(), e.session, "reports")
+				if err != nil {
+					e.t.Error(err)
+					return
+				}
+				n, _ := strconv.Atoi(string(v.State))
+				v.State = []byte(strconv.Itoa(n + 1))
+				if _, err := e.commit(push.ConnRecord{Session: e.session, View: "reports"}, &v); err == nil {
+					done++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	e.same("increments", string(e.view().State), strconv.Itoa(tabs*each))
+	e.same("version", e.view().Version, uint64(tabs*each))
+}
+
+func stateTakeConcurrent(e *env) {
+	e.create(e.conn())
+	const nodes = 8
+	var mu sync.Mutex
+	fences := make(map[uint64]bool)
+	var wg sync.WaitGroup
+	for range nodes {
+		wg.Go(func() {
+			r, err := e.States.TakeConn(e.ctx(), e.session, "conn-1", e.StateTTL)
+			if err != nil {
+				e.t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			fences[r.Fence] = true
+		})
+	}
+	wg.Wait()
+	if len(fences) != nodes || fences[0] {
+		e.t.Errorf("fences %v, want %d different ones above zero", fences, nodes)
+	}
+}
