@@ -13,10 +13,12 @@ import (
 )
 
 const (
-	// readBlock is how long a read waits for the next hint. It bounds how long
-	// Listen lives on with a BlockingClient, since go-redis does not interrupt
-	// a blocked read when its context ends.
-	readBlock = time.Second
+	// readBlock is how long a read waits for the next hint.
+	readBlock = 2 * time.Second
+	// sharedBlock is the same on a Config.BlockingClient. It bounds how long
+	// Listen lives on there: go-redis does not interrupt a blocked read when
+	// its context ends, only closing the client does.
+	sharedBlock = time.Second
 	// readGrace is the time beyond readBlock after which a silent connection
 	// is given up.
 	readGrace = time.Second
@@ -140,6 +142,7 @@ type reader struct {
 
 	client      redis.UniversalClient // for blocking reads; nil before connect
 	closeClient func()
+	block       time.Duration
 
 	renewed, beaten time.Time
 	runID           string
@@ -182,8 +185,9 @@ func (r *reader) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the server to read from: %w", err)
 	}
-	r.client, r.closeClient = client, func() {}
+	r.client, r.closeClient, r.block = client, func() {}, sharedBlock
 	if owned {
+		r.block = readBlock
 		var once sync.Once
 		closeOnce := func() { once.Do(func() { _ = client.Close() }) }
 		forget := context.AfterFunc(ctx, closeOnce)
@@ -229,15 +233,15 @@ func (r *reader) step(ctx context.Context) error {
 
 // read waits for hints and hands them on.
 func (r *reader) read(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readBlock+readGrace)
+	ctx, cancel := context.WithTimeout(ctx, r.block+readGrace)
 	defer cancel()
 	started := time.Now()
 	args := make([]string, 0, 2*len(r.streams))
 	args = append(append(args, r.streams...), r.last...)
-	got, err := r.client.XRead(ctx, &redis.XReadArgs{Streams: args, Count: readCount, Block: readBlock}).Result()
+	got, err := r.client.XRead(ctx, &redis.XReadArgs{Streams: args, Count: readCount, Block: r.block}).Result()
 	if errors.Is(err, redis.Nil) {
-		if time.Since(started) < readBlock/2 { // a server that does not block must not make this loop spin
-			wait(ctx, readBlock/10)
+		if time.Since(started) < r.block/2 { // a server that does not block must not make this loop spin
+			wait(ctx, r.block/10)
 		}
 		return nil
 	}

@@ -54,6 +54,16 @@ func (p *proxy) client(t testing.TB) *redis.Client {
 	return c
 }
 
+// timely returns a client whose calls end with their contexts.
+func (p *proxy) timely(t testing.TB) *redis.Client {
+	t.Helper()
+	o := *p.client(t).Options()
+	o.ContextTimeoutEnabled = true
+	c := redis.NewClient(&o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // loseReply has the server get the next request, and nobody its reply.
 func (p *proxy) loseReply() { p.lose.Store(true) }
 

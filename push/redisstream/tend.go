@@ -11,6 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// tendTimeout bounds each look.
+const tendTimeout = 2 * time.Second
+
 // beatEvery is the time between two looks at everything.
 func (r *reader) beatEvery() time.Duration { return min(r.t.cfg.NodeTTL/6, 10*time.Second) }
 
@@ -18,7 +21,7 @@ func (r *reader) beatEvery() time.Duration { return min(r.t.cfg.NodeTTL/6, 10*ti
 // what has been handled. It goes through the publishers' client, not the
 // readers'. It reports whether it had to make any.
 func (r *reader) renew(ctx context.Context) (made bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readBlock+readGrace)
+	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
 	defer cancel()
 	alive := make([]*redis.BoolCmd, len(r.streams))
 	_, err = r.t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -123,7 +126,7 @@ func (r *reader) lost(ctx context.Context) (bool, error) {
 // beat signs the node in and reports whether the server is another one than
 // before: a restarted or promoted one may have lost the latest hints.
 func (r *reader) beat(ctx context.Context) (restarted bool) {
-	ctx, cancel := context.WithTimeout(ctx, readBlock+readGrace)
+	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
 	defer cancel()
 	_, err := r.t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.ZAdd(ctx, r.t.keys.nodes(), redis.Z{Score: float64(time.Now().Unix()), Member: r.node})
