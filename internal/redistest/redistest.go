@@ -180,7 +180,7 @@ func (s *Server) client() *redis.Client {
 }
 
 // Client returns a client that is closed when the test ends.
-func (s *Server) Client(t testing.TB) redis.UniversalClient {
+func (s *Server) Client(t testing.TB) *redis.Client {
 	t.Helper()
 	c := s.client()
 	t.Cleanup(func() { _ = c.Close() })

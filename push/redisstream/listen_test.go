@@ -20,8 +20,9 @@ import (
 func TestAppendsReachTheirNodes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
 		transport := newTransport(t, client, redisstream.Config{InlineBytes: 200})
-		e, _ := listen(t, transport, "a")
+		e, _ := listen(t, transport)
 		for i := range 20 {
 			session := fmt.Sprintf("s%d", i)
 			if _, err := transport.Attach(t.Context(), "a", session, 0); err != nil {
@@ -61,7 +62,7 @@ func TestAppendsReachTheirNodes(t *testing.T) {
 func TestNodeThatStopsIsForgotten(t *testing.T) {
 	t.Parallel()
 	transport, s := onServer(t, redisstream.Config{})
-	_, stop := listen(t, transport, "a")
+	_, stop := listen(t, transport)
 	if _, err := transport.Attach(t.Context(), "a", "s", 0); err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +92,7 @@ func TestListenerNoticesWhatItLost(t *testing.T) {
 		damage func(t *testing.T, c redis.UniversalClient, s *redistest.Server)
 	}{
 		{"streams deleted", func(t *testing.T, c redis.UniversalClient, _ *redistest.Server) {
+			t.Helper()
 			for _, k := range c.Keys(t.Context(), "lm:*:n:a").Val() {
 				if err := c.Del(t.Context(), k).Err(); err != nil {
 					t.Fatal(err)
@@ -98,11 +100,13 @@ func TestListenerNoticesWhatItLost(t *testing.T) {
 			}
 		}},
 		{"store emptied", func(t *testing.T, c redis.UniversalClient, _ *redistest.Server) {
+			t.Helper()
 			if err := c.FlushAll(t.Context()).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"streams trimmed", func(t *testing.T, c redis.UniversalClient, _ *redistest.Server) {
+			t.Helper()
 			for _, k := range c.Keys(t.Context(), "lm:*:n:a").Val() {
 				if err := c.XTrimMaxLen(t.Context(), k, 0).Err(); err != nil {
 					t.Fatal(err)
@@ -121,7 +125,7 @@ func TestListenerNoticesWhatItLost(t *testing.T) {
 			t.Parallel()
 			transport, s := onServer(t, redisstream.Config{NodeTTL: 6 * time.Second}) // looks each second
 			c := s.Client(t)
-			e, _ := listen(t, transport, "a")
+			e, _ := listen(t, transport)
 			if _, err := transport.Attach(t.Context(), "a", "s", 0); err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +190,7 @@ func TestSilentServerIsNoticed(t *testing.T) {
 	s := redistest.Start(t, redistest.Config{})
 	p := newProxy(t, s.Addr())
 	transport := newTransport(t, s.Client(t), redisstream.Config{NodeTTL: 6 * time.Second, BlockingClient: p.timely(t)})
-	e, _ := listen(t, transport, "a")
+	e, _ := listen(t, transport)
 	if _, err := transport.Attach(t.Context(), "a", "s", 0); err != nil {
 		t.Fatal(err)
 	}
@@ -232,12 +236,12 @@ func TestRefusingServerIsNotHammered(t *testing.T) {
 			t.Parallel()
 			transport, s := onServer(t, redisstream.Config{NodeTTL: 6 * time.Second, Partitions: 1})
 			admin := s.Client(t)
-			one := admin.(*redis.Client).Conn() //nolint:forcetypeassert // a connection that was let in before
+			one := admin.Conn() // a connection that was let in before
 			t.Cleanup(func() { _ = one.Close() })
 			if err := one.Ping(t.Context()).Err(); err != nil {
 				t.Fatal(err)
 			}
-			e, _ := listen(t, transport, "a")
+			e, _ := listen(t, transport)
 			if err := tt.refuse(t.Context(), one); err != nil {
 				t.Fatal(err)
 			}

@@ -43,11 +43,11 @@ func TestHistoryGoesByItselfAndIsRemembered(t *testing.T) {
 		if err := transport.Ack(ctx, "s", push.Ack{Node: "n", UpTo: seqs[2]}); err != nil {
 			t.Fatal(err)
 		}
-		if got := ids(mustRead(t, transport, "s", 0)); got != "p0 p1 p2" {
+		if got := ids(mustRead(t, transport, 0)); got != "p0 p1 p2" {
 			t.Fatalf("read %q within the resume window, want all three", got)
 		}
 		eventually(t, 5*time.Second, "mailbox gone after the resume window", func() bool {
-			return len(mustRead(t, transport, "s", 0)) == 0
+			return len(mustRead(t, transport, 0)) == 0
 		})
 		if _, err := transport.Attach(ctx, "n", "s", seqs[1]); !errors.Is(err, push.ErrCursorTooOld) {
 			t.Errorf("Attach below what expired: %v, want ErrCursorTooOld", err)
@@ -56,7 +56,7 @@ func TestHistoryGoesByItselfAndIsRemembered(t *testing.T) {
 			t.Errorf("Attach at the floor: %v", err)
 		}
 		r := mustAppend(t, transport, message("s", "next"))
-		got := mustRead(t, transport, "s", seqs[2])
+		got := mustRead(t, transport, seqs[2])
 		if len(got) != 1 || got[0].Prev != seqs[2] || got[0].Seq != r.Seq {
 			t.Errorf("after the mailbox expired: %+v, want the next entry with its predecessor", got)
 		}
@@ -89,7 +89,7 @@ func TestFullMailboxGivesUpHistoryFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustAppend(t, transport, message("s", "x1"))
-		if got := ids(mustRead(t, transport, "s", 0)); got != "p3 x1" {
+		if got := ids(mustRead(t, transport, 0)); got != "p3 x1" {
 			t.Errorf("mailbox %q, want \"p3 x1\"", got)
 		}
 		mustAppend(t, transport, message("s", "x2"))

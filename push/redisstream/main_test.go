@@ -3,7 +3,6 @@ package redisstream_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quiet drops the logs of faults that a test causes on purpose.
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 func newTransport(t testing.TB, client redis.UniversalClient, cfg redisstream.Config) *redisstream.Transport {
 	t.Helper()
@@ -74,11 +73,12 @@ func ids(entries []push.Entry) string {
 	return strings.Join(list, " ")
 }
 
-func mustRead(t testing.TB, transport *redisstream.Transport, session string, after push.Seq) []push.Entry {
+// mustRead reads session s.
+func mustRead(t testing.TB, transport *redisstream.Transport, after push.Seq) []push.Entry {
 	t.Helper()
 	var all []push.Entry
 	for {
-		page, err := transport.Read(t.Context(), session, after, 100)
+		page, err := transport.Read(t.Context(), "s", after, 100)
 		if err != nil {
 			t.Fatalf("Read: %v", err)
 		}
@@ -144,13 +144,13 @@ func (e *ear) resynced(more int) func() bool {
 	}
 }
 
-// listen runs Listen until the test, or the returned stop, ends.
-func listen(t testing.TB, transport *redisstream.Transport, node string) (e *ear, stop func()) {
+// listen runs Listen for node a until the test, or the returned stop, ends.
+func listen(t testing.TB, transport *redisstream.Transport) (e *ear, stop func()) {
 	t.Helper()
 	e = &ear{}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- transport.Listen(ctx, node, e) }()
+	go func() { done <- transport.Listen(ctx, "a", e) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {

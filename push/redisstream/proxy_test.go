@@ -88,7 +88,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.DialTimeout("tcp4", *p.target.Load(), time.Second) //nolint:noctx // a test's loopback
+		server, err := net.DialTimeout("tcp4", *p.target.Load(), time.Second)
 		if err != nil {
 			_ = c.Close()
 			continue

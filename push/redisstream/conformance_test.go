@@ -1,0 +1,63 @@
+package redisstream_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/internal/redistest"
+	"lastmile/push"
+	"lastmile/push/pushtest"
+	"lastmile/push/redisstream"
+)
+
+// backend returns what the suite needs of a Transport. Housekeeping runs when
+// time is advanced, and not behind the suite's back.
+func backend(t *testing.T, client redis.UniversalClient, cfg redisstream.Config, pass func(time.Duration)) pushtest.Backend {
+	t.Helper()
+	transport := newTransport(t, client, cfg)
+	return pushtest.Backend{
+		Transport: transport, States: transport, Dead: transport, Broker: transport,
+		Advance: func(d time.Duration) {
+			for d > 0 { // a day without housekeeping is what the keys' lifetimes allow
+				step := min(d, 12*time.Hour)
+				d -= step
+				pass(step)
+				if err := transport.Tidy(context.WithoutCancel(t.Context())); err != nil {
+					t.Errorf("tidy: %v", err)
+				}
+			}
+		},
+		AppendStored: func(session, id string, stored []byte) (push.Receipt, error) {
+			return transport.AppendStored(t.Context(), session, id, stored)
+		},
+		MailboxLen: cfg.MailboxLen, ResumeWindow: cfg.ResumeWindow, MaxAge: cfg.MaxAge, DedupeTTL: cfg.DedupeTTL,
+	}
+}
+
+// TestConformanceMiniredis runs the suite in bubbles, with production's
+// lifetimes.
+func TestConformanceMiniredis(t *testing.T) {
+	t.Parallel()
+	pushtest.RunBubble(t, func(t *testing.T) pushtest.Backend {
+		t.Helper()
+		// One partition each: hours of a listener's reads are emulated.
+		return backend(t, pushtest.NewRedis(t).Client(t), redisstream.Config{MailboxLen: 20, Partitions: 1}, time.Sleep)
+	})
+}
+
+// TestConformanceServer runs the same suite on a real server, in real time and
+// so with short lifetimes.
+func TestConformanceServer(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Config{AOF: "always"})
+	pushtest.Run(t, func(t *testing.T) pushtest.Backend {
+		t.Helper()
+		cfg := redisstream.Config{MailboxLen: 20, ResumeWindow: 2 * time.Second, MaxAge: 8 * time.Second, DedupeTTL: 8 * time.Second, Prefix: push.NewID()}
+		b := backend(t, server.Client(t), cfg, func(d time.Duration) { <-time.After(d) })
+		b.StateTTL = 4 * time.Second
+		return b
+	})
+}
