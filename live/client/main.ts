@@ -37,5 +37,6 @@ function start(root: HTMLElement): Live {
   };
 }
 
+// Until now window.live is the element of that id, as browsers have it.
 const root = document.getElementById("live");
-if (root?.dataset.live && !window.live) window.live = start(root);
+if (root?.dataset.live && !window.live?.push) window.live = start(root);
