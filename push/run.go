@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 )
+
+// sweepPage is how many sessions one Check covers.
+const sweepPage = 256
 
 // Run listens, fetches, acknowledges and sweeps until ctx ends; then it sends
 // the acknowledgements and detaches that are under way, for at most
@@ -105,33 +107,40 @@ func (n *Node) wakeAll(now bool) {
 
 // sweep checks every session now and then for hints that never came.
 func (n *Node) sweep(ctx context.Context) {
-	const page = 256
 	for {
 		every := n.cfg.SweepEvery
 		if !wait(ctx, every-every/5+rand.N(2*every/5+1)) { //nolint:gosec // spread needs no secrecy
 			return
 		}
-		for sessions := range slices.Chunk(n.sessions(), page) {
-			var states []Status
-			err := n.call(ctx, "check", func(ctx context.Context) (err error) {
-				states, err = n.store.Check(ctx, n.id, sessions)
-				return err
-			})
-			if err != nil {
-				if ctx.Err() == nil {
-					n.cfg.Logger.WarnContext(ctx, "sweep failed", "node", n.id, "error", err)
-				}
+		sessions := n.sessions()
+		for more := true; more; more = len(sessions) > 0 {
+			page := sessions[:min(sweepPage, len(sessions))]
+			if !n.check(ctx, page) {
 				break // the next sweep tries again
 			}
-			for _, s := range states {
-				n.checked(s)
-			}
+			sessions = sessions[len(page):]
 		}
 	}
 }
 
-// sessions returns those with feeds. An empty node checks an empty list, which
-// keeps it in contact with the store.
+// check asks for the sessions' states. No sessions are asked for too: that
+// keeps an idle node in contact with the store.
+func (n *Node) check(ctx context.Context, sessions []string) bool {
+	var states []Status
+	err := n.call(ctx, "check", func(ctx context.Context) (err error) {
+		states, err = n.store.Check(ctx, n.id, sessions)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		n.cfg.Logger.WarnContext(ctx, "sweep failed", "node", n.id, "error", err)
+	}
+	for _, s := range states {
+		n.checked(s)
+	}
+	return err == nil
+}
+
+// sessions returns those with feeds.
 func (n *Node) sessions() []string {
 	n.mu.RLock()
 	defer n.mu.RUnlock()

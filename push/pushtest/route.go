@@ -100,7 +100,7 @@ func listenLarge(e *env) {
 	node, r, _ := e.listen()
 	e.attach(node, 0)
 	m := e.message("large")
-	m.Data = json.RawMessage(`{"text":"` + strings.Repeat("x", 60<<10) + `"}`)
+	m.Data = json.RawMessage(`{"text":"` + strings.Repeat("x", 20<<10) + `"}`)
 	seq := e.appendMessage(m).Seq
 	e.append("small")
 	e.eventually("the node hears of both", func() bool { return len(r.of(e.session)) == 2 })

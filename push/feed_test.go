@@ -1,0 +1,444 @@
+package push_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lastmile/push"
+	"lastmile/push/mempush"
+)
+
+func TestFeedCaughtUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		empty := subscribe(t, n, 0)
+		if !empty.CaughtUp() || len(empty.Ready()) != 1 {
+			t.Error("a feed of an empty mailbox must be caught up and signal it")
+		}
+		store.publish(t, numbers(1, 3)...)
+		f := subscribe(t, n, 0)
+		synctest.Wait()
+		store.publish(t, "4")
+		synctest.Wait()
+		for _, want := range []struct {
+			caughtUp, redelivered bool
+		}{{false, true}, {false, true}, {false, true}, {true, false}} {
+			if got := f.CaughtUp(); got != want.caughtUp {
+				t.Errorf("caught up: %t, want %t", got, want.caughtUp)
+			}
+			e, ok := f.Next()
+			if !ok {
+				t.Fatal("no entry")
+			}
+			if got := f.Redelivered(e); got != want.redelivered {
+				t.Errorf("push %s redelivered: %t, want %t", e.ID, got, want.redelivered)
+			}
+		}
+		if f.Epoch() == "" || f.Epoch() != n.Epoch() {
+			t.Errorf("epoch %q of the feed, %q of the node", f.Epoch(), n.Epoch())
+		}
+	})
+}
+
+func TestFeedFromCursor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		cursor := store.publish(t, "1", "2")
+		store.publish(t, "3")
+		f, all := subscribe(t, n, cursor), subscribe(t, n, 0)
+		store.publish(t, "4")
+		synctest.Wait()
+		if diff := cmp.Diff(take(f), []string{"3", "4"}); diff != "" {
+			t.Errorf("from the cursor (-got +want):\n%s", diff)
+		}
+		if diff := cmp.Diff(take(all), numbers(1, 4)); diff != "" {
+			t.Errorf("from the beginning (-got +want):\n%s", diff)
+		}
+	})
+}
+
+func TestFeedAckIsGathered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		store.publish(t, numbers(1, 10)...)
+		synctest.Wait()
+		start := time.Now()
+		var last push.Seq
+		var skipped []push.Seq
+		for range 10 {
+			e, _ := f.Next()
+			last = e.Seq
+			if e.ID == "3" || e.ID == "7" {
+				skipped = append(skipped, e.Seq)
+				f.Ack(e.Seq, []push.Seq{e.Seq})
+			} else {
+				f.Ack(e.Seq, nil)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if acks := store.sent(); len(acks) > 0 {
+			t.Errorf("acknowledged within %s: %+v", time.Since(start), acks)
+		}
+		time.Sleep(100 * time.Millisecond)
+		want := []push.Ack{{Node: n.ID(), After: 0, UpTo: last, Skipped: skipped}}
+		if diff := cmp.Diff(store.sent(), want); diff != "" {
+			t.Errorf("acknowledgements (-got +want):\n%s", diff)
+		}
+		f.Ack(last, nil)
+		time.Sleep(time.Second)
+		if acks := store.sent(); len(acks) != 1 {
+			t.Errorf("%d acknowledgements, want no repetition", len(acks))
+		}
+	})
+}
+
+func TestFeedAckIsRepeatedAndOutlivesTheFeed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		last := store.publish(t, "1", "2")
+		synctest.Wait()
+		store.set(func() { store.fail["ack"] = errors.New("down") })
+		f.Ack(last, []push.Seq{last})
+		time.Sleep(time.Second)
+		f.Close()
+		f.Close()
+		time.Sleep(time.Second)
+		store.set(func() { clear(store.fail) })
+		time.Sleep(10 * time.Second)
+		want := []push.Ack{{Node: n.ID(), UpTo: last, Skipped: []push.Seq{last}}}
+		if diff := cmp.Diff(store.sent(), want); diff != "" {
+			t.Errorf("acknowledgements (-got +want):\n%s", diff)
+		}
+		if got := store.count("detach"); got != 1 {
+			t.Errorf("%d detaches, want 1", got)
+		}
+	})
+}
+
+func TestRunDrains(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, stop := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		last := store.publish(t, "1")
+		synctest.Wait()
+		f.Ack(last, nil)
+		f.Close()
+		stop()
+		if len(store.sent()) != 1 || store.count("detach") != 1 {
+			t.Errorf("acknowledgements %+v and %d detaches after a clean stop, want one each", store.sent(), store.count("detach"))
+		}
+	})
+}
+
+func TestRunDrainIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, stop := startNode(t, store, push.NodeConfig{CallTimeout: time.Hour, DrainTimeout: 3 * time.Second})
+		ctx, release := context.WithTimeout(t.Context(), 3*time.Second)
+		defer release()
+		store.set(func() { store.before["detach"] = func() { <-ctx.Done() } })
+		f := subscribe(t, n, 0)
+		synctest.Wait()
+		start := time.Now()
+		f.Close()
+		stop()
+		if d := time.Since(start); d > 4*time.Second {
+			t.Errorf("drained for %s, want at most 3 s", d)
+		}
+	})
+}
+
+// TestUnacked: a process dies between commit and acknowledgement.
+func TestUnacked(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newFaulty(t, mempush.Config{})
+			n, _ := startNode(t, store, push.NodeConfig{})
+			acked := store.publish(t, "1")
+			if err := n.Ack(t.Context(), "s", push.Ack{UpTo: acked}); err != nil {
+				t.Fatal(err)
+			}
+			store.publish(t, "2")
+			cursor := store.publish(t, "3")
+			last := store.publish(t, "4")
+			f := subscribe(t, n, cursor)
+			want := []string{"2", "3", "4"}
+			if asked {
+				entries := f.Unacked()
+				if len(entries) != 2 || entries[0].ID != "2" || entries[1].ID != "3" {
+					t.Fatalf("unacknowledged %+v, want 2 and 3", entries)
+				}
+				want = []string{"3", "4"}
+			}
+			time.Sleep(time.Second)
+			if acks := store.sent(); len(acks) != 1 {
+				t.Errorf("acknowledgements %+v, want none by itself", acks)
+			}
+			skipped := []push.Seq{last}
+			if asked {
+				skipped = append(skipped, cursor)
+			}
+			f.Ack(last, skipped)
+			time.Sleep(time.Second)
+			b, err := n.Pending(t.Context(), "s", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parked []string
+			for _, e := range b.Entries {
+				parked = append(parked, e.ID)
+			}
+			if diff := cmp.Diff(parked, want); diff != "" {
+				t.Errorf("asked %t: parked (-got +want):\n%s", asked, diff)
+			}
+		})
+	}
+}
+
+func TestCloseDuringFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		gate := make(chan struct{})
+		store.set(func() { store.before["read"] = func() { <-gate } })
+		store.publish(t, "1")
+		f := subscribe(t, n, 0)
+		synctest.Wait()
+		f.Close()
+		close(gate)
+		synctest.Wait()
+		if got := take(f); len(got) > 0 {
+			t.Errorf("a closed feed yields %v", got)
+		}
+		if store.count("detach") != 1 {
+			t.Errorf("%d detaches, want 1", store.count("detach"))
+		}
+		again := subscribe(t, n, 0)
+		collect(t, again, 1)
+	})
+}
+
+// TestComeBackDuringDetach: the page is loaded again while its last feed's
+// route is being removed.
+func TestComeBackDuringDetach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		synctest.Wait()
+		gate := make(chan struct{})
+		store.set(func() { store.before["detach"] = func() { <-gate } })
+		f.Close()
+		synctest.Wait()
+		back := subscribe(t, n, 0)
+		synctest.Wait()
+		close(gate)
+		synctest.Wait()
+		store.publish(t, "1")
+		synctest.Wait()
+		if diff := cmp.Diff(take(back), []string{"1"}); diff != "" {
+			t.Errorf("at once (-got +want):\n%s", diff)
+		}
+	})
+}
+
+func TestCursorTooOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		stalled, current := subscribe(t, n, 0), subscribe(t, n, 0)
+		synctest.Wait()
+		for i := range 4 {
+			last := store.publish(t, numbers(i*50+1, i*50+50)...)
+			collect(t, current, 50)
+			current.Ack(last, nil)
+			time.Sleep(time.Minute)
+		}
+		for stalled.Err() == nil {
+			if _, ok := stalled.Next(); !ok {
+				<-stalled.Ready()
+			}
+		}
+		if err := stalled.Err(); !errors.Is(err, push.ErrCursorTooOld) {
+			t.Errorf("a feed whose pushes were acknowledged by others and trimmed: %v, want ErrCursorTooOld", err)
+		}
+		if err := current.Err(); err != nil {
+			t.Errorf("the current feed: %v", err)
+		}
+		if _, err := n.Subscribe(t.Context(), "s", 0); !errors.Is(err, push.ErrCursorTooOld) {
+			t.Errorf("Subscribe from the beginning: %v, want ErrCursorTooOld", err)
+		}
+		b, err := n.Pending(t.Context(), "s", 0)
+		if err != nil || len(b.Entries) > 0 {
+			t.Fatalf("backlog %+v, %v, want none", b, err)
+		}
+		fresh := subscribe(t, n, b.Cursor)
+		store.publish(t, "new")
+		collect(t, fresh, 1)
+	})
+}
+
+func TestParkedThatLeftTheMailbox(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"at subscription", "later"} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newFaulty(t, mempush.Config{})
+			n, _ := startNode(t, store, push.NodeConfig{})
+			var f *push.Feed
+			if when == "later" {
+				f = subscribe(t, n, 0)
+				store.set(func() { store.hints = deaf })
+			}
+			first := store.publish(t, "1")
+			if err := n.Ack(t.Context(), "s", push.Ack{UpTo: first, Skipped: []push.Seq{first}}); err != nil {
+				t.Fatal(err)
+			}
+			if when == "later" {
+				store.set(func() { store.fail["check"] = errors.New("down") })
+			}
+			time.Sleep(3 * time.Minute)
+			last := store.publish(t, "2")
+			if err := n.Ack(t.Context(), "s", push.Ack{After: first, UpTo: last, Skipped: []push.Seq{last}}); err != nil {
+				t.Fatal(err)
+			}
+			store.set(func() { clear(store.fail); store.hints = nil })
+			if when != "later" {
+				f = subscribe(t, n, 0)
+			}
+			store.publish(t, "3")
+			if diff := cmp.Diff(collect(t, f, 3), numbers(1, 3)); diff != "" {
+				t.Errorf("%s (-got +want):\n%s", when, diff)
+			}
+		})
+	}
+}
+
+func TestStoreEmptied(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		store.publish(t, "1")
+		synctest.Wait()
+		before := n.Epoch()
+		store.Flush()
+		synctest.Wait()
+		if err := f.Err(); !errors.Is(err, push.ErrCursorTooOld) {
+			t.Errorf("feed after the store was emptied: %v, want ErrCursorTooOld", err)
+		}
+		if got := take(f); len(got) > 0 {
+			t.Errorf("yielded %v after the end", got)
+		}
+		if n.Epoch() == before {
+			t.Error("the node has not seen the new epoch")
+		}
+		f.Close()
+		fresh := subscribe(t, n, 0)
+		store.publish(t, "2")
+		collect(t, fresh, 1)
+	})
+}
+
+func TestSessionClosed(t *testing.T) {
+	t.Parallel()
+	for _, hints := range []func([]push.Notice) []push.Notice{nil, deaf} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newFaulty(t, mempush.Config{})
+			store.hints = hints
+			n, _ := startNode(t, store, push.NodeConfig{})
+			f := subscribe(t, n, 0)
+			synctest.Wait()
+			if err := store.CloseSession(t.Context(), "s"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if err := f.Err(); !errors.Is(err, push.ErrSessionClosed) {
+				t.Errorf("feed of a closed session: %v, want ErrSessionClosed", err)
+			}
+			if _, err := n.Subscribe(t.Context(), "s", 0); !errors.Is(err, push.ErrSessionClosed) {
+				t.Errorf("Subscribe: %v, want ErrSessionClosed", err)
+			}
+		})
+	}
+}
+
+func TestUndecodableEntry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		if _, err := store.AppendStored("s", "bad", []byte(`{"v":9}`)); err != nil {
+			t.Fatal(err)
+		}
+		store.publish(t, "good")
+		synctest.Wait()
+		e, ok := f.Next()
+		if !ok || !errors.Is(e.Err, push.ErrVersion) || e.ID != "bad" {
+			t.Fatalf("got %+v, %t, want the entry that cannot be read", e, ok)
+		}
+		if err := f.Bury(t.Context(), e, push.Burial{Reason: push.ReasonDecode, Error: string(make([]byte, 5000))}); err != nil {
+			t.Fatal(err)
+		}
+		letters, err := store.List(t.Context(), push.DeadQuery{})
+		if err != nil || len(letters) != 1 {
+			t.Fatalf("dead letters %+v, %v, want one", letters, err)
+		}
+		if l := letters[0]; l.Node != n.ID() || len(l.Error) != 1024 {
+			t.Errorf("node %q and %d bytes of error, want this node and 1,024", l.Node, len(l.Error))
+		}
+		collect(t, f, 1)
+	})
+}
+
+// TestMarkOncePerProcess: many tabs that catch up together are no crash loop.
+func TestMarkOncePerProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		store.publish(t, "1")
+		for process := 1; process <= 3; process++ {
+			n, stop := startNode(t, store, push.NodeConfig{})
+			for range 5 {
+				f := subscribe(t, n, 0)
+				synctest.Wait()
+				e, ok := f.Next()
+				if !ok || !f.Redelivered(e) {
+					t.Fatalf("got %+v, %t, want a redelivered entry", e, ok)
+				}
+				store.set(func() { store.fail["mark"] = errors.New("down") })
+				_, failed := f.Mark(t.Context(), e)
+				store.set(func() { clear(store.fail) })
+				count, err := f.Mark(t.Context(), e)
+				if err != nil || count != process {
+					t.Errorf("process %d: %d starts, %v (first try: %v), want %d", process, count, err, failed, process)
+				}
+				f.Close()
+			}
+			stop()
+		}
+	})
+}
