@@ -90,7 +90,7 @@ func describe(c profile.Column, rows int64) column {
 		v.spread(c)
 	}
 	if h := c.Histogram; h != nil {
-		v.Path, v.Label = path(h.Counts), label(c)
+		v.Path, v.Label = bars(h.Counts), label(c)
 		v.Low, v.High = v.Min, v.Max
 	}
 	for _, t := range c.Top {
@@ -143,9 +143,9 @@ const (
 	chartHeight = 30.0
 )
 
-// path draws a histogram's bars as one SVG path. Bins that are not empty are
+// bars draws a histogram's bars as one SVG path. Bins that are not empty are
 // never lower than a hair, so that outliers stay visible.
-func path(counts []int64) string {
+func bars(counts []int64) string {
 	most := slices.Max(counts)
 	step := chartWidth / float64(len(counts))
 	gap := min(step*0.12, 0.8)

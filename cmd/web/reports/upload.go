@@ -79,27 +79,46 @@ func (u *Upload) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// receive goes through the form once, as a stream. The file is the last thing
-// that is looked at: fields that count stand before it.
+// receive goes through the form once, as a stream, and enqueues the job at its
+// end. What it has stored by then it removes when something goes wrong.
 func (u *Upload) receive(r *http.Request, session push.Session) error {
 	form, err := r.MultipartReader()
 	if err != nil {
 		return badForm
 	}
-	args := profilejob.Args{}
+	var args profilejob.Args
+	err = u.parts(r.Context(), form, &args)
+	if err == nil && args.File == "" {
+		return &refusal{http.StatusBadRequest, "No file was sent", "Choose a CSV file first, then send the form."}
+	}
+	if err == nil {
+		_, err = u.Profile.Enqueue(r.Context(), args, notify(session))
+	}
+	if err != nil && args.File != "" {
+		if err := u.Files.Delete(context.WithoutCancel(r.Context()), args.File); err != nil {
+			u.Log.WarnContext(r.Context(), "uploaded file stays until it expires", "error", err)
+		}
+	}
+	return err
+}
+
+// parts reads the form's parts into args.
+func (u *Upload) parts(ctx context.Context, form *multipart.Reader, args *profilejob.Args) error {
 	for {
 		part, err := form.NextPart()
 		switch {
 		case errors.Is(err, io.EOF):
-			return &refusal{http.StatusBadRequest, "No file was sent", "Choose a CSV file first, then send the form."}
+			return nil
 		case err != nil:
-			return u.broken(err)
-		case part.FormName() == "file":
-			return u.take(r.Context(), session, part, args)
+		case part.FormName() != "file":
+			err = u.field(part, args)
+		case part.FileName() == "" || args.File != "":
+			err = badForm
 		default:
-			if err := u.field(part, &args); err != nil {
-				return u.broken(err)
-			}
+			err = u.take(ctx, part, args)
+		}
+		if err != nil {
+			return u.broken(err)
 		}
 	}
 }
@@ -122,15 +141,12 @@ func (u *Upload) field(part *multipart.Part, args *profilejob.Args) error {
 	return nil
 }
 
-// take checks the start of the file, stores it and enqueues its job.
-func (u *Upload) take(ctx context.Context, session push.Session, part *multipart.Part, args profilejob.Args) error {
-	if part.FileName() == "" {
-		return &refusal{http.StatusBadRequest, "No file was sent", "Choose a CSV file first, then send the form."}
-	}
+// take checks the start of the file and stores it.
+func (u *Upload) take(ctx context.Context, part *multipart.Part, args *profilejob.Args) error {
 	body := bufio.NewReaderSize(part, profile.SniffBytes)
 	head, err := body.Peek(profile.SniffBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return u.broken(err)
+		return err
 	}
 	if fault, ok := errors.AsType[*profile.Error](profile.Sniff(head)); ok {
 		if fault.Code == profile.CodeEmpty {
@@ -140,27 +156,19 @@ func (u *Upload) take(ctx context.Context, session push.Session, part *multipart
 	}
 	args.Name = cleanName(part.FileName())
 	info, err := u.Files.Save(ctx, args.Name, body)
+	args.File, args.Size = info.ID, info.Size
+	return err
+}
+
+// broken says what the sender did wrong; what went wrong here it leaves as it is.
+func (u *Upload) broken(err error) error {
+	_, cut := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case errors.Is(err, filestore.ErrTooLarge):
+	case cut, errors.Is(err, filestore.ErrTooLarge):
 		return u.tooLarge()
 	case errors.Is(err, filestore.ErrFull):
 		return &refusal{http.StatusServiceUnavailable, "There is no room at the moment", "Too many files are waiting to be profiled. Please try again in a few minutes."}
-	case err != nil:
-		return u.broken(err)
-	}
-	args.File, args.Size = info.ID, info.Size
-	if _, err := u.Profile.Enqueue(ctx, args, notify(session)); err != nil {
-		return errors.Join(err, u.Files.Delete(context.WithoutCancel(ctx), info.ID))
-	}
-	return nil
-}
-
-// broken tells what the sender did wrong from what went wrong here.
-func (u *Upload) broken(err error) error {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return u.tooLarge()
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, multipart.ErrMessageTooLarge) || strings.HasPrefix(err.Error(), "multipart:") {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, multipart.ErrMessageTooLarge), strings.HasPrefix(err.Error(), "multipart:"):
 		return badForm
 	}
 	return err

@@ -153,7 +153,7 @@ func Bytes(n int64) string {
 		}
 		v, unit = v/1024, u
 	}
-	if unit == "bytes" || v >= 100 {
+	if unit == "bytes" || v >= 100 || v == math.Trunc(v) {
 		return strconv.FormatFloat(v, 'f', 0, 64) + " " + unit
 	}
 	return strconv.FormatFloat(v, 'f', 1, 64) + " " + unit

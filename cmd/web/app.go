@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/cmd/web/ops"
+	"lastmile/cmd/web/pages"
+	"lastmile/cmd/web/reports"
+	"lastmile/cmd/web/ui"
+	"lastmile/internal/config"
+	"lastmile/internal/filestore"
+	"lastmile/internal/obs"
+	"lastmile/internal/profilejob"
+	"lastmile/jobs"
+	"lastmile/live"
+	"lastmile/push"
+	"lastmile/push/redisstream"
+)
+
+// app is the program, wired: what runs below the pages, what runs beside them,
+// and the handler of all requests.
+type app struct {
+	base, front []task
+	handler     http.Handler
+	health      *health
+}
+
+// parts are what the pages are made with.
+type parts struct {
+	settings  *settings
+	log       *slog.Logger
+	reg       *prometheus.Registry
+	client    redis.UniversalClient
+	transport *redisstream.Transport
+	publisher *push.Publisher
+	node      *push.Node
+	hub       *live.Hub
+	jobs      *jobs.Client
+	files     *filestore.Store
+	ui        *ui.UI
+	secret    []byte
+	addr      string
+}
+
+// newApp wires the program. addr is what it listens on.
+func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg *prometheus.Registry, log *slog.Logger, addr string) (*app, error) {
+	p := &parts{settings: s, log: log, reg: reg, client: client, addr: addr}
+	if err := p.delivery(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.jobs, err = jobs.NewClient(client, p.publisher, jobs.ClientConfig{Prefix: s.Prefix, Logger: log, Registerer: reg}); err != nil {
+		return nil, err
+	}
+	p.files, err = filestore.New(client, filestore.Config{
+		Prefix: s.Prefix, MaxBytes: int64(s.MaxUpload), MaxTotalBytes: int64(s.MaxStored), TTL: s.UploadTTL,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.ui, err = ui.New(log); err != nil {
+		return nil, err
+	}
+	a := &app{health: &health{ping: p.transport.Ping, node: p.node.Healthy}}
+	a.base = []task{{"mailboxes", p.transport.Run}, {"node", p.node.Run}}
+	a.front = []task{{"hub", p.hub.Run}}
+	if s.Worker || s.embedded() {
+		pool, err := p.pool()
+		if err != nil {
+			return nil, err
+		}
+		a.front = append(a.front, task{"worker pool", pool.Run})
+	}
+	return a, p.routes(a)
+}
+
+// delivery makes what pushes travel through.
+func (p *parts) delivery(ctx context.Context) error {
+	s := p.settings
+	var err error
+	if p.transport, err = s.Transport(p.client, s.Prefix, p.log, p.reg); err != nil {
+		return err
+	}
+	if err = config.Await(ctx, p.transport, 10*time.Second, p.log); err != nil {
+		return err
+	}
+	for _, w := range p.transport.Warnings(ctx) {
+		if !s.embedded() {
+			p.log.WarnContext(ctx, "redis set-up", "warning", w)
+		}
+	}
+	if p.secret, err = p.transport.Secret(ctx); err != nil {
+		return err
+	}
+	if p.publisher, err = push.NewPublisher(p.transport, push.PublisherConfig{Logger: p.log, Registerer: p.reg}); err != nil {
+		return err
+	}
+	if p.node, err = push.NewNode(p.transport, push.NodeConfig{Logger: p.log, Registerer: p.reg}); err != nil {
+		return err
+	}
+	p.hub, err = live.New(live.Deps{Node: p.node, Publisher: p.publisher, States: p.transport, Broker: p.transport}, live.Config{
+		Secret: p.secret, AllowedOrigins: s.AllowedOrigins, Topics: topics, MaxConns: s.MaxConns, ResumeTTL: s.ResumeTTL,
+		DrainTimeout: s.ShutdownTimeout, Dev: s.Dev, Logger: p.log, Registerer: p.reg,
+	})
+	return err
+}
+
+// topics allows what the pages subscribe to. Browsers cannot subscribe to
+// anything by themselves, so the operator's topic needs no further check.
+func topics(who live.Identity, topic string) error {
+	if topic == ops.Topic {
+		return nil
+	}
+	return pages.Topics(who, topic)
+}
+
+// pool makes the workers of this process. It has a registry of its own: the
+// client of the same process counts under the same names.
+func (p *parts) pool() (*jobs.Pool, error) {
+	pool, err := jobs.NewPool(p.client, p.publisher, jobs.PoolConfig{
+		ClientConfig: jobs.ClientConfig{Prefix: p.settings.Prefix, Logger: p.log, Registerer: p.reg},
+		Concurrency:  p.settings.Concurrency, DrainTimeout: p.settings.ShutdownTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pool, profilejob.Handle(pool, p.files)
+}
+
+// routes makes the handler.
+func (p *parts) routes(a *app) error {
+	s, mux := p.settings, http.NewServeMux()
+	guard := &admin{token: s.AdminToken, loopback: s.loopback(), secret: p.secret}
+	public, err := s.publicURL(p.addr)
+	if err != nil {
+		return err
+	}
+	group := pages.NewGroup()
+	err = pages.Register(mux, pages.Deps{
+		Hub: p.hub, Publisher: p.publisher, UI: p.ui, Group: group, Secret: p.secret, PublicURL: public, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := reports.Register(mux, reports.Deps{Hub: p.hub, Jobs: p.jobs, Files: p.files, UI: p.ui, Log: p.log, Demo: s.Demo}); err != nil {
+		return err
+	}
+	operations, view, err := ops.New(ops.Deps{Hub: p.hub, Store: p.transport, Queues: p.queues, UI: p.ui, Node: p.node.ID(), Log: p.log})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/ops", guard.guard(view))
+	a.front = append(a.front, task{"background of pages", group.Run}, task{"operations page", operations.Run})
+	mux.HandleFunc("GET /healthz", a.health.live)
+	mux.HandleFunc("GET /readyz", a.health.ready)
+	mux.Handle("GET /metrics", guard.guard(obs.MetricsHandler(p.reg, p.log)))
+	guard.registerProfiles(mux)
+	p.ui.Register(mux)
+	mux.Handle("GET /{$}", http.RedirectHandler("/reports", http.StatusFound))
+	mux.HandleFunc("/", p.ui.NotFound)
+	a.handler, err = p.protect(mux)
+	return err
+}
+
+// protect refuses requests of other sites and tells browsers what pages may do.
+func (p *parts) protect(next http.Handler) (http.Handler, error) {
+	origins := http.NewCrossOriginProtection()
+	for _, o := range p.settings.AllowedOrigins {
+		if err := origins.AddTrustedOrigin(o); err != nil {
+			return nil, fmt.Errorf("allowed origin: %w", err)
+		}
+	}
+	origins.AddInsecureBypassPattern("POST /hooks/{token}") // its address is the permission
+	next = origins.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; img-src 'self' data:")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	}), nil
+}
+
+// queues lists the job queues for the operations page.
+func (p *parts) queues(context.Context) ([]ops.Queue, error) {
+	inspect := asynq.NewInspectorFromRedisClient(p.client)
+	names, err := inspect.Queues()
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	var queues []ops.Queue
+	for _, name := range names {
+		i, err := inspect.GetQueueInfo(name)
+		if err != nil {
+			// Known fault: an entry without its task makes the whole queue fail.
+			p.log.Warn("queue cannot be inspected", "queue", name, "error", err)
+			continue
+		}
+		queues = append(queues, ops.Queue{
+			Name: name, Pending: i.Pending, Active: i.Active, Scheduled: i.Scheduled, Retry: i.Retry, Archived: i.Archived,
+			Paused: i.Paused, Latency: i.Latency.Round(time.Millisecond),
+		})
+	}
+	return queues, nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"lastmile/internal/config"
+	"lastmile/internal/obs"
+)
+
+// run is the program without the process: it returns the exit code.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	var s settings
+	_, code, done := config.Parse(&s, "web", "Serves the Lastmile reference application.", args, out, errs)
+	if done {
+		return code
+	}
+	log := obs.NewLogger(errs, s.Format, s.Level)
+	if err := serve(ctx, &s, log); err != nil {
+		log.ErrorContext(ctx, "stopped with an error", "error", err)
+		return config.ExitFailed
+	}
+	log.InfoContext(ctx, "stopped")
+	return config.ExitOK
+}
+
+// serve runs the program until ctx ends.
+func serve(ctx context.Context, s *settings, log *slog.Logger) error {
+	client, closeRedis, err := connect(s)
+	if err != nil {
+		return err
+	}
+	defer closeRedis()
+	reg := obs.NewRegistry(config.Version())
+	if err := obs.RegisterRedisPool(reg, "main", client); err != nil {
+		return err
+	}
+	tracer, flush, err := obs.TracerProvider(ctx, s.Endpoint, "lastmile-web", config.Version())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := flush(ctx); err != nil {
+			log.WarnContext(ctx, "traces not sent", "error", err)
+		}
+	}()
+	// Listening comes first: a taken port is told before anything else begins.
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s (--addr): %w", s.Addr, err)
+	}
+	a, err := newApp(ctx, s, client, reg, log, listener.Addr().String())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	server := &http.Server{
+		Addr: s.Addr, Handler: obs.Trace(tracer, a.handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	announce(ctx, s, log, listener.Addr())
+	web := task{"web server", func(ctx context.Context) error {
+		return obs.Serve(ctx, server, func() error { return server.Serve(listener) }, s.ShutdownTimeout)
+	}}
+	return runLayers(a.delayed(ctx, s.DrainDelay, log), a.base, append(a.front, web))
+}
+
+func announce(ctx context.Context, s *settings, log *slog.Logger, addr net.Addr) {
+	mode := "redis"
+	if s.embedded() {
+		mode = "embedded"
+		log.WarnContext(ctx, "redis is embedded: all data dies with this process; use --redis-url to keep it")
+	}
+	log.InfoContext(ctx, "listening", "url", "http://"+addr.String(), "mode", mode, "version", config.Version(), "config", s)
+}
+
+// delayed returns a context that ends some time after ctx; in between /readyz
+// fails and everything else goes on.
+func (a *app) delayed(ctx context.Context, delay time.Duration, log *slog.Logger) context.Context {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		defer cancel()
+		a.health.draining.Store(true)
+		log.InfoContext(ctx, "stopping", "drain_delay", delay)
+		<-time.After(delay)
+	})
+	return later
+}
+
+// connect returns a client of the Redis that is configured, or of an embedded
+// one that needs no port.
+func connect(s *settings) (redis.UniversalClient, func(), error) {
+	if !s.embedded() {
+		client, err := s.Client()
+		if err != nil {
+			return nil, nil, err
+		}
+		return client, func() { _ = client.Close() }, nil // the process ends
+	}
+	m := miniredis.NewMiniRedis()
+	m.ClockTTL(true) // else nothing would ever expire
+	client := redis.NewClient(&redis.Options{
+		Addr:                     "127.0.0.1:0", // a name only, nothing listens
+		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	return client, func() { _ = client.Close(); m.Close() }, nil
+}
