@@ -125,7 +125,7 @@ var connectionCases = cases{
 		}
 	},
 	"a half-open socket is noticed": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button, obj{"heartbeat": 400})
+		p := visit(ctx, t, button, configured("heartbeat", 400))
 		c := p.join(t)
 		p.wait(`live.connected`)
 		p.mute(true)
@@ -136,7 +136,7 @@ var connectionCases = cases{
 		c.acked(t, 2)
 	},
 	"a click finds out a half-open socket early": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button, obj{"heartbeat": 2000})
+		p := visit(ctx, t, button, configured("heartbeat", 2000))
 		c := p.join(t)
 		p.wait(`live.connected`)
 		p.mute(true)
@@ -150,7 +150,7 @@ var connectionCases = cases{
 		}
 	},
 	"heartbeats keep a quiet connection": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "", obj{"heartbeat": 250})
+		p := visit(ctx, t, "", configured("heartbeat", 250))
 		c := p.join(t)
 		p.wait(`live.connected`)
 		p.run(`window.since = performance.now()`)
@@ -185,7 +185,7 @@ var staleCases = cases{
 		p := visit(ctx, t, "")
 		p.join(t)
 		p.wait(`live.connected`)
-		p.check(`!seen.length && !document.getElementById("live-notice")`)
+		p.check(`!seen.length && $("#live-notice").textContent === ""`)
 		p.stop()
 		p.wait(`root.matches(".live-stale")`)
 		p.check(`of("live:stale").length === 1`)
@@ -193,7 +193,7 @@ var staleCases = cases{
 		p.start(t)
 		c := p.join(t)
 		p.wait(`!root.matches(".live-stale")`)
-		p.check(`of("live:fresh").length === 1 && $("#live-notice").hidden`)
+		p.check(`of("live:fresh").length === 1 && $("#live-notice").textContent === ""`)
 		c.send(t, obj{"p": patch("1")})
 		c.acked(t, 2)
 	},
@@ -210,12 +210,12 @@ var staleCases = cases{
 		p.check(`!of("live:stale").length`)
 	},
 	"own words and element": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
+		p := visit(ctx, t, "", func(s *server) { s.layout = `<aside id="live-notice" hidden></aside>` })
 		p.join(t)
 		p.wait(`live.connected`)
-		p.run(`root.dataset.stale = "Keine Verbindung"; document.body.insertAdjacentHTML("beforeend", '<p id="live-notice" hidden></p>')`)
+		p.run(`root.dataset.stale = "Keine Verbindung"`)
 		p.stop()
-		p.wait(`document.querySelector("p#live-notice").textContent === "Keine Verbindung"`)
+		p.wait(`$("aside#live-notice > .live-notice")?.textContent === "Keine Verbindung"`)
 		p.check(`!$("#live-notice").hidden && !$("#live-notice").style.position`)
 	},
 }

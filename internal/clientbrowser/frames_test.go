@@ -58,8 +58,10 @@ var frameCases = cases{
 		c.send(t, obj{"n": obj{"u": "javascript:document.title='hacked'"}})
 		p.wait(`of("live:error").some((e) => e.code === "navigate")`)
 		p.check(`document.title === "first"`)
+		c.send(t, obj{"n": obj{"u": "http://["}})
+		p.wait(`of("live:error").some((e) => e.code === "internal")`)
 		c.send(t, obj{"p": patch("9"), "n": obj{"u": "/other"}})
-		c.acked(t, 3) // before it goes
+		c.acked(t, 4) // before it goes
 		p.wait(`document.title === "other"`)
 	},
 	"hooks": func(ctx context.Context, t *testing.T) {
@@ -91,7 +93,7 @@ var frameCases = cases{
 		}
 	},
 	"a page whose manifest is gone takes the server's": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "", obj{"manifest": "old"})
+		p := visit(ctx, t, "", configured("manifest", "old"))
 		p.manifests["m2"] = manifest("")
 		c := p.accept(t)
 		p.wait(`of("live:error").some((e) => e.code === "manifest")`)

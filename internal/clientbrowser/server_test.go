@@ -42,6 +42,7 @@ type message struct {
 type server struct {
 	addr      string
 	content   string // inside the container
+	layout    string // beside the container
 	extra     string // behind the client's script
 	config    obj
 	manifests map[string]string
@@ -56,7 +57,7 @@ type server struct {
 	wg     sync.WaitGroup
 }
 
-func newServer(t testing.TB, content string, settings ...obj) *server {
+func newServer(t testing.TB, content string, options ...func(*server)) *server {
 	t.Helper()
 	s := &server{
 		addr:      "127.0.0.1:0",
@@ -67,10 +68,8 @@ func newServer(t testing.TB, content string, settings ...obj) *server {
 		conns:     make(chan *conn, 64),
 		hits:      make(map[string]int),
 	}
-	for _, set := range settings {
-		for k, v := range set {
-			s.config[k] = v
-		}
+	for _, set := range options {
+		set(s)
 	}
 	s.mux.HandleFunc("/page", s.page)
 	s.mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) {
@@ -80,6 +79,11 @@ func newServer(t testing.TB, content string, settings ...obj) *server {
 	s.start(t)
 	t.Cleanup(s.stop)
 	return s
+}
+
+// configured changes a setting in the page's data-live.
+func configured(name string, value any) func(*server) {
+	return func(s *server) { s.config[name] = value }
 }
 
 func (s *server) url() string { return "http://" + s.addr + "/page" }
@@ -162,9 +166,9 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		config, _ := json.Marshal(s.config)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, `<!doctype html><html lang=en><title>first</title><link rel=icon href=data:>
-<main><div id="live" data-live="%s">%s</div></main>
+<main><div id="live" data-live="%s">%s</div>%s</main>
 <script src="?_live=client.js" defer></script><script type="module">%s</script>`,
-			html.EscapeString(string(config)), s.content, s.extra)
+			html.EscapeString(string(config)), s.content, s.layout, s.extra)
 	}
 }
 

@@ -22,9 +22,9 @@ type tab struct {
 }
 
 // visit opens a tab at a page whose container holds content.
-func visit(ctx context.Context, t *testing.T, content string, settings ...obj) *tab {
+func visit(ctx context.Context, t *testing.T, content string, options ...func(*server)) *tab {
 	t.Helper()
-	p := &tab{server: newServer(t, content, settings...), t: t}
+	p := &tab{server: newServer(t, content, options...), t: t}
 	p.extra = journal
 	p.ctx = browser.Isolated(ctx, t)
 	p.do(chromedp.Navigate(p.url()))

@@ -3,7 +3,7 @@
 
 import { listen } from "./events";
 import { createHooks } from "./hooks";
-import { flash, notice } from "./notice";
+import { flash, notice, prepare } from "./notice";
 import { Outbox } from "./outbox";
 import { Page } from "./page";
 import { fire, VERSION, type Config, type Frame, type LiveError, type Send } from "./protocol";
@@ -11,6 +11,8 @@ import { Socket } from "./socket";
 
 /** How long a connection may be lost before the user hears of it. */
 const STALE_AFTER = 1000;
+/** The same for a page just loaded, which is as fresh as can be. */
+const FIRST_STALE_AFTER = 3000;
 /** At most one reload for another protocol version in this time. */
 const RELOAD_EVERY = 60_000;
 const RELOADED = "live:reloaded";
@@ -43,7 +45,8 @@ export class App {
       onDown: (code) => this.down(code),
     });
     this.follow(listen(root, this.address, this.send).flush);
-    this.watch();
+    prepare();
+    this.watch(FIRST_STALE_AFTER);
     this.socket.wake();
   }
 
@@ -117,8 +120,8 @@ export class App {
   }
 
   /** Calls the page stale unless the connection is back soon. */
-  private watch(): void {
-    this.staleTimer ||= setTimeout(() => this.setStale(true), STALE_AFTER);
+  private watch(patience = STALE_AFTER): void {
+    this.staleTimer ||= setTimeout(() => this.setStale(true), patience);
   }
 
   private setStale(now: boolean): void {

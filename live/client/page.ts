@@ -72,7 +72,11 @@ export class Page {
         continue; // by now another manifest may be wanted
       }
       const frame = this.inbox.shift();
-      if (frame) this.apply(frame);
+      try {
+        if (frame) this.apply(frame);
+      } catch (e) {
+        this.o.report("internal", String(e));
+      }
     }
     this.pumping = false;
     this.ask();
