@@ -42,20 +42,8 @@ func (t *Transport) store(ctx context.Context, m push.Message, payload []byte) (
 	if err := t.verify(ctx); err != nil {
 		return push.Receipt{}, err
 	}
-	b := t.keys.box(m.Session)
-	final := ""
-	if m.Final {
-		final = "1"
-	}
-	c := call{
-		script: t.scripts.append,
-		keys:   []string{b.meta, b.mailbox, b.parked, b.dedupe(m.ID), b.owing, b.replaces},
-		args: []any{
-			m.Session, m.ID, payload, t.cfg.MailboxLen, t.cfg.keepFor(), seconds(t.cfg.DedupeTTL),
-			b.nodePrefix(), t.cfg.NodeStreamLen, t.cfg.InlineBytes, m.Replaces, final,
-		},
-	}
-	reply, err := t.runSafe(ctx, b.meta, c)
+	c := t.appendCall(m, payload)
+	reply, err := t.runSafe(ctx, c.keys[0], c)
 	if err != nil {
 		return push.Receipt{}, t.fail("append", m.Session, err)
 	}
@@ -73,11 +61,29 @@ func (t *Transport) store(ctx context.Context, m push.Message, payload []byte) (
 	return push.Receipt{}, fmt.Errorf("redisstream: append: unknown reply %d", code)
 }
 
-// runSafe is run, and waits for replicas where Config asks for it. WAIT counts
-// the writes of its own connection, so it goes through the same pipeline.
+// appendCall returns the run of the append script for a message.
+func (t *Transport) appendCall(m push.Message, payload []byte) call {
+	b := t.keys.box(m.Session)
+	final := ""
+	if m.Final {
+		final = "1"
+	}
+	return call{
+		script: t.scripts.append,
+		keys:   []string{b.meta, b.mailbox, b.parked, b.dedupe(m.ID), b.owing, b.replaces},
+		args: []any{
+			m.Session, m.ID, payload, t.cfg.MailboxLen, t.cfg.keepFor(), seconds(t.cfg.DedupeTTL),
+			b.nodePrefix(), t.cfg.NodeStreamLen, t.cfg.InlineBytes, m.Replaces, final,
+		},
+	}
+}
+
+// runSafe runs an append, and waits for replicas where Config asks for it.
+// WAIT counts the writes of its own connection, so it goes through the same
+// pipeline.
 func (t *Transport) runSafe(ctx context.Context, key string, c call) ([]any, error) {
 	if t.cfg.WaitReplicas == 0 {
-		return t.run(ctx, c)
+		return t.appends.do(ctx, c)
 	}
 	server, err := t.server(ctx, key)
 	if err != nil {

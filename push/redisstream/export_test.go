@@ -13,3 +13,17 @@ func (t *Transport) AppendStored(ctx context.Context, session, id string, stored
 
 // Tidy does at once what Run does now and then.
 func (t *Transport) Tidy(ctx context.Context) error { return t.tidy(ctx) }
+
+// AppendPipeline appends messages in one pipeline.
+func (t *Transport) AppendPipeline(ctx context.Context, messages []push.Message) error {
+	calls := make([]call, len(messages))
+	for i, m := range messages {
+		payload, err := push.EncodeMessage(m)
+		if err != nil {
+			return err
+		}
+		calls[i] = t.appendCall(m, payload)
+	}
+	_, err := pipe(ctx, t.client.Pipeline(), calls, nil)
+	return err
+}

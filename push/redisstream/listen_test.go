@@ -115,6 +115,7 @@ func TestListenerNoticesWhatItLost(t *testing.T) {
 		}},
 		{"server restarted", func(_ *testing.T, _ redis.UniversalClient, s *redistest.Server) { s.Restart() }},
 		{"server restarted empty", func(t *testing.T, c redis.UniversalClient, s *redistest.Server) {
+			t.Helper()
 			if err := c.FlushAll(t.Context()).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +156,12 @@ func TestOverrunReaderResyncs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- transport.Listen(ctx, "a", e) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Listen: %v", err)
+		}
+	})
 	eventually(t, 5*time.Second, "registered", e.resynced(1))
 	if _, err := transport.Attach(t.Context(), "a", "s", 0); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 // onBoth runs a test on the in-memory imitation of Redis and on a real one.
 func onBoth(t *testing.T, test func(t *testing.T, client redis.UniversalClient)) {
+	t.Helper()
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
 		m := miniredis.RunT(t)
@@ -37,6 +38,7 @@ func onBoth(t *testing.T, test func(t *testing.T, client redis.UniversalClient))
 func TestHistoryGoesByItselfAndIsRemembered(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
 		transport := newTransport(t, client, redisstream.Config{ResumeWindow: 200 * time.Millisecond})
 		ctx := t.Context()
 		seqs := appendN(t, transport, "s", 3)
@@ -66,6 +68,7 @@ func TestHistoryGoesByItselfAndIsRemembered(t *testing.T) {
 func TestFullMailboxGivesUpHistoryFirst(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
 		transport := newTransport(t, client, redisstream.Config{MailboxLen: 4})
 		ctx := t.Context()
 		for _, node := range []string{"a", "b"} {
@@ -107,6 +110,7 @@ func TestFullMailboxGivesUpHistoryFirst(t *testing.T) {
 func TestReplacesKeysAreForgotten(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
 		transport := newTransport(t, client, redisstream.Config{MailboxLen: 5})
 		var last push.Seq
 		for i := range 50 {
@@ -130,6 +134,7 @@ func TestReplacesKeysAreForgotten(t *testing.T) {
 func TestSessionsNeverMeet(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
 		transport := newTransport(t, client, redisstream.Config{Partitions: 1})
 		// Joined carelessly, each pair would name the same key.
 		for _, pair := range [][2][2]string{

@@ -69,6 +69,15 @@ func (t *Transport) run(ctx context.Context, c call) ([]any, error) {
 	return c.script.Run(ctx, t.client, c.keys, c.args...).Slice()
 }
 
+// runMany runs calls in one pipeline.
+func (t *Transport) runMany(ctx context.Context, calls []call, done func(i int, reply []any, err error)) {
+	cmds, _ := pipe(ctx, t.client.Pipeline(), calls, nil) // each command has its own error
+	for i, cmd := range cmds {
+		reply, err := cmd.Slice()
+		done(i, reply, err)
+	}
+}
+
 // pipe runs calls, and what extra adds, in one pipeline of p. A pipeline has no
 // fallback of its own for a script that a server does not know, so those calls
 // go once more, by source.

@@ -42,7 +42,8 @@ type Transport struct {
 	verified atomic.Bool
 	verifyMu sync.Mutex
 
-	topics topics
+	appends batcher
+	topics  topics
 }
 
 // New returns a Transport on client, which must be of one of go-redis's types
@@ -64,10 +65,12 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Transport{
+	t := &Transport{
 		client: client, cfg: cfg, keys: newKeys(cfg.Prefix, cfg.Partitions), scripts: newScripts(),
 		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,
-	}, nil
+	}
+	t.appends.one, t.appends.many = t.run, t.runMany
+	return t, nil
 }
 
 // Ping returns nil when the store answers and was set up with the same number

@@ -2,7 +2,8 @@
 -- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 marks, 6 dead letters
 -- ARGV 1 session, 2 oldest seq to keep, 3 most entries, 4 dead letters' bound
 -- Returns {expired, of them with unknown action}.
-local a = tonumber(redis.call('HGET', KEYS[1], 'a') or '0')
+local r = redis.call('HMGET', KEYS[1], 'a', 't')
+local a, t = tonumber(r[1] or '0'), tonumber(r[2] or '0')
 local keep, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 local function bury(id, v, j, p, reason)
   redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[4], '*', 's', ARGV[1], 'i', id, 'v', v, 'j', j, 'p', p,
@@ -23,6 +24,9 @@ for _, id in ipairs(redis.call('HKEYS', KEYS[3])) do
     unknown = unknown + 1
   end
 end
+
+-- Acknowledged history of that age goes with them.
+trim(KEYS[1], KEYS[2], KEYS[3], math.min(a + 1, keep), t)
 
 local gone = 0
 for _, e in ipairs(redis.call('XRANGE', KEYS[2], '(' .. seq(a) .. '-0', '(' .. ARGV[2] .. '-0', 'COUNT', most)) do

@@ -1,0 +1,122 @@
+package redisstream_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+	"lastmile/push/pushtest"
+	"lastmile/push/redisstream"
+)
+
+// TestOldPushesBecomeDeadLetters runs several housekeepers through hours.
+func TestOldPushesBecomeDeadLetters(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := pushtest.NewRedis(t)
+		cfg := redisstream.Config{Partitions: 1, MaxAge: 2 * time.Hour}
+		transport := newTransport(t, store.Client(t), cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 3)
+		for range cap(done) {
+			keeper := newTransport(t, store.Client(t), cfg)
+			go func() { done <- keeper.Run(ctx) }()
+		}
+		seqs := appendN(t, transport, "s", 4)
+		// p0 is applied, p1 skipped, p2 and p3 wait; p3 in vain too, later.
+		if err := transport.Ack(ctx, "s", push.Ack{UpTo: seqs[1], Skipped: seqs[1:2]}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		mustAppend(t, transport, message("s", "young"))
+		time.Sleep(time.Hour + 2*time.Minute)
+		list, err := transport.List(ctx, push.DeadQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []struct {
+			id     string
+			reason push.Reason
+		}{{"p1", push.ReasonUnknownAction}, {"p2", push.ReasonExpired}, {"p3", push.ReasonExpired}}
+		if len(list) != len(want) {
+			t.Fatalf("%d dead letters, want %d", len(list), len(want))
+		}
+		for i, w := range want {
+			if list[i].Entry.ID != w.id || list[i].Reason != w.reason {
+				t.Errorf("dead letter %d: %s, %s; want %s, %s", i, list[i].Entry.ID, list[i].Reason, w.id, w.reason)
+			}
+		}
+		if got := ids(mustRead(t, transport, 0)); got != "young" {
+			t.Errorf("mailbox %q, want \"young\"", got)
+		}
+		stats, err := transport.Stats(ctx)
+		if err != nil || stats.Sessions != 1 || stats.Pending != 1 || stats.DeadLetters != 3 {
+			t.Errorf("stats %+v, %v, want one session with one push, three dead letters", stats, err)
+		}
+		time.Sleep(2 * time.Hour)
+		if stats, err = transport.Stats(ctx); err != nil || stats.Sessions != 0 || stats.DeadLetters != 4 {
+			t.Errorf("stats %+v, %v, want no session, four dead letters", stats, err)
+		}
+		cancel()
+		for range cap(done) {
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		}
+	})
+}
+
+// TestDeadLettersOfAllPartitionsInOneOrder pages through them.
+func TestDeadLettersOfAllPartitionsInOneOrder(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
+		ctx := t.Context()
+		transport := newTransport(t, client, redisstream.Config{})
+		const n = 40
+		for i := range n {
+			session := "session-" + push.NewID()
+			r := mustAppend(t, transport, message(session, "p"))
+			reason := push.ReasonError
+			if i%4 == 0 {
+				reason = push.ReasonPanic
+			}
+			if err := transport.Bury(ctx, session, r.Seq, push.Burial{Reason: reason}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var q push.DeadQuery
+		var got []push.DeadLetter
+		for q.Limit = 7; ; {
+			page, err := transport.List(ctx, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			got = append(got, page...)
+			q.After = page[len(page)-1].ID
+		}
+		known := map[string]bool{}
+		for i, d := range got {
+			known[d.ID] = true
+			if i > 0 && d.At.Before(got[i-1].At) {
+				t.Errorf("dead letter %d is older than the one before", i)
+			}
+		}
+		if len(got) != n || len(known) != n {
+			t.Errorf("pages of 7 gave %d dead letters, %d different ones, want %d", len(got), len(known), n)
+		}
+		if purged, err := transport.Purge(ctx, push.DeadQuery{Reason: push.ReasonPanic, Limit: 1}); err != nil || purged != n/4 {
+			t.Errorf("purged %d, %v, want %d", purged, err, n/4)
+		}
+		if left, err := transport.Count(ctx); err != nil || left != n-n/4 {
+			t.Errorf("%d are left, %v, want %d", left, err, n-n/4)
+		}
+	})
+}
