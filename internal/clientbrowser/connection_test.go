@@ -95,17 +95,40 @@ var connectionCases = cases{
 		c.welcome(t, obj{"re": 1, "t": "own", "r": snapshot("3")})
 		c.acked(t, 1)
 	},
-	"an announced restart": func(ctx context.Context, t *testing.T) {
+	"the delay follows the reason of the loss": func(ctx context.Context, t *testing.T) {
 		p := visit(ctx, t, "")
+		for _, tt := range []struct {
+			code   websocket.StatusCode
+			reason string
+			delay  string // the middle of its window
+		}{
+			{websocket.StatusServiceRestart, "900", "500"},
+			{websocket.StatusServiceRestart, "", "1050"},
+			{websocket.StatusGoingAway, "", "150"},
+			{websocket.StatusTryAgainLater, "", "1650"},
+			{websocket.StatusPolicyViolation, "", "1650"},
+		} {
+			c := p.join(t)
+			p.wait(`live.connected`)
+			p.run(`window.delays = []; { const real = setTimeout; window.setTimeout = (f, ms) => { delays.push(ms); return real(f, ms) } }
+				Math.random = () => 0.5`)
+			c.closeWith(tt.code, tt.reason)
+			p.wait(`delays.includes(` + tt.delay + `)`)
+			p.do(chromedp.Navigate(p.url()))
+		}
+	},
+	"a message that cost the connection is not sent again": func(ctx context.Context, t *testing.T) {
+		p := visit(ctx, t, button)
 		c := p.join(t)
-		p.wait(`live.connected`)
-		p.run(`window.delays = []; { const real = setTimeout; window.setTimeout = (f, ms) => { delays.push(ms); return real(f, ms) } }
-			Math.random = () => 0.5`)
-		c.closeWith(websocket.StatusServiceRestart, "900")
+		p.click("#b")
+		c.action(t)
+		c.closeWith(websocket.StatusMessageTooBig, "")
 		c = p.join(t)
-		p.check(`delays.includes(500)`) // the middle of 100..900
-		c.send(t, obj{"p": patch("1")})
-		c.acked(t, 2)
+		p.run(`live.push("Next")`)
+		if m := c.action(t); m.A != "Next" {
+			t.Errorf("message = %s, want the next one", m.text)
+		}
+		p.check(`of("live:error").some((e) => e.code === "too_large" && e.action === "Add")`)
 	},
 	"online, visible and pageshow try at once": func(ctx context.Context, t *testing.T) {
 		p := visit(ctx, t, "")

@@ -34,6 +34,14 @@ var frameCases = cases{
 			t.Errorf("message = %s, want the action with k=2", m.text)
 		}
 	},
+	"a hidden page acknowledges without a timer": func(ctx context.Context, t *testing.T) {
+		p := visit(ctx, t, "")
+		c := p.join(t)
+		c.acked(t, 1)
+		p.run(`Object.defineProperty(document, "hidden", {value: true}); window.setTimeout = () => 0`)
+		c.send(t, obj{"p": patch("1")})
+		c.acked(t, 2)
+	},
 	"title, events, flash": func(ctx context.Context, t *testing.T) {
 		p := visit(ctx, t, "")
 		c := p.join(t)
