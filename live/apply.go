@@ -1,0 +1,255 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"lastmile/push"
+)
+
+// item is a push (or a topic message) on its way into the state.
+type item struct {
+	entry push.Entry
+	// topic says that it is a topic message: no push, no place, no retry.
+	topic bool
+	// redelivered says that another process may have started it before.
+	redelivered bool
+	// rerun says that its effects on the screen have been shown.
+	rerun bool
+	// tries counts failures, starts the processes that began it when that
+	// looked like too many.
+	tries, starts  int
+	marked, buried bool
+}
+
+// retry is the push at the head that has to wait.
+type retry struct {
+	item   *item
+	at     time.Time
+	burial *push.Burial // it has been given up, but the store does not know yet
+}
+
+const (
+	// suspectWait is how long a push that seems to kill processes waits for
+	// the sign that another tab has survived it.
+	suspectWait = 2 * time.Second
+	// maxUncommitted bounds the pushes that are stored together.
+	maxUncommitted = 64
+)
+
+// nextPush applies the next push, if there is one and it is due. It reports
+// whether it did anything.
+func (c *conn) nextPush(ctx context.Context) bool {
+	if r := c.retry; r != nil {
+		if time.Now().Before(r.at) {
+			return false
+		}
+		if r.burial != nil {
+			c.bury(ctx, r.item, *r.burial)
+		} else {
+			c.apply(ctx, r.item)
+		}
+		c.backlogDone()
+		return true
+	}
+	if len(c.backlog) > 0 {
+		it := c.backlog[0]
+		c.backlog[0] = nil
+		c.backlog = c.backlog[1:]
+		c.apply(ctx, it)
+		c.backlogDone()
+		return true
+	}
+	e, ok := c.feed.Next()
+	if !ok {
+		return false
+	}
+	c.apply(ctx, &item{entry: e, redelivered: c.feed.Redelivered(e)})
+	return true
+}
+
+// backlogDone moves the cursor to where the feed goes on once the pushes of
+// the mount have gone through.
+func (c *conn) backlogDone() {
+	if len(c.backlog) == 0 && c.retry == nil && c.mountEnd > c.now.cursor {
+		c.now.cursor = c.mountEnd
+		c.touched()
+	}
+}
+
+// apply runs one push and takes its result, skips it, or has it retried.
+func (c *conn) apply(ctx context.Context, it *item) {
+	e := it.entry
+	h := c.page.model.actions[e.Action]
+	inv := c.page.pushed(c.who.Session, e)
+	switch {
+	case it.topic:
+		c.retry = nil
+		c.runTopic(ctx, it)
+		return
+	case it.buried:
+		c.retry = nil
+		c.passed(it)
+		return
+	case e.Err != nil:
+		c.failed(ctx, it, inv, e.Err)
+		return
+	case h == nil:
+		c.skip(ctx, it)
+		return
+	case !c.mayStart(ctx, it):
+		return
+	}
+	before, err := c.page.model.sharedOf(c.state)
+	if err != nil {
+		c.failed(ctx, it, inv, err)
+		return
+	}
+	out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
+	if err == nil && c.view.holds(e.Seq) {
+		// The persisted fields have this push already, from another tab.
+		if out.state, err = c.page.model.withShared(out.state, before); err == nil {
+			out.encoded, err = c.page.encode(out.state)
+		}
+	}
+	if err != nil {
+		c.failed(ctx, it, inv, err)
+		return
+	}
+	c.retry = nil
+	c.accept(out)
+	c.view.skipped = slices.DeleteFunc(c.view.skipped, func(s push.Seq) bool { return s == e.Seq })
+	c.passed(it)
+	c.out.older(e.Seq.Time())
+	c.effect(ctx, out.fx, it.rerun)
+	if c.careful && it.redelivered {
+		c.commit(ctx)
+	}
+}
+
+// passed moves the cursor past a push that is dealt with.
+func (c *conn) passed(it *item) {
+	c.now.cursor = max(c.now.cursor, it.entry.Seq)
+	it.rerun = true
+	c.uncommitted = append(c.uncommitted, it)
+	c.touched()
+}
+
+// touched has the store told, soon.
+func (c *conn) touched() {
+	c.unsaved = true
+	c.scheduleCommit()
+}
+
+func (c *conn) scheduleCommit() {
+	if c.commitAt.IsZero() {
+		c.commitAt = time.Now().Add(c.hub.cfg.CommitDelay)
+	}
+}
+
+// skip passes a push that the view has no action for. It stays in the mailbox
+// for a view that has.
+func (c *conn) skip(ctx context.Context, it *item) {
+	c.retry = nil
+	e := it.entry
+	c.acks.skip(e.Seq)
+	if !slices.Contains(c.viewSkipped, e.Seq) && len(c.page.model.shared) > 0 {
+		c.viewSkipped = append(c.viewSkipped, e.Seq)
+	}
+	c.hub.metrics.skipped.Inc()
+	if !it.rerun && !c.hub.knows(e.Action) {
+		c.hub.metrics.unknown.Inc()
+		c.hub.log.WarnContext(ctx, "no view has the action of a push", "session", push.Redact(c.who.Session), "action", e.Action, "id", e.ID)
+	}
+	c.passed(it)
+}
+
+// mayStart counts the starts of a redelivered push, so that one which kills its
+// process is found out. It reports false when the push has to wait.
+func (c *conn) mayStart(ctx context.Context, it *item) bool {
+	if !it.redelivered || it.marked || (c.marked && !c.careful) {
+		return true
+	}
+	n, err := 0, error(nil)
+	if it.starts > 0 {
+		n, err = c.feed.Mark(ctx, it.entry)
+		c.hub.marks.set(c.who.Session, it.entry.Seq, n)
+	} else {
+		n, err = c.page.mark(ctx, c.who.Session, it.entry)
+	}
+	switch {
+	case err != nil:
+		c.retry = &retry{item: it, at: time.Now().Add(push.Backoff(2, stallBase, stallMax))}
+		return false
+	case it.starts > 0 && n > it.starts:
+		// Nobody has confirmed it meanwhile, which clears the count.
+		c.bury(ctx, it, push.Burial{Reason: push.ReasonCrashLoop, Attempts: n - 1, Error: "the process ended each time the push was started"})
+		return false
+	case n > maxStarts:
+		it.starts = n
+		c.retry = &retry{item: it, at: time.Now().Add(suspectWait)}
+		return false
+	}
+	it.marked, c.marked = true, true
+	c.careful = c.careful || n > 1
+	return true
+}
+
+// failed has a push retried, or gives it up.
+func (c *conn) failed(ctx context.Context, it *item, inv invocation, err error) {
+	it.tries++
+	c.page.logFailure(ctx, c.who, inv, it.tries, err)
+	c.undo(err)
+	reason := reasonOf(err)
+	if reason == push.ReasonRejected || errors.Is(err, push.ErrDecode) || it.tries >= c.hub.cfg.RetryTries {
+		c.bury(ctx, it, push.Burial{Reason: reason, Attempts: it.tries, Error: err.Error()})
+		return
+	}
+	c.hub.metrics.retries.Inc()
+	c.retry = &retry{item: it, at: time.Now().Add(push.Backoff(it.tries-1, c.hub.cfg.RetryBase, c.hub.cfg.RetryMax))}
+}
+
+// bury moves a push to the dead letters, tells the page, and goes on.
+func (c *conn) bury(ctx context.Context, it *item, b push.Burial) {
+	e := it.entry
+	if err := c.feed.Bury(ctx, e, b); err != nil {
+		c.hub.log.WarnContext(ctx, "push cannot be buried yet", "session", push.Redact(c.who.Session), "action", e.Action, "id", e.ID, "error", err)
+		it.tries++
+		c.retry = &retry{item: it, at: time.Now().Add(push.Backoff(it.tries, stallBase, stallMax)), burial: &b}
+		return
+	}
+	c.hub.metrics.buried.WithLabelValues(string(b.Reason)).Inc()
+	c.hub.log.WarnContext(ctx, "push buried", "session", push.Redact(c.who.Session), "action", e.Action, "id", e.ID, "attempt", b.Attempts, "reason", string(b.Reason))
+	c.retry, it.buried = nil, true
+	text := "An update could not be applied."
+	if c.hub.cfg.Dev {
+		text += " " + b.Error
+	}
+	c.out.fail(frameError{Code: codeDeadLetter, Text: text, Action: e.Action})
+	c.passed(it)
+}
+
+// applyTopic runs a topic message, unless the view has no action for it.
+func (c *conn) applyTopic(ctx context.Context, m topicMessage) {
+	if c.page.model.actions[m.Action] != nil {
+		c.runTopic(ctx, &item{topic: true, entry: push.Entry{Message: push.Message{Action: m.Action, Data: m.Data, ID: push.NewID()}}})
+	}
+}
+
+// runTopic runs a topic message once. It came at most once, so a failure is
+// only logged.
+func (c *conn) runTopic(ctx context.Context, it *item) {
+	e := it.entry
+	inv := invocation{source: sourceTopic, action: e.Action, data: e.Data, id: actionID("topic", c.who.conn, e.ID)}
+	out, err := c.page.invoke(ctx, c.who, c.page.model.actions[e.Action], c.state, inv)
+	if err != nil {
+		c.page.logFailure(ctx, c.who, inv, 1, err)
+		c.undo(err)
+		return
+	}
+	c.accept(out)
+	c.passed(it)
+	c.effect(ctx, out.fx, it.rerun)
+}

@@ -1,0 +1,129 @@
+package live
+
+import (
+	"context"
+	"fmt"
+
+	"lastmile/push"
+)
+
+// receive takes a message off the socket. Actions wait for their turn, all else
+// is dealt with at once.
+func (c *conn) receive(in inbound) {
+	if in.err != nil {
+		c.refuse(frameError{Code: in.err.code, Text: in.err.text, Number: in.err.number, Action: in.err.action})
+		return
+	}
+	if in.Ack > 0 {
+		c.acks.confirm(in.Ack)
+	}
+	if in.Snapshot != 0 {
+		c.out.snapshot = true
+	}
+	if in.Action == "" {
+		c.keepAlive()
+		return
+	}
+	switch {
+	case !c.limiter.Allow():
+		c.refuse(frameError{
+			Code: codeRateLimited, Number: in.Number, Action: in.Action,
+			Text: fmt.Sprintf("More than %g actions a second (%d at once).", c.hub.cfg.MessageRate, c.hub.cfg.MessageBurst),
+		})
+	case len(c.clicks) >= maxClicks:
+		c.refuse(frameError{
+			Code: codeRateLimited, Number: in.Number, Action: in.Action,
+			Text: fmt.Sprintf("More than %d actions wait.", maxClicks),
+		})
+	default:
+		c.clicks = append(c.clicks, in.message)
+	}
+}
+
+// refuse answers a message that is not taken.
+func (c *conn) refuse(e frameError) {
+	c.hub.metrics.refused.WithLabelValues(string(e.Code)).Inc()
+	c.out.fail(e)
+}
+
+// nextClick runs the action of the browser's oldest message. It reports whether
+// there was one.
+func (c *conn) nextClick(ctx context.Context) bool {
+	if len(c.clicks) == 0 || !c.connected {
+		return false
+	}
+	m := c.clicks[0]
+	if m.Number != 0 && m.Number <= c.now.client {
+		c.dropClick()
+		c.out.reply = max(c.out.reply, m.Number) // the answer was lost, or the message came twice
+		return true
+	}
+	h := c.page.model.actions[m.Action]
+	if h == nil || c.page.pushOnly[m.Action] {
+		c.dropClick()
+		c.refuse(frameError{Code: codeUnknown, Text: fmt.Sprintf("There is no action %q.", m.Action), Number: m.Number, Action: m.Action})
+		return true
+	}
+	// What pushes have done is stored first, so that a conflict about the
+	// persisted fields is about this action alone.
+	if c.unsaved && !c.commit(ctx) {
+		return true
+	}
+	if err := c.refresh(ctx, false); err != nil {
+		c.stallFor(ctx, err)
+		return true
+	}
+	c.dropClick()
+	c.click(ctx, m, h)
+	return true
+}
+
+func (c *conn) dropClick() {
+	c.clicks[0] = message{}
+	c.clicks = c.clicks[1:]
+	if len(c.clicks) == 0 {
+		c.clicks = nil
+	}
+}
+
+// click runs one action of the browser and stores its result before anything is
+// sent.
+func (c *conn) click(ctx context.Context, m message, h handler) {
+	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, id: c.clickID(m)}
+	before, err := c.page.model.sharedOf(c.state)
+	var out outcome
+	if err == nil {
+		out, err = c.page.invoke(ctx, c.who, h, c.state, inv)
+	}
+	if m.Number != 0 {
+		c.now.client = m.Number
+	}
+	if err != nil {
+		c.page.logFailure(ctx, c.who, inv, 1, err)
+		c.undo(err)
+		code := codeError
+		if reasonOf(err) == push.ReasonRejected {
+			code = codeRejected
+		}
+		c.out.fail(frameError{Code: code, Text: c.hub.publicText(inv, err), Number: m.Number, Action: m.Action})
+		c.out.add(effects{flashes: out.fx.flashes})
+		return
+	}
+	c.accept(out)
+	c.unsaved, c.clicked = true, true
+	c.clickBase = before
+	if c.clickMine, err = c.page.model.sharedOf(c.state); err != nil {
+		c.clickMine = before // it was encoded a moment ago
+	}
+	c.effect(ctx, out.fx, false)
+	c.out.reply = max(c.out.reply, m.Number)
+	c.commit(ctx)
+}
+
+// clickID is stable over re-sent messages of one connection.
+func (c *conn) clickID(m message) string {
+	if m.Number == 0 {
+		return actionID("click", c.who.conn, push.NewID())
+	}
+	return actionID("click", c.who.conn, "n", fmt.Sprint(m.Number))
+}

@@ -1,0 +1,64 @@
+package live
+
+import (
+	"context"
+
+	"github.com/coder/websocket"
+
+	"lastmile/push"
+)
+
+// finish ends the connection: stores what is not stored, tells the controller,
+// and lets go of everything.
+func (c *conn) finish(ctx context.Context, e ending) {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	if c.feed != nil {
+		c.over = nil
+		if c.unsaved && e.reason != ReasonTaken && e.reason != ReasonSessionClosed {
+			c.commit(ctx) // what cannot be stored now is in the mailbox, or was not answered
+		}
+		c.settle(ctx)
+		if c.connected {
+			c.disconnect(ctx, e.reason)
+		}
+		c.unfollowAll()
+		c.feed.Close()
+		c.hub.release(c, c.topicName())
+	}
+	c.hub.metrics.ended.WithLabelValues(string(e.reason)).Inc()
+	c.hub.log.DebugContext(ctx, "connection ended", "session", push.Redact(c.who.Session), "view", c.page.name, "reason", string(e.reason))
+	close(c.done)
+	switch e.code {
+	case websocket.StatusAbnormalClosure, closeSlow:
+		c.cut() // nothing more gets through
+	default:
+		if err := c.ws.Close(e.code, e.text); err != nil {
+			c.cut()
+		}
+	}
+}
+
+// disconnect runs OnDisconnect.
+func (c *conn) disconnect(ctx context.Context, reason Reason) {
+	f := c.page.model.onDisconnect
+	if f == nil {
+		return
+	}
+	c.who.reason = reason
+	inv := invocation{source: sourceLeave, action: "OnDisconnect", id: actionID("disconnect", c.who.conn, push.NewID())}
+	h := func(state any, ctx *Context) (any, error) {
+		f(state, ctx)
+		return state, nil
+	}
+	out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
+	if err != nil {
+		c.page.logFailure(ctx, c.who, inv, 1, err)
+		return
+	}
+	if len(out.fx.publishes) > 0 {
+		c.outbox = append(c.outbox, out.fx.publishes...)
+		c.sendOutbox(ctx)
+	}
+}

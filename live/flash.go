@@ -1,0 +1,75 @@
+package live
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+)
+
+// Flash is a short message to the user, shown once.
+type Flash struct {
+	// Kind is the layout's to style: "info", "error".
+	Kind string
+	// Text is plain text.
+	Text string
+}
+
+// MarshalJSON writes the wire form, [kind, text].
+func (f Flash) MarshalJSON() ([]byte, error) { return json.Marshal([2]string{f.Kind, f.Text}) }
+
+// UnmarshalJSON reads the wire form.
+func (f *Flash) UnmarshalJSON(b []byte) error {
+	var pair [2]string
+	if err := json.Unmarshal(b, &pair); err != nil {
+		return err
+	}
+	f.Kind, f.Text = pair[0], pair[1]
+	return nil
+}
+
+const (
+	flashCookie = "lastmile_flash"
+	// maxFlashCookie keeps the cookie below what browsers store.
+	maxFlashCookie = 3000
+	maxFlashes     = 16
+)
+
+// setFlashCookie hands messages to the page that follows a redirect. Without
+// JavaScript there is nothing else to carry them.
+func setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []Flash) {
+	for len(flashes) > 0 {
+		b, err := json.Marshal(flashes)
+		if err != nil {
+			return
+		}
+		if value := base64.RawURLEncoding.EncodeToString(b); len(value) <= maxFlashCookie {
+			http.SetCookie(w, &http.Cookie{
+				Name: flashCookie, Value: value, Path: "/", MaxAge: 60,
+				HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
+			})
+			return
+		}
+		flashes = flashes[1:]
+	}
+}
+
+// takeFlashCookie returns the messages that came with a redirect, once.
+func takeFlashCookie(w http.ResponseWriter, r *http.Request) []Flash {
+	c, err := r.Cookie(flashCookie)
+	if err != nil {
+		return nil
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: flashCookie, Path: "/", MaxAge: -1,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
+	})
+	b, err := base64.RawURLEncoding.DecodeString(c.Value)
+	if err != nil {
+		return nil
+	}
+	var flashes []Flash
+	if json.Unmarshal(b, &flashes) != nil || len(flashes) > maxFlashes {
+		return nil
+	}
+	return flashes
+}

@@ -1,0 +1,129 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"lastmile/push"
+)
+
+// fieldAction names the action in a form, as the value of a button or a hidden
+// field.
+const fieldAction = "live-action"
+
+// serveForm runs an action for a browser without JavaScript and redirects it to
+// the page, so that a reload repeats nothing. Of the state only the persisted
+// fields last.
+func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
+	if err := p.hub.origins.Check(r); err != nil {
+		http.Error(w, "cross-origin form refused", http.StatusForbidden)
+		return
+	}
+	action, data, err := p.readForm(w, r)
+	if err != nil {
+		status := http.StatusBadRequest
+		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			status, err = http.StatusRequestEntityTooLarge, fmt.Errorf("form is larger than %d bytes", tooLarge.Limit)
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	id, err := p.hub.identify(w, r)
+	if err != nil {
+		p.hub.fail(w, r, p.name, err)
+		return
+	}
+	who := &visitor{Identity: id, view: p.name, request: keepRequest(r)}
+	m, err := p.open(r.Context(), who, "form")
+	if err != nil {
+		p.hub.fail(w, r, p.name, err)
+		return
+	}
+	target := pageAddress(r)
+	if m.fx.navigate == nil {
+		if err := p.runForm(r.Context(), who, m, action, data); err != nil {
+			p.hub.fail(w, r, p.name, err)
+			return
+		}
+		p.hub.publish(r.Context(), m.fx.publishes)
+	}
+	if m.fx.navigate != nil {
+		target = m.fx.navigate.URL
+	}
+	setFlashCookie(w, r, m.fx.flashes)
+	http.Redirect(w, r, target, http.StatusSeeOther)
+}
+
+// readForm returns the form's action and its other fields as an object.
+func (p *page) readForm(w http.ResponseWriter, r *http.Request) (string, json.RawMessage, error) {
+	limit := int64(p.hub.cfg.MaxMessageBytes)
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	if err := r.ParseMultipartForm(limit); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		return "", nil, fmt.Errorf("form cannot be read: %w", err)
+	}
+	action := r.PostForm.Get(fieldAction)
+	switch {
+	case action == "":
+		return "", nil, fmt.Errorf("form has no field %q", fieldAction)
+	case len(action) > push.MaxActionLen:
+		return "", nil, fmt.Errorf("field %q has %d bytes, at most %d are allowed", fieldAction, len(action), push.MaxActionLen)
+	case p.model.actions[action] == nil || p.pushOnly[action]:
+		return "", nil, fmt.Errorf("field %q: no such action", fieldAction)
+	}
+	data, err := formData(r.PostForm)
+	return action, data, err
+}
+
+// formData turns fields into an object; a name that occurs several times
+// becomes a list, as in the client.
+func formData(form url.Values) (json.RawMessage, error) {
+	data := make(map[string]any, len(form))
+	for name, values := range form {
+		switch {
+		case name == fieldAction:
+		case len(values) == 1:
+			data[name] = values[0]
+		default:
+			data[name] = values
+		}
+	}
+	b, err := json.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("form cannot be encoded: %w", err)
+	}
+	return b, nil
+}
+
+// runForm runs the action on a mounted state and stores the persisted fields.
+// An action that fails is told to the user by a flash.
+func (p *page) runForm(ctx context.Context, who *visitor, m *mounted, action string, data json.RawMessage) error {
+	inv := invocation{source: sourceForm, action: action, data: data, id: actionID("form", push.NewID())}
+	out, err := p.invoke(ctx, who, p.model.actions[action], m.state, inv)
+	m.fx.flashes = append(m.fx.flashes, out.fx.flashes...)
+	if err != nil {
+		p.logFailure(ctx, who, inv, 1, err)
+		m.fx.flashes = append(m.fx.flashes, Flash{"error", p.hub.publicText(inv, err)})
+		return nil
+	}
+	m.fx.navigate = out.fx.navigate
+	m.fx.publishes = append(m.fx.publishes, out.fx.publishes...)
+	now, err := p.model.sharedOf(out.state)
+	if err != nil || now.equal(m.base) {
+		return err
+	}
+	view := m.view
+	view.fields = now
+	for range mountTries {
+		theirs, err := p.saveView(ctx, who.Session, view)
+		if !errors.Is(err, push.ErrStateConflict) {
+			return err
+		}
+		view = theirs
+		view.fields = merge(m.base, now, theirs.fields)
+	}
+	return fmt.Errorf("live: form %s of %q: given up after %d tries: %w", action, p.name, mountTries, push.ErrStateConflict)
+}

@@ -1,0 +1,164 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"lastmile/push"
+)
+
+// dataLive is the container's data-live attribute, for the client.
+type dataLive struct {
+	View      string `json:"view"`
+	Token     string `json:"token"`
+	Hash      string `json:"hash"`
+	Manifest  string `json:"manifest"`
+	URL       string `json:"url"`
+	Dev       bool   `json:"dev,omitempty"`
+	Heartbeat int64  `json:"heartbeat,omitempty"`
+}
+
+// servePage answers a GET with the whole document.
+func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
+	id, err := p.hub.identify(w, r)
+	if err != nil {
+		p.hub.fail(w, r, p.name, err)
+		return
+	}
+	// What the page says is for this browser, now.
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		return
+	}
+	who := &visitor{Identity: id, view: p.name, conn: push.NewID(), request: keepRequest(r)}
+	m, err := p.open(r.Context(), who, "page")
+	if err != nil {
+		p.hub.fail(w, r, p.name, err)
+		return
+	}
+	flashes := append(takeFlashCookie(w, r), m.fx.flashes...)
+	if n := m.fx.navigate; n != nil {
+		setFlashCookie(w, r, flashes)
+		http.Redirect(w, r, n.URL, http.StatusSeeOther)
+		return
+	}
+	document, err := p.document(r.Context(), who, m, flashes)
+	if err != nil {
+		p.hub.fail(w, r, p.name, err)
+		return
+	}
+	p.hub.publish(r.Context(), m.fx.publishes)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(document)))
+	_, _ = w.Write([]byte(document)) // a browser that has left comes back
+}
+
+// document renders the page and keeps its state for the WebSocket.
+func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes []Flash) (string, error) {
+	tree := p.set.NewView()
+	content, err := tree.HTML(nil, m.state)
+	if err != nil {
+		p.hub.metrics.renderErrs.Inc()
+		return "", fmt.Errorf("live: render %q: %w", p.name, err)
+	}
+	who.subscribed(m.fx.topics)
+	state, err := encodeConn(m.encoded, who.topics, m.receipt())
+	if err != nil {
+		return "", err
+	}
+	store, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
+	defer cancel()
+	err = p.hub.deps.States.CreateConn(store, push.ConnRecord{
+		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.cursor, Epoch: m.epoch,
+	}, p.hub.cfg.FirstTTL)
+	if err != nil {
+		return "", fmt.Errorf("live: store connection: %w", err)
+	}
+	container, err := p.container(who, m, content, hashText(tree.Hash()))
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	err = p.cfg.Layout.Execute(&b, Page{
+		Title: p.documentTitle(m.state), Lang: p.cfg.Lang, View: p.name, Flashes: flashes,
+		Head:    template.HTML(`<script defer src="?` + queryLive + `=` + p.assets.script + `"></script>`), //nolint:gosec // a constant and a hex hash
+		Content: container,
+	})
+	if err != nil {
+		p.hub.metrics.renderErrs.Inc()
+		return "", fmt.Errorf("live: layout of %q: %w", p.name, err)
+	}
+	return b.String(), nil
+}
+
+// container wraps the content for the client, and lets a browser without
+// JavaScript acknowledge what it shows.
+func (p *page) container(who *visitor, m *mounted, content []byte, hash string) (template.HTML, error) {
+	data, err := json.Marshal(dataLive{
+		View: p.name, Token: p.hub.connToken(who.conn, who.Session, p.name), Hash: hash,
+		Manifest: p.set.Fingerprint(), Dev: p.hub.cfg.Dev, Heartbeat: p.hub.cfg.Heartbeat.Milliseconds(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("live: encode page data: %w", err)
+	}
+	var b strings.Builder
+	b.WriteString(`<div id="live" data-live="`)
+	b.WriteString(template.HTMLEscapeString(string(data)))
+	b.WriteString(`">`)
+	b.Write(content)
+	b.WriteString(`</div>`)
+	if r := m.receipt(); r != nil {
+		token, err := p.hub.ackToken(who.Session, p.name, *r)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(`<noscript><img alt="" width="1" height="1" src="?` + queryLive + `=ack&amp;` + queryToken + `=` + token + `"></noscript>`)
+	}
+	return template.HTML(b.String()), nil //nolint:gosec // html/template wrote the content; the rest is escaped above
+}
+
+// fail answers a request that cannot be served. The text tells nothing of the
+// inside unless the program is in development.
+func (h *Hub) fail(w http.ResponseWriter, r *http.Request, view string, err error) {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, ErrUnidentified):
+		status = http.StatusUnauthorized
+	case errors.Is(err, push.ErrSessionClosed):
+		status = http.StatusGone
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return // nobody is there to read an answer
+	}
+	if status == http.StatusInternalServerError {
+		h.log.ErrorContext(r.Context(), "page failed", "view", view, "error", err)
+	}
+	text := http.StatusText(status)
+	if h.cfg.Dev {
+		text += "\n\n" + err.Error()
+	}
+	http.Error(w, text, status)
+}
+
+// hashText is the wire form of a tree's hash.
+func hashText(hash uint64) string { return strconv.FormatUint(hash, 16) }
+
+// pageAddress is the page's own address as a local path, to go back to.
+func pageAddress(r *http.Request) string {
+	u, err := url.ParseRequestURI(r.RequestURI) // r.URL may have lost a prefix
+	if err != nil {
+		u = r.URL
+	}
+	path := "/" + strings.TrimLeft(u.EscapedPath(), `/\`)
+	if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
+	return path
+}

@@ -1,0 +1,299 @@
+package livetest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/coder/websocket"
+)
+
+// message is what the page sends.
+type message struct {
+	Version  int            `json:"v,omitempty"`
+	Token    string         `json:"t,omitempty"`
+	Hash     string         `json:"h,omitempty"`
+	Manifest string         `json:"f,omitempty"`
+	Last     uint64         `json:"s,omitempty"`
+	Action   string         `json:"a,omitempty"`
+	Data     map[string]any `json:"d,omitempty"`
+	Number   uint64         `json:"i,omitempty"`
+	Ack      uint64         `json:"k,omitempty"`
+	Snapshot int            `json:"q,omitempty"`
+
+	sent bool
+}
+
+// frame is what the server sends.
+type frame struct {
+	Version   int                  `json:"v"`
+	Seq       uint64               `json:"s"`
+	Token     string               `json:"t"`
+	Remounted int                  `json:"re"`
+	Manifest  string               `json:"f"`
+	Patch     json.RawMessage      `json:"p"`
+	Snapshot  json.RawMessage      `json:"r"`
+	Title     *string              `json:"title"`
+	Events    [][2]json.RawMessage `json:"e"`
+	Flashes   [][2]string          `json:"fl"`
+	Reply     uint64               `json:"i"`
+	Error     *Error               `json:"x"`
+	Navigate  *struct {
+		URL string `json:"u"`
+	} `json:"n"`
+}
+
+// socket is one connection of a page.
+type socket struct {
+	page    *Page
+	handler http.Handler
+	ws      *websocket.Conn
+	out     chan message
+	done    chan struct{}
+	before  int // frames that the page had seen before
+}
+
+// Connect opens the page's WebSocket at h and waits for the first frame.
+func (p *Page) Connect(h http.Handler) {
+	p.t.Helper()
+	if err := p.TryConnect(h); err != nil {
+		p.t.Fatalf("livetest: connect %s: %v", p.path, err)
+	}
+	p.Wait("the first frame", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.state.Closed != 0 || (p.socket != nil && p.state.Snapshots > 0)
+	})
+	if code := p.State().Closed; code != 0 {
+		p.t.Fatalf("livetest: connect %s: closed with %d", p.path, code)
+	}
+}
+
+// TryConnect opens the page's WebSocket and does not wait for an answer.
+func (p *Page) TryConnect(h http.Handler) error {
+	p.t.Helper()
+	ctx := context.WithoutCancel(p.t.Context())                                       // a page outlives the test's context by its cleanup
+	ws, _, err := websocket.Dial(ctx, "ws"+origin[4:]+p.path, &websocket.DialOptions{ //nolint:bodyclose // Dial says: never
+		HTTPClient: &http.Client{Transport: transport{h}, Jar: p.browser.jar},
+		HTTPHeader: http.Header{"Origin": {origin}},
+	})
+	if err != nil {
+		return err
+	}
+	ws.SetReadLimit(16 << 20)
+	s := &socket{page: p, handler: h, ws: ws, out: make(chan message, 1024), done: make(chan struct{})}
+	p.mu.Lock()
+	p.handler, p.socket, s.before = h, s, p.state.Frames
+	p.state.Closed, p.state.Snapshots = 0, 0
+	p.applied = 0
+	hello := message{Version: 1, Token: p.config.Token, Hash: p.config.Hash, Manifest: p.config.Manifest}
+	if p.manifest != "" {
+		hello.Manifest = p.manifest
+	}
+	p.config.Hash = "" // true only until the first frame
+	p.mu.Unlock()
+	s.out <- hello
+	go s.run(ctx)
+	return nil
+}
+
+// run reads until the connection ends.
+func (s *socket) run(ctx context.Context) {
+	defer close(s.done)
+	writing := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(writing)
+		s.write(ctx, stop)
+	}()
+	var err error
+	for err == nil {
+		var b []byte
+		if _, b, err = s.ws.Read(ctx); err == nil {
+			err = s.receive(ctx, b)
+		}
+	}
+	close(stop)
+	_ = s.ws.CloseNow() // it has ended
+	<-writing
+	p := s.page
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state.Closed = websocket.CloseStatus(err); p.state.Closed < 0 {
+		p.state.Closed = websocket.StatusAbnormalClosure
+	}
+	if p.socket == s {
+		p.socket = nil
+	}
+	p.announce()
+}
+
+func (s *socket) write(ctx context.Context, stop <-chan struct{}) {
+	for {
+		select {
+		case m := <-s.out:
+			b, err := json.Marshal(m)
+			if err == nil {
+				err = s.ws.Write(ctx, websocket.MessageText, b)
+			}
+			if err != nil {
+				return
+			}
+		case <-stop:
+			return
+		}
+	}
+}
+
+// send queues a message; a connection that has ended takes none.
+func (s *socket) send(m message) {
+	select {
+	case s.out <- m:
+	case <-s.done:
+	}
+}
+
+// receive applies a frame.
+func (s *socket) receive(ctx context.Context, b []byte) error {
+	var f frame
+	if err := json.Unmarshal(b, &f); err != nil {
+		s.page.t.Errorf("livetest: frame is not JSON: %v: %s", err, b)
+		return err
+	}
+	if f.Seq == 0 {
+		return nil // the answer to a heartbeat
+	}
+	p := s.page
+	p.mu.Lock()
+	want := p.manifest
+	if want == "" {
+		want = p.config.Manifest
+	}
+	p.mu.Unlock()
+	if f.Manifest != "" {
+		want = f.Manifest
+	}
+	if p.model == nil || want != p.manifest {
+		if err := p.load(ctx, s.handler, want); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Frames++
+	p.state.Bytes += len(b)
+	if f.Seq != p.applied+1 && f.Version == 0 {
+		p.t.Errorf("livetest: frame %d after %d", f.Seq, p.applied)
+	}
+	p.applied = f.Seq
+	if f.Version != 0 {
+		s.welcome(&f)
+	}
+	err := p.render(&f)
+	p.note(&f)
+	if !p.muted {
+		s.send(message{Ack: f.Seq})
+	}
+	p.announce()
+	return err
+}
+
+// welcome handles the first frame: the page's lock is held.
+func (s *socket) welcome(f *frame) {
+	p := s.page
+	p.state.Hydrated = f.Snapshot == nil
+	if f.Snapshot == nil {
+		s.send(message{Snapshot: 1}) // the model cannot adopt HTML
+	}
+	if f.Token != "" {
+		p.config.Token = f.Token
+	}
+	p.settle(f.Reply)
+	if f.Remounted != 0 {
+		p.state.Mounts++
+	}
+	if f.Remounted != 0 {
+		p.forget()
+	}
+	for i := range p.outbox {
+		p.outbox[i].sent = true
+		s.send(p.outbox[i])
+	}
+}
+
+// forget gives up the messages whose fate a page mounted anew cannot tell: the
+// lock is held.
+func (p *Page) forget() {
+	p.outbox = slices.DeleteFunc(p.outbox, func(m message) bool {
+		if m.sent {
+			p.settled[m.Number] = &Error{Code: "lost", Number: m.Number, Action: m.Action}
+		}
+		return m.sent
+	})
+}
+
+// render applies a frame's content: the lock is held.
+func (p *Page) render(f *frame) error {
+	switch {
+	case f.Snapshot != nil:
+		p.state.Snapshots++
+		if err := p.model.Snapshot(f.Snapshot); err != nil {
+			p.t.Errorf("livetest: snapshot: %v: %s", err, f.Snapshot)
+			return err
+		}
+	case f.Patch != nil:
+		p.state.Patches++
+		if p.state.Snapshots == 0 {
+			return nil // the snapshot that was asked for has it
+		}
+		if err := p.model.Patch(f.Patch); err != nil {
+			p.t.Errorf("livetest: patch: %v: %s", err, f.Patch)
+			return err
+		}
+	}
+	return nil
+}
+
+// note keeps what a frame says besides its content: the lock is held.
+func (p *Page) note(f *frame) {
+	if f.Title != nil {
+		p.state.Title = *f.Title
+	}
+	p.state.Flashes = append(p.state.Flashes, f.Flashes...)
+	for _, e := range f.Events {
+		var name string
+		if err := json.Unmarshal(e[0], &name); err != nil {
+			p.t.Errorf("livetest: event name: %v", err)
+		}
+		p.state.Events = append(p.state.Events, Event{name, e[1]})
+	}
+	if f.Navigate != nil {
+		p.state.Location = f.Navigate.URL
+	}
+	p.settle(f.Reply)
+	if f.Error != nil {
+		p.state.Errors = append(p.state.Errors, *f.Error)
+		if n := f.Error.Number; n != 0 {
+			p.settled[n] = f.Error
+			p.outbox = slices.DeleteFunc(p.outbox, func(m message) bool { return m.Number == n })
+		}
+	}
+}
+
+// settle notes that messages up to number are answered: the lock is held.
+func (p *Page) settle(number uint64) {
+	p.outbox = slices.DeleteFunc(p.outbox, func(m message) bool {
+		if m.Number > number {
+			return false
+		}
+		p.settled[m.Number] = nil
+		return true
+	})
+}
+
+// announce wakes those who wait: the lock is held.
+func (p *Page) announce() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}

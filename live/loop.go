@@ -1,0 +1,292 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lastmile/push"
+)
+
+// turn bounds what the loop does before it looks at its channels again.
+const turn = 16
+
+// stall is a wait for a store that does not answer.
+type stall struct {
+	tries int
+	until time.Time
+}
+
+const (
+	stallBase = 50 * time.Millisecond
+	stallMax  = 2 * time.Second
+)
+
+// loop owns the page until the connection ends.
+func (c *conn) loop(ctx context.Context) *ending {
+	ready := make(chan struct{})
+	close(ready)
+	for {
+		var more <-chan struct{}
+		if c.step(ctx) {
+			more = ready
+		}
+		if c.over != nil {
+			return c.over
+		}
+		topics := c.topicInbox
+		if c.stalled() {
+			topics = nil
+		}
+		select {
+		case in := <-c.inbox:
+			c.receive(in)
+		case m := <-topics:
+			c.applyTopic(ctx, m)
+		case <-c.feed.Ready():
+		case err := <-c.wrote:
+			c.written(err)
+		case <-c.wake():
+		case e := <-c.stopping:
+			return &e
+		case err := <-c.gone:
+			e := c.lost(err)
+			return &e
+		case <-more:
+		}
+	}
+}
+
+// step does what can be done now: clicks and pushes in turns, then what is due,
+// then a frame. It reports whether there is more to do at once.
+func (c *conn) step(ctx context.Context) bool {
+	for range turn {
+		if c.over != nil {
+			return false
+		}
+		if !c.endStall(ctx) {
+			c.pump(ctx)
+			return false
+		}
+		busy := c.nextClick(ctx)
+		if c.over == nil && !c.stalled() {
+			busy = c.nextPush(ctx) || busy
+		}
+		if c.over != nil || c.stalled() {
+			continue
+		}
+		c.connect(ctx)
+		c.commitDue(ctx)
+		c.pump(ctx)
+		if !busy {
+			c.checkFeed(ctx)
+			c.settle(ctx)
+			return false
+		}
+	}
+	return true
+}
+
+func (c *conn) stalled() bool { return c.stall.tries > 0 }
+
+// stallFor pauses the page until the store may answer again.
+func (c *conn) stallFor(ctx context.Context, err error) {
+	if c.stall.tries == 0 {
+		c.hub.log.WarnContext(ctx, "store failed, the page waits", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
+	}
+	c.stall.until = time.Now().Add(push.Backoff(c.stall.tries, stallBase, stallMax))
+	c.stall.tries++
+}
+
+// endStall tries what could not be stored. It reports whether the page may go
+// on.
+func (c *conn) endStall(ctx context.Context) bool {
+	if !c.stalled() {
+		return true
+	}
+	if time.Now().Before(c.stall.until) {
+		return false
+	}
+	if c.unsaved {
+		return c.commit(ctx)
+	}
+	c.stall = stall{} // whatever it was is tried again
+	return true
+}
+
+// wake returns a channel that yields when the next thing is due.
+func (c *conn) wake() <-chan time.Time {
+	var at time.Time
+	soonest := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if c.stalled() {
+		soonest(c.stall.until)
+	} else {
+		soonest(c.commitAt)
+		if c.retry != nil {
+			soonest(c.retry.at)
+		}
+		if !c.connected {
+			soonest(c.openBy)
+		}
+		soonest(c.acks.at)
+	}
+	if at.IsZero() {
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+		return nil
+	}
+	if c.timer == nil {
+		c.timer = time.NewTimer(time.Until(at))
+	} else {
+		c.timer.Reset(time.Until(at))
+	}
+	return c.timer.C
+}
+
+// checkFeed looks whether the feed has ended.
+func (c *conn) checkFeed(ctx context.Context) {
+	err := c.feed.Err()
+	switch {
+	case err == nil:
+	case errors.Is(err, push.ErrCursorTooOld):
+		c.hub.log.InfoContext(ctx, "pushes are gone, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
+		if err := c.mountAnew(ctx); err != nil {
+			c.end(*c.cannotOpen(ctx, err))
+		}
+	default:
+		c.end(*c.cannotOpen(ctx, err))
+	}
+}
+
+// connect runs OnConnect once what was missed has been applied, or is taking
+// too long.
+func (c *conn) connect(ctx context.Context) {
+	if c.connected {
+		return
+	}
+	waiting := len(c.backlog) > 0 || !c.feed.CaughtUp()
+	if waiting && c.retry == nil && time.Now().Before(c.openBy) {
+		return
+	}
+	c.connected = true
+	c.out.greet = true
+	if h := c.page.model.onConnect; h != nil {
+		inv := invocation{source: sourceConnect, action: "OnConnect", id: actionID("connect", c.who.conn, fmt.Sprint(c.fence))}
+		out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
+		if err != nil {
+			c.page.logFailure(ctx, c.who, inv, 1, err)
+			c.undo(err)
+			c.out.fail(frameError{Code: codeError, Text: c.hub.publicText(inv, err), Action: inv.action})
+		} else {
+			c.accept(out)
+		}
+		c.effect(ctx, out.fx, false)
+	}
+	if c.unsaved {
+		c.commit(ctx)
+	}
+}
+
+// accept takes a run's state for the page's.
+func (c *conn) accept(out outcome) {
+	c.state = out.state
+	if string(out.encoded) != string(c.now.encoded) {
+		c.now.encoded = out.encoded
+		c.unsaved = true
+	}
+	// Fields that JSON leaves out may have changed all the same.
+	c.out.dirty = true
+}
+
+// undo takes back what a failed action may have done to the state in place.
+func (c *conn) undo(failure error) {
+	state, err := c.page.restore(c.state, c.now.encoded, nil)
+	if err != nil {
+		c.hub.log.Error("state cannot be restored", "view", c.page.name, "error", errors.Join(err, failure))
+		c.end(ending{ReasonLost, 1011, "state lost"})
+		return
+	}
+	c.state = state
+}
+
+// effect takes what a run did besides changing the state. Effects on the screen
+// that have been shown are not repeated.
+func (c *conn) effect(ctx context.Context, fx effects, shown bool) {
+	if !shown {
+		c.out.add(fx)
+	}
+	c.outbox = append(c.outbox, fx.publishes...)
+	if len(fx.topics) > 0 {
+		c.changeTopics(ctx, fx.topics)
+	}
+	if len(c.outbox) > 0 && !c.unsaved {
+		c.sendOutbox(ctx)
+	}
+}
+
+// sendOutbox publishes what waited for the state to be stored.
+func (c *conn) sendOutbox(ctx context.Context) {
+	if len(c.outbox) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
+	defer cancel()
+	c.hub.publish(ctx, c.outbox)
+	c.outbox = nil
+}
+
+// changeTopics makes subscriptions hold.
+func (c *conn) changeTopics(ctx context.Context, changes map[string]bool) {
+	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
+	defer cancel()
+	for topic, on := range changes {
+		if on == c.who.topics[topic] {
+			continue
+		}
+		c.unsaved = true // they are part of the record
+		c.scheduleCommit()
+		c.who.subscribed(map[string]bool{topic: on})
+		if on {
+			c.followOne(ctx, topic)
+		} else {
+			c.hub.unfollow(c, topic)
+		}
+	}
+}
+
+func (c *conn) followOne(ctx context.Context, topic string) {
+	if c.topicInbox == nil {
+		c.topicInbox = make(chan topicMessage, topicQueue)
+	}
+	if err := c.hub.follow(ctx, c, topic); err != nil {
+		// Delivery is at most once: the next connection tries again.
+		c.hub.log.WarnContext(ctx, "subscription failed", "topic", topic, "view", c.page.name, "error", err)
+	}
+}
+
+// followAll makes the subscriptions of a resumed page hold on this node.
+func (c *conn) followAll(ctx context.Context) {
+	if c.hub.deps.Broker == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
+	defer cancel()
+	for topic := range c.who.topics {
+		c.followOne(ctx, topic)
+	}
+}
+
+func (c *conn) unfollowAll() {
+	if c.topicInbox == nil {
+		return
+	}
+	for topic := range c.who.topics {
+		c.hub.unfollow(c, topic)
+	}
+}

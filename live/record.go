@@ -1,0 +1,58 @@
+package live
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// connDocument is the stored form of a connection's state.
+type connDocument struct {
+	State  json.RawMessage `json:"s"`
+	Topics []string        `json:"t,omitempty"`
+	// Owed is what the page has to acknowledge from its mount.
+	Owed *receipt `json:"o,omitempty"`
+}
+
+// encodeConn writes a connection's document around its encoded state.
+func encodeConn(encoded []byte, topics map[string]bool, owed *receipt) ([]byte, error) {
+	out := make([]byte, 0, len(encoded)+8)
+	out = append(out, `{"s":`...)
+	out = append(out, encoded...)
+	if len(topics) == 0 && owed == nil {
+		return append(out, '}'), nil
+	}
+	rest, err := json.Marshal(struct {
+		Topics []string `json:"t,omitempty"`
+		Owed   *receipt `json:"o,omitempty"`
+	}{slices.Sorted(maps.Keys(topics)), owed})
+	if err != nil {
+		return nil, fmt.Errorf("live: encode connection: %w", err)
+	}
+	out = append(out, ',')
+	return append(out, rest[1:]...), nil
+}
+
+// decodeConn reads a connection's document.
+func decodeConn(b []byte) (connDocument, error) {
+	var d connDocument
+	if err := json.Unmarshal(b, &d); err != nil {
+		return d, fmt.Errorf("live: decode connection: %w", err)
+	}
+	return d, nil
+}
+
+// subscribed applies an action's topic changes to a visitor's subscriptions.
+func (v *visitor) subscribed(changes map[string]bool) {
+	for topic, on := range changes {
+		if !on {
+			delete(v.topics, topic)
+			continue
+		}
+		if v.topics == nil {
+			v.topics = map[string]bool{}
+		}
+		v.topics[topic] = true
+	}
+}

@@ -1,0 +1,103 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+const (
+	// sweepEvery is how often silent connections are looked for.
+	sweepEvery = 10 * time.Second
+	// spreadEach is the time that each leaving connection adds to the window
+	// in which browsers come back to other nodes.
+	spreadEach = 2 * time.Millisecond
+	minSpread  = 100 * time.Millisecond
+	maxSpread  = 5 * time.Second
+)
+
+// Run lets browsers connect, and blocks until ctx ends. Then it refuses new
+// connections, stores what connections still have to store, sends each browser
+// away with a window to reconnect in, and returns nil once all are gone, within
+// Config.DrainTimeout. Stop the push.Node after Run has returned, not before.
+func (h *Hub) Run(ctx context.Context) error {
+	h.mu.Lock()
+	if h.phase != phaseNew {
+		h.mu.Unlock()
+		return errors.New("live: the hub has run already")
+	}
+	h.phase = phaseRunning
+	h.mu.Unlock()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			h.drain()
+			return nil
+		case <-tick.C:
+			h.sweep(time.Now())
+		}
+	}
+}
+
+// Draining reports whether Run is ending: then a readiness check should fail,
+// so that browsers are sent to other nodes.
+func (h *Hub) Draining() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.phase == phaseDraining
+}
+
+// sweep cuts the connections that have been silent for too long.
+func (h *Hub) sweep(now time.Time) {
+	limit := time.Duration(silence * float64(h.cfg.Heartbeat))
+	for _, c := range h.all() {
+		if now.Sub(time.Unix(0, c.heard.Load())) > limit {
+			c.stop(ending{ReasonLost, websocket.StatusPolicyViolation, "silent"})
+		}
+	}
+}
+
+// goodbye is how a stopping node ends one of n connections. The reason tells
+// the browser the window to come back in, in milliseconds.
+func goodbye(n int) ending {
+	return ending{ReasonShutdown, websocket.StatusServiceRestart, strconv.FormatInt(spread(n).Milliseconds(), 10)}
+}
+
+func spread(n int) time.Duration {
+	return min(max(time.Duration(n)*spreadEach, minSpread), maxSpread)
+}
+
+// drain ends all connections, and cuts those that do not end in time.
+func (h *Hub) drain() {
+	h.mu.Lock()
+	h.phase = phaseDraining
+	h.mu.Unlock()
+	conns := h.all()
+	h.log.Info("sending connections away", "connections", len(conns))
+	for _, c := range conns {
+		c.stop(goodbye(len(conns)))
+	}
+	gone := make(chan struct{})
+	go func() {
+		h.serving.Wait()
+		close(gone)
+	}()
+	timer := time.NewTimer(h.cfg.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-gone:
+		return
+	case <-timer.C:
+	}
+	left := h.all()
+	h.log.Warn("cutting connections that did not end in time", "connections", len(left), "timeout", h.cfg.DrainTimeout)
+	for _, c := range left {
+		c.cut()
+	}
+	<-gone
+}

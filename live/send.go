@@ -1,0 +1,249 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// output is what waits to be sent.
+type output struct {
+	greet     bool // the first frame is due
+	greeted   bool
+	remounted bool
+	// manifest is the one that the browser has.
+	manifest string
+	snapshot bool // the browser needs the whole page
+	whole    bool // the next render is a snapshot, whatever made it due
+	dirty    bool // the state may look different
+	writing  bool
+	seq      uint64
+	reply    uint64 // highest message that is answered
+	replied  uint64
+	title    string // as the browser shows it
+	flashes  []Flash
+	events   []event
+	errs     []frameError
+	navigate *navigate
+	// oldest is when the oldest push that has not been sent was stored, flying
+	// the one that is being written.
+	oldest, flying time.Time
+}
+
+// maxQueued bounds flashes, events and errors that wait, each.
+const maxQueued = 64
+
+// restart prepares for the frames of a page mounted anew. Numbers go on
+// counting.
+func (o *output) restart() {
+	*o = output{seq: o.seq, writing: o.writing, manifest: o.manifest, title: o.title, flashes: o.flashes, errs: o.errs, dirty: true}
+}
+
+func (o *output) add(fx effects) {
+	o.flashes = bounded(append(o.flashes, fx.flashes...))
+	o.events = bounded(append(o.events, fx.events...))
+	if fx.navigate != nil {
+		o.navigate = fx.navigate
+	}
+}
+
+func (o *output) fail(e frameError) { o.errs = bounded(append(o.errs, e)) }
+
+func bounded[T any](list []T) []T { return list[max(0, len(list)-maxQueued):] }
+
+// older notes when a push that goes into the next frame was stored.
+func (o *output) older(t time.Time) {
+	if o.oldest.IsZero() {
+		o.oldest = t
+	}
+}
+
+// buffers are shared: an idle connection holds none.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	return new([]byte)
+}
+
+// maxPooled keeps a rare large page from staying in the pool.
+const maxPooled = 256 << 10
+
+func (b *buffers) put(p *[]byte) {
+	if cap(*p) <= maxPooled {
+		*p = (*p)[:0]
+		b.pool.Put(p)
+	}
+}
+
+// pump sends a frame if there is something to say and the last one has left.
+// While a browser is slow, pushes change the state and no frame is made; the
+// next one holds them all.
+func (c *conn) pump(ctx context.Context) {
+	o := &c.out
+	if o.writing || !o.greet || c.over != nil || c.clicked || len(c.acks.outstanding) >= maxOutstanding {
+		return
+	}
+	buf := c.hub.buffers.get()
+	b, kind, err := c.compose((*buf)[:0])
+	if err != nil {
+		c.hub.log.ErrorContext(ctx, "frame cannot be made", "view", c.page.name, "error", err)
+		c.end(ending{ReasonLost, websocket.StatusInternalError, "frame cannot be made"})
+		return
+	}
+	if b == nil {
+		c.hub.buffers.put(buf)
+		return
+	}
+	*buf = b
+	c.hub.metrics.frames.WithLabelValues(kind).Inc()
+	c.hub.metrics.frameBytes.Observe(float64(len(b)))
+	o.writing = true
+	o.flying, o.oldest = o.oldest, time.Time{}
+	go c.write(ctx, buf)
+}
+
+// write sends one frame. A browser that takes nothing off the wire for too long
+// is cut off: what it missed is in the mailbox.
+func (c *conn) write(ctx context.Context, buf *[]byte) {
+	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.WriteTimeout)
+	defer cancel()
+	err := c.ws.Write(ctx, websocket.MessageText, *buf)
+	if err != nil && ctx.Err() != nil {
+		err = context.DeadlineExceeded
+	}
+	c.hub.buffers.put(buf)
+	c.wrote <- err
+}
+
+// written notes that a frame has left, or could not.
+func (c *conn) written(err error) {
+	c.out.writing = false
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		c.end(ending{ReasonSlow, closeSlow, "slow client"})
+	case err != nil:
+		c.end(ending{ReasonLost, websocket.StatusAbnormalClosure, ""})
+	case !c.out.flying.IsZero():
+		c.hub.metrics.pushLatency.Observe(time.Since(c.out.flying).Seconds())
+		c.out.flying = time.Time{}
+	}
+}
+
+// compose makes the next frame, or nil when there is nothing to say.
+func (c *conn) compose(dst []byte) ([]byte, string, error) {
+	o := &c.out
+	f := frame{Seq: o.seq + 1}
+	render := o.snapshot || o.dirty
+	if render && c.page.title != nil || !o.greeted {
+		if t := c.page.documentTitle(c.state); t != o.title {
+			f.Title = &t
+		}
+	}
+	c.announce(&f)
+	f.Events, f.Flashes, f.Navigate = o.events, o.flashes, o.navigate
+	replied := c.answer(&f)
+	b, err := appendHead(dst, &f)
+	if err != nil {
+		return nil, "", err
+	}
+	kind := "other"
+	if render {
+		b, kind = c.render(b)
+	}
+	if kind == "other" && f.bare() {
+		if len(o.errs) > 0 {
+			return c.compose(dst) // the template's error has come up
+		}
+		c.acks.unchanged(c.now.cursor)
+		o.oldest = time.Time{}
+		return nil, "", nil
+	}
+	o.seq++
+	o.greeted, o.replied = true, replied
+	o.events, o.flashes, o.navigate = nil, nil, nil
+	if f.Title != nil {
+		o.title = *f.Title
+	}
+	if f.Error != nil {
+		o.errs = o.errs[1:]
+	}
+	c.acks.sent(o.seq, c.now.cursor)
+	return append(b, '}'), kind, nil
+}
+
+// announce fills in what only the first frame has.
+func (c *conn) announce(f *frame) {
+	o := &c.out
+	if o.greeted {
+		return
+	}
+	f.Version = wireVersion
+	if o.manifest != c.page.set.Fingerprint() {
+		f.Manifest, o.manifest = c.page.set.Fingerprint(), c.page.set.Fingerprint()
+		o.snapshot = true
+	}
+	f.Token = c.hub.connToken(c.who.conn, c.who.Session, c.page.name)
+	if o.remounted {
+		f.Remounted = 1
+	}
+	o.reply = max(o.reply, c.saved.client)
+}
+
+// answer adds the oldest error, and the reply to messages, to the frame. A
+// message that failed must not be taken for answered before its error is there.
+func (c *conn) answer(f *frame) (replied uint64) {
+	o := &c.out
+	reply := o.reply
+	if len(o.errs) > 0 {
+		f.Error = &o.errs[0]
+		if n := o.errs[0].Number; n != 0 && n <= reply {
+			reply = n - 1
+		}
+	}
+	if reply <= o.replied {
+		return o.replied
+	}
+	f.Reply = reply
+	return reply
+}
+
+// render adds a snapshot or a patch to the frame. A template that fails leaves
+// the browser's page as it is.
+func (c *conn) render(b []byte) ([]byte, string) {
+	o := &c.out
+	head := b
+	snapshot := o.snapshot || o.whole
+	o.dirty, o.snapshot, o.whole = false, false, false
+	var changed bool
+	var err error
+	if snapshot {
+		b, err = c.tree.Snapshot(append(b, `,"r":`...), c.state)
+		changed = true
+	} else {
+		b, changed, err = c.tree.Patch(append(b, `,"p":`...), c.state)
+	}
+	switch {
+	case err != nil:
+		c.hub.metrics.renderErrs.Inc()
+		c.hub.log.Error("template failed", "view", c.page.name, "error", err)
+		text := "The page could not be updated."
+		if c.hub.cfg.Dev {
+			text += " " + err.Error()
+		}
+		o.fail(frameError{Code: codeError, Text: text})
+		o.whole = snapshot
+		return head, "other"
+	case !changed:
+		return head, "other"
+	case snapshot:
+		return b, "snapshot"
+	default:
+		return b, "patch"
+	}
+}

@@ -1,0 +1,104 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"lastmile/push"
+)
+
+// Identity says who a request is from.
+type Identity struct {
+	// UserID is the signed-in user, or empty. Context.UserID returns it.
+	UserID string
+	// Session is the ID of the session: an unguessable secret of 16 to
+	// push.MaxIDLen bytes. Connections with the same one get the same pushes.
+	// Empty asks for the anonymous session of the cookie.
+	Session string
+}
+
+// Authenticator names a request's user and session. Identify is called for
+// every page, form and WebSocket, from many goroutines; an error refuses the
+// request with status 401. A session ID that can be guessed lets a stranger
+// read the session's pages: derive it from a secret, never from a user name
+// alone.
+type Authenticator interface {
+	Identify(r *http.Request) (Identity, error)
+}
+
+// ErrUnidentified means that the Authenticator refused a request, or named a
+// session that breaks its form.
+var ErrUnidentified = errors.New("live: request not identified")
+
+// cookieAge is how long an anonymous session lives in a browser that does not
+// come back.
+const cookieAge = 365 * 24 * time.Hour
+
+// minSessionLen keeps session IDs that are short enough to guess out.
+const minSessionLen = 16
+
+// SessionOf returns the session of a request to any handler of the program (an
+// upload, say), the one that the pages of the same browser have. It sets the
+// session cookie when the browser has none, so call it before writing the body.
+func (h *Hub) SessionOf(w http.ResponseWriter, r *http.Request) (push.Session, error) {
+	who, err := h.identify(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return h.deps.Publisher.Session(who.Session), nil
+}
+
+// identify names the request's user and session, making a new session when
+// there is none.
+func (h *Hub) identify(w http.ResponseWriter, r *http.Request) (Identity, error) {
+	var who Identity
+	if h.cfg.Authenticator != nil {
+		var err error
+		if who, err = h.cfg.Authenticator.Identify(r); err != nil {
+			return Identity{}, fmt.Errorf("%w: %w", ErrUnidentified, err)
+		}
+	}
+	if who.Session == "" {
+		who.Session = h.cookieSession(w, r)
+	}
+	if n := len(who.Session); n < minSessionLen || n > push.MaxIDLen {
+		return Identity{}, fmt.Errorf("%w: session ID of %d bytes, want %d to %d", ErrUnidentified, n, minSessionLen, push.MaxIDLen)
+	}
+	return who, nil
+}
+
+// cookieSession returns the session in the cookie, or sets a new one.
+func (h *Hub) cookieSession(w http.ResponseWriter, r *http.Request) string {
+	if c, err := r.Cookie(h.cfg.CookieName); err == nil && anonymousID(c.Value) {
+		return c.Value
+	}
+	id := push.NewID() + push.NewID() // at least 256 bits
+	http.SetCookie(w, &http.Cookie{
+		Name: h.cfg.CookieName, Value: id, Path: "/", MaxAge: int(cookieAge.Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
+	})
+	// Whoever asks again while this request is served gets the same answer.
+	r.AddCookie(&http.Cookie{Name: h.cfg.CookieName, Value: id})
+	return id
+}
+
+// anonymousID tells an ID that cookieSession may have made.
+func anonymousID(s string) bool {
+	if len(s) < 2*26 || len(s) > push.MaxIDLen {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+// secure tells whether the browser came by TLS, ended here or at a proxy. A
+// browser that lies about it only hurts itself.
+func secure(r *http.Request) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
+}

@@ -1,0 +1,123 @@
+package live
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lastmile/push"
+)
+
+// Tokens travel through the page, so they name nothing secret: the session is
+// only part of what is signed. Each purpose has its own prefix, so that one
+// kind of token is never taken for another.
+const (
+	connPurpose = "live conn 1"
+	ackPurpose  = "live ack 1"
+)
+
+// tokenAge bounds a connection token; the record it names dies much earlier.
+const tokenAge = 7 * 24 * time.Hour
+
+var errToken = errors.New("live: token not valid")
+
+// sign computes a token's signature over parts that cannot run into each other.
+func (h *Hub) sign(parts ...string) []byte {
+	mac := hmac.New(sha256.New, h.cfg.Secret)
+	var n [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		mac.Write(n[:])
+		mac.Write([]byte(p))
+	}
+	return mac.Sum(nil)
+}
+
+// connToken names a connection to the browser that has its session.
+func (h *Hub) connToken(conn, session, view string) string {
+	expiry := fmt.Sprintf("%x", time.Now().Add(tokenAge).Unix())
+	mac := h.sign(connPurpose, conn, session, view, expiry)
+	return base64.RawURLEncoding.EncodeToString(append([]byte(conn+"."+expiry+"."), mac...))
+}
+
+// parseConnToken returns the connection that a token names.
+func (h *Hub) parseConnToken(token, session, view string) (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return "", errToken
+	}
+	conn, rest, _ := strings.Cut(string(b), ".")
+	expiry, mac, ok := strings.Cut(rest, ".")
+	if !ok || !hmac.Equal([]byte(mac), h.sign(connPurpose, conn, session, view, expiry)) {
+		return "", errToken
+	}
+	var at int64
+	if _, err := fmt.Sscanf(expiry, "%x", &at); err != nil || time.Now().Unix() > at {
+		return "", errToken
+	}
+	return conn, nil
+}
+
+// receipt is what a page that has arrived acknowledges, without JavaScript.
+type receipt struct {
+	UpTo    push.Seq   `json:"u"`
+	Skipped []push.Seq `json:"s,omitempty"`
+}
+
+// maxReceiptSkipped keeps the receipt of a page short enough for an address.
+const maxReceiptSkipped = 32
+
+// ackToken names what a page acknowledges when it arrives. With more skipped
+// pushes than fit it covers the oldest part; a later page covers the rest.
+func (h *Hub) ackToken(session, view string, r receipt) (string, error) {
+	if len(r.Skipped) > maxReceiptSkipped {
+		r.UpTo = r.Skipped[maxReceiptSkipped] - 1
+		r.Skipped = r.Skipped[:maxReceiptSkipped]
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("live: encode receipt: %w", err)
+	}
+	mac := h.sign(ackPurpose, session, view, string(b))
+	return base64.RawURLEncoding.EncodeToString(append(mac, b...)), nil
+}
+
+// parseAckToken returns what the token acknowledges.
+func (h *Hub) parseAckToken(token, session, view string) (receipt, error) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(b) < sha256.Size {
+		return receipt{}, errToken
+	}
+	mac, body := b[:sha256.Size], b[sha256.Size:]
+	if !hmac.Equal(mac, h.sign(ackPurpose, session, view, string(body))) {
+		return receipt{}, errToken
+	}
+	var r receipt
+	if err := json.Unmarshal(body, &r); err != nil {
+		return receipt{}, errToken
+	}
+	return r, nil
+}
+
+// selfTopic names a session's own topic without telling its ID.
+func (h *Hub) selfTopic(session string) string {
+	return selfPrefix + base64.RawURLEncoding.EncodeToString(h.sign("live topic 1", session)[:18])
+}
+
+// actionID derives a stable ID for what one message may cause.
+func actionID(parts ...string) string {
+	sum := sha256.New()
+	for _, p := range parts {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		sum.Write(n[:])
+		sum.Write([]byte(p))
+	}
+	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:15])
+}
