@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -31,6 +32,9 @@ func bubble(t *testing.T, f func(t *testing.T, k *jobstest.Kit)) {
 	synctest.Test(t, func(t *testing.T) { f(t, jobstest.New(t)) })
 }
 
+// checkEvery is slow, for each look of a pool takes real time also in a bubble.
+const checkEvery = 500 * time.Millisecond
+
 type handler = func(context.Context, *jobs.Job[args]) (result, error)
 
 func define(opts ...jobs.Option) *jobs.Kind[args, result] {
@@ -48,7 +52,7 @@ func notifyAs(k *jobstest.Kit, session string) jobs.Option {
 
 // start runs a worker that handles the kind with h.
 func start(k *jobstest.Kit, kind *jobs.Kind[args, result], h handler) *jobstest.Worker {
-	return k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) { kind.Handle(p, h) })
+	return k.Start(jobs.PoolConfig{CheckInterval: checkEvery}, func(p *jobs.Pool) { kind.Handle(p, h) })
 }
 
 func enqueue(t *testing.T, k *jobstest.Kit, kind *jobs.Kind[args, result], opts ...jobs.Option) string {

@@ -18,11 +18,13 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/jobs"
@@ -71,6 +73,9 @@ func New(t testing.TB, middleware ...jobs.EnqueueMiddleware) *Kit {
 	t.Cleanup(func() {
 		_ = own.Close()
 		_ = front.Close()
+		if k.wasCut() {
+			time.Sleep(lingering)
+		}
 		m.Close()
 	})
 	return k
@@ -119,7 +124,19 @@ func (k *Kit) setAll(cut bool) {
 }
 
 // Fail makes Redis answer every command with the error, or works again with "".
-func (k *Kit) Fail(reply string) { k.mini.SetError(reply) }
+func (k *Kit) Fail(reply string) {
+	k.front.mark()
+	k.mini.SetError(reply)
+}
+
+// lingering is how long go-redis keeps dialing after a cut, even when closed.
+const lingering = 3 * time.Second
+
+func (k *Kit) wasCut() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.links, func(l *link) bool { return l.wasCut() })
+}
 
 // waitLimit bounds Wait, Drain and Until; in a bubble it costs nothing.
 const waitLimit = 30 * time.Minute
@@ -233,3 +250,9 @@ func (k *Kit) jobs(session string) []jobs.Info {
 	}
 	return infos
 }
+
+// Inspector returns Asynq's own tool to look at and change tasks.
+func (k *Kit) Inspector() *asynq.Inspector { return asynq.NewInspectorFromRedisClient(k.Redis) }
+
+// Commands returns how many commands Redis was sent so far.
+func (k *Kit) Commands() int { return k.mini.CommandCount() }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -19,11 +20,12 @@ type link struct {
 
 	mu    sync.Mutex
 	cut   bool
-	conns map[net.Conn]struct{}
+	once  bool // it was cut at some time
+	conns map[*linkConn]struct{}
 }
 
 func newLink(m *miniredis.Miniredis) *link {
-	return &link{m: m, conns: make(map[net.Conn]struct{})}
+	return &link{m: m, conns: make(map[*linkConn]struct{})}
 }
 
 func (l *link) client() *redis.Client {
@@ -48,7 +50,7 @@ func (l *link) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	lc := &linkConn{Conn: c, l: l}
+	lc := newLinkConn(l, c)
 	l.conns[lc] = struct{}{}
 	return lc, nil
 }
@@ -57,30 +59,101 @@ func (l *link) dial() (net.Conn, error) {
 func (l *link) set(cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cut = cut
+	l.cut, l.once = cut, l.once || cut
 	if !cut {
 		return
 	}
 	for c := range l.conns {
-		_ = c.(*linkConn).Conn.Close() //nolint:forcetypeassert // the only type stored
+		c.sever()
 	}
 	clear(l.conns)
 }
 
+// mark notes trouble, after which go-redis' goroutines linger.
+func (l *link) mark() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.once = true
+}
+
+// linkConn buffers what is written: a net.Pipe does not, and a pipeline whose
+// replies come while it is still being written would block both ends.
 type linkConn struct {
 	net.Conn
-	l *link
+	l     *link
+	mu    sync.Mutex
+	out   []byte
+	more  chan struct{} // something to write
+	close sync.Once
+	shut  chan struct{}
+}
+
+func newLinkConn(l *link, c net.Conn) *linkConn {
+	lc := &linkConn{Conn: c, l: l, more: make(chan struct{}, 1), shut: make(chan struct{})}
+	go lc.pump()
+	return lc
+}
+
+func (c *linkConn) Write(b []byte) (int, error) {
+	select {
+	case <-c.shut:
+		return 0, net.ErrClosed
+	default:
+	}
+	c.mu.Lock()
+	c.out = append(c.out, b...)
+	c.mu.Unlock()
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (c *linkConn) pump() {
+	for {
+		select {
+		case <-c.shut:
+			return
+		case <-c.more:
+		}
+		c.mu.Lock()
+		b := c.out
+		c.out = nil
+		c.mu.Unlock()
+		if _, err := c.Conn.Write(b); err != nil {
+			return
+		}
+	}
+}
+
+// SetDeadline bounds reads only: writes are buffered.
+func (c *linkConn) SetDeadline(t time.Time) error { return c.Conn.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing: writes are buffered.
+func (c *linkConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *linkConn) sever() {
+	c.close.Do(func() { close(c.shut) })
+	_ = c.Conn.Close()
 }
 
 func (c *linkConn) Close() error {
 	c.l.mu.Lock()
 	delete(c.l.conns, c)
 	c.l.mu.Unlock()
-	return c.Conn.Close()
+	c.sever()
+	return nil
 }
 
 func (l *link) isCut() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.cut
+}
+
+func (l *link) wasCut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.once
 }

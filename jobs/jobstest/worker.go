@@ -41,6 +41,7 @@ func (k *Kit) Start(cfg jobs.PoolConfig, register func(*jobs.Pool)) *Worker {
 	k.mu.Unlock()
 	go func() { w.done <- pool.Run(ctx) }()
 	k.t.Cleanup(func() {
+		l.set(false) // a dead worker may end now
 		if err := w.Stop(); err != nil {
 			k.t.Errorf("run pool: %v", err)
 		}
