@@ -88,6 +88,9 @@ func (p *Proxy) Stall(target string) int {
 	return n
 }
 
+// Open returns the number of open connections to the target, or of all.
+func (p *Proxy) Open(target string) int { return len(p.links(target)) }
+
 func (p *Proxy) links(target string) []*link {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,0 +1,142 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"lastmile/internal/browser"
+)
+
+// TestBrowserReports drives the Reports application in two tabs that are
+// connected to different nodes.
+func TestBrowserReports(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	ctx := browser.New(t)
+	one := openTab(t, ctx, c.webs[0].addr)
+	one.shootAll("reports-empty")
+	two := openTab(t, browser.Tab(ctx, t), c.webs[1].addr)
+
+	one.startSample()
+	one.waitMoving(20)
+	two.waitMoving(20)
+	one.shootAll("reports-running")
+	one.waitDone(time.Minute)
+	two.waitDone(time.Minute)
+	for _, p := range []*tab{one, two} {
+		p.checkOneEnd()
+		p.checkForward()
+	}
+	one.shootAll("reports-done")
+	logTicks(t, two.seen().Frames)
+
+	one.upload()
+	one.cancelAndRetry(two)
+}
+
+// cancelAndRetry ends a job in one tab, which the other sees, and runs it again.
+func (p *tab) cancelAndRetry(other *tab) {
+	p.t.Helper()
+	p.startSample()
+	p.waitMoving(10)
+	browser.Eval[string](p.ctx, p.t, `document.querySelector('.list button[value=Cancel]').click(), ''`)
+	for _, v := range []*tab{p, other} {
+		browser.WaitFor(v.ctx, p.t, `document.querySelector('.list .chip').textContent === 'cancelled'`)
+	}
+	browser.Eval[string](p.ctx, p.t, `document.querySelector('.list button[value=Retry]').click(), ''`)
+	p.waitDone(time.Minute)
+}
+
+// logTicks puts the sizes of the frames that moved the progress on record.
+func logTicks(t *testing.T, frames []string) {
+	t.Helper()
+	var sizes []int
+	example := ""
+	for _, f := range frames {
+		if strings.Contains(f, " rows") && len(f) < 500 {
+			sizes, example = append(sizes, len(f)), f
+		}
+	}
+	if len(sizes) == 0 {
+		t.Error("no frame moved the progress")
+		return
+	}
+	sum := 0
+	for _, n := range sizes {
+		sum += n
+	}
+	t.Logf("report: %d progress ticks, %d bytes each on average, such as %s", len(sizes), sum/len(sizes), example)
+}
+
+// upload sends files through the form, good and broken ones.
+func (p *tab) upload() {
+	p.t.Helper()
+	dir := p.t.TempDir()
+	for _, tt := range []struct{ name, content, want string }{
+		{"small.csv", "city,people\nBern,134591\nBasel,173232\n", "done"},
+		{"broken.csv", "a,b\n1,2\n3,\"4\n5,6\n", "line 3"},
+	} {
+		file := filepath.Join(dir, tt.name)
+		if err := os.WriteFile(file, []byte(tt.content), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+		p.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{file}), chromedp.Click(chromedp.CSS("button.primary")))
+		browser.WaitFor(p.ctx, p.t, fmt.Sprintf(`[...document.querySelectorAll('.list li')].some((li) => li.textContent.includes(%q) && li.textContent.includes(%q))`, tt.name, tt.want))
+	}
+}
+
+// TestReportsWithoutJavaScript uses the application as a plain web site.
+func TestReportsWithoutJavaScript(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	client := newVisitor(t)
+	base := c.proxy.URL() + "/reports"
+	if status, body, err := get(t.Context(), client, base); status != http.StatusOK || !strings.Contains(body, "Nothing yet") {
+		t.Fatalf("first page: %d, %v:\n%s", status, err, body)
+	}
+	post(t, client, base, url.Values{"live-action": {"Sample"}})
+	body := waitPage(t, client, base, ">done<")
+	for _, want := range []string{"10,000", "svg class=\"chart\"", "SPECIES"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	t.Logf("report: page with a report: %d bytes of HTML", len(body))
+}
+
+func newVisitor(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Jar: jar, Transport: transport}
+}
+
+// post sends a form and follows its redirect.
+func post(t *testing.T, client *http.Client, address string, form url.Values) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("post: %s, %v", res.Status, err)
+	}
+}
