@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -99,7 +100,7 @@ func (a *app) delayed(ctx context.Context, delay time.Duration, log *slog.Logger
 }
 
 // connect returns a client of the Redis that is configured, or of an embedded
-// one that needs no port.
+// one that only this process can use.
 func connect(s *settings) (redis.UniversalClient, func(), error) {
 	if !s.embedded() {
 		client, err := s.Client()
@@ -110,9 +111,15 @@ func connect(s *settings) (redis.UniversalClient, func(), error) {
 	}
 	m := miniredis.NewMiniRedis()
 	m.ClockTTL(true) // else nothing would ever expire
+	password := rand.Text()
+	m.RequireAuth(password)
+	// A real port: the in-process connections of miniredis have no buffers, and
+	// a pipeline of more than 4 KB would wait for ever.
+	if err := m.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, nil, fmt.Errorf("start the embedded redis: %w", err)
+	}
 	client := redis.NewClient(&redis.Options{
-		Addr:                     "127.0.0.1:0", // a name only, nothing listens
-		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
+		Addr: m.Addr(), Password: password,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	return client, func() { _ = client.Close(); m.Close() }, nil

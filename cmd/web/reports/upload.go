@@ -112,7 +112,8 @@ func (u *Upload) parts(ctx context.Context, form *multipart.Reader, args *profil
 		case err != nil:
 		case part.FormName() != "file":
 			err = u.field(part, args)
-		case part.FileName() == "" || args.File != "":
+		case part.FileName() == "": // the form was sent without choosing one
+		case args.File != "":
 			err = badForm
 		default:
 			err = u.take(ctx, part, args)
