@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -54,11 +55,21 @@ type socket struct {
 	before  int // frames that the page had seen before
 }
 
+// connectAgain is how long Connect waits after a refusal.
+const connectAgain = 20 * time.Millisecond
+
 // Connect opens the page's WebSocket at h and waits for the first frame.
 func (p *Page) Connect(h http.Handler) {
 	p.t.Helper()
-	if err := p.TryConnect(h); err != nil {
-		p.t.Fatalf("livetest: connect %s: %v", p.path, err)
+	for deadline := time.Now().Add(waitLimit); ; {
+		err := p.TryConnect(h)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("livetest: connect %s: %v", p.path, err)
+		}
+		<-time.After(connectAgain) // a hub that is starting refuses
 	}
 	p.Wait("the first frame", func() bool {
 		p.mu.Lock()
@@ -130,21 +141,28 @@ func (s *socket) run(ctx context.Context) {
 }
 
 func (s *socket) write(ctx context.Context, stop <-chan struct{}) {
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
 	for {
+		var m message
 		select {
-		case m := <-s.out:
-			b, err := json.Marshal(m)
-			if err == nil {
-				err = s.ws.Write(ctx, websocket.MessageText, b)
-			}
-			if err != nil {
-				return
-			}
+		case m = <-s.out:
+		case <-beat.C:
 		case <-stop:
+			return
+		}
+		b, err := json.Marshal(m)
+		if err == nil {
+			err = s.ws.Write(ctx, websocket.MessageText, b)
+		}
+		if err != nil {
 			return
 		}
 	}
 }
+
+// heartbeat is how often an idle page shows that it lives.
+const heartbeat = 25 * time.Second
 
 // send queues a message; a connection that has ended takes none.
 func (s *socket) send(m message) {

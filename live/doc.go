@@ -1,0 +1,67 @@
+// Package live serves pages that live on the server: a page is a controller, a
+// state and an html/template. Actions (clicks, forms, pushes, topic messages)
+// turn a state into the next, and the browser is patched.
+//
+//	type Page struct{ Value string }
+//
+//	type Controller struct{}
+//
+//	func (c *Controller) OnConnect(state Page, ctx *live.Context) (Page, error) {
+//		session := ctx.Session()
+//		go func() {
+//			result := fetchSlowData()
+//			_ = session.TriggerAction("DataLoaded", map[string]any{"value": result})
+//		}()
+//		return state, nil
+//	}
+//
+//	func (c *Controller) DataLoaded(state Page, ctx *live.Context) (Page, error) {
+//		state.Value = ctx.GetString("value")
+//		return state, nil
+//	}
+//
+// and, with node, publisher and store from the packages below push,
+//
+//	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: store, Broker: store}, live.Config{})
+//	view, err := live.NewView(hub, "page", &Controller{}, Page{}, tmpl, live.ViewConfig{})
+//	mux.Handle("/page", view)
+//	err = hub.Run(ctx)
+//
+// # What a page can rely on
+//
+// A push is applied exactly once to each connection's state, in the order of
+// the session's mailbox, whatever restarts in between: state and place are
+// stored in one step. The code of an action may run again (after a crash, a
+// failure, or when two tabs change the same persisted fields), so what it does
+// outside the state happens at least once; Context.ActionID tells repeats. A
+// click is stored before its answer is sent, and a browser that repeats it after
+// a lost connection does not run it twice.
+//
+// A push whose action returns an error or panics is tried again with backoff,
+// eight times, while clicks are served and later pushes wait; then it goes to
+// the dead letters and the page gets an error event. An error that wraps
+// push.ErrReject goes there at once. A push for an action that the view lacks
+// waits for a view that has it.
+//
+// Actions of one connection never run at the same time. They must not keep the
+// state's maps, slices or pointers for use after they return, and should heed
+// their Context: an action that overstays keeps its page waiting.
+//
+// # What is kept
+//
+// The state of a connection is stored as JSON after each action and outlives
+// the socket by Config.ResumeTTL: a browser that reconnects, to any node, goes
+// on where it was. Fields tagged `json:"-"` are not kept. Fields tagged
+// `live:"persist"` outlive the page: all connections of the same view in the
+// same session share them, and a reload or a form without JavaScript starts
+// with them.
+//
+// # HTML
+//
+// A form with a button or hidden field named live-action posts without
+// JavaScript and goes over the WebSocket with it. live-click, live-change and
+// live-input name an action for an element, live-value-* attributes add data.
+// The package live/client documents all of them. Any action can be called by
+// any visitor with any data, as with every form: check what comes in, or name
+// the action in ViewConfig.PushOnly.
+package live
