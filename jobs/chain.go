@@ -3,8 +3,203 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
 )
 
-type follow struct{}
+// follow is what a job's end sets off. It is stored with the job, and acted on
+// before its terminal event counts as delivered, so it happens exactly once.
+type follow struct {
+	// Next are the steps after this job, when it completes.
+	Next []Step `json:"n,omitempty"`
+	// Batch is the batch that the job belongs to.
+	Batch string `json:"b,omitempty"`
+}
 
-func (c *Client) proceed(context.Context, *Event, json.RawMessage, string) error { return nil }
+// Step is a job to be enqueued later, made by [Kind.Step].
+type Step struct {
+	Kind     string            `json:"k"`
+	Args     json.RawMessage   `json:"a"`
+	Queue    string            `json:"q"`
+	MaxRetry int               `json:"r"`
+	Opts     jobOptions        `json:"o"`
+	Session  string            `json:"s,omitempty"`
+	Actions  map[string]string `json:"c,omitempty"`
+	In       time.Duration     `json:"d,omitempty"`
+
+	err error
+}
+
+// maxSteps bounds chains and batches.
+const maxSteps = 1000
+
+// Step prepares a job of the kind for [Then] or [Client.Batch]. ID, Unique and
+// ProcessAt have no effect: the ID derives from what it follows.
+func (k *Kind[A, R]) Step(args A, opts ...Option) Step {
+	s := k.def.base
+	for _, o := range opts {
+		o(&s)
+	}
+	payload, err := json.Marshal(args)
+	switch {
+	case k.def.err != nil:
+		err = k.def.err
+	case err == nil && len(payload) > maxArgs:
+		err = fmt.Errorf("%w: arguments of %d bytes, at most %d are allowed", ErrInvalid, len(payload), maxArgs)
+	case err == nil:
+		err = s.check()
+	}
+	return Step{
+		Kind: k.def.name, Args: payload, Queue: s.queue, MaxRetry: s.maxRetry,
+		Opts:    jobOptions{Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limits: s.limits},
+		Session: s.session, Actions: s.actions, In: s.in, err: err,
+	}
+}
+
+// Then enqueues the steps one after the other, each when the one before it has
+// completed. A job that ends otherwise ends the chain. The ID of a step is the
+// one of the job before it with "/" and its generation.
+func Then(steps ...Step) Option {
+	return func(s *settings) { s.follow = &follow{Next: steps} }
+}
+
+func (f *follow) check() error {
+	if f == nil {
+		return nil
+	}
+	if len(f.Next) > maxSteps {
+		return fmt.Errorf("%w: a chain has at most %d steps", ErrInvalid, maxSteps)
+	}
+	for _, s := range f.Next {
+		if s.err != nil {
+			return s.err
+		}
+	}
+	return nil
+}
+
+// proceed does what a job's end sets off. Every step may be repeated.
+func (c *Client) proceed(ctx context.Context, e *Event, spec string) error {
+	if spec == "" {
+		return nil
+	}
+	var f follow
+	if err := json.Unmarshal([]byte(spec), &f); err != nil {
+		return fmt.Errorf("jobs: read what follows job %q: %w", e.ID, err)
+	}
+	if len(f.Next) > 0 && e.State == StateCompleted {
+		var rest *follow
+		if len(f.Next) > 1 || f.Batch != "" {
+			rest = &follow{Next: f.Next[1:], Batch: f.Batch}
+		}
+		return c.enqueueStep(ctx, f.Next[0], stepID(e.ID, e.Gen), rest)
+	}
+	if f.Batch != "" {
+		return c.endMember(ctx, f.Batch, e)
+	}
+	return nil
+}
+
+// stepID names the job after another. A long chain's names would grow without
+// bound, so they count instead.
+func stepID(id string, gen int) string {
+	base, n := id, 0
+	if i := strings.LastIndexByte(id, '/'); i >= 0 {
+		if m, err := strconv.Atoi(strings.SplitN(id[i+1:], ".", 2)[0]); err == nil {
+			base, n = id[:i], m
+		}
+	}
+	if len(base) > maxIDLen-16 {
+		base = "c" + digest(base)
+	}
+	return fmt.Sprintf("%s/%d.%d", base, n+1, gen)
+}
+
+func (c *Client) enqueueStep(ctx context.Context, s Step, id string, f *follow) error {
+	set := settings{
+		queue: s.Queue, maxRetry: s.MaxRetry, timeout: s.Opts.Timeout, retention: s.Opts.Retention,
+		backoffBase: s.Opts.Base, backoffMax: s.Opts.Max, limits: s.Opts.Limits,
+		session: s.Session, actions: s.Actions, in: s.In, id: id, follow: f,
+	}
+	_, err := c.put(ctx, &Enqueueing{ID: id, Kind: s.Kind, Queue: s.Queue, Args: s.Args, set: &set})
+	return err
+}
+
+// Batch enqueues the steps side by side, and then finally once all of them have
+// ended, however they ended: [Client.BatchOf] tells its handler. A chain begun
+// with [Then] inside a batch is not possible; a step's own failure does not
+// stop the others. Repeating the call with the same ID enqueues nothing twice.
+func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Step) error {
+	if id == "" || len(id) > maxIDLen-16 || len(steps) == 0 || len(steps) > maxSteps {
+		return fmt.Errorf("%w: a batch needs an ID of at most %d bytes and 1 to %d steps", ErrInvalid, maxIDLen-16, maxSteps)
+	}
+	for _, s := range append(steps[:len(steps):len(steps)], finally) {
+		if s.err != nil {
+			return fmt.Errorf("jobs: batch %q: %w", id, s.err)
+		}
+	}
+	spec, err := json.Marshal(finally)
+	if err != nil {
+		return fmt.Errorf("jobs: batch %q: %w", id, err)
+	}
+	life := batchLife + finally.Opts.Retention
+	key := c.batch(id)
+	if err := c.rdb.HSet(ctx, key, "n", len(steps), "finally", spec, "life", msOf(life)).Err(); err != nil {
+		return fmt.Errorf("jobs: batch %q: %w", id, err)
+	}
+	if err := c.rdb.PExpire(ctx, key, life).Err(); err != nil {
+		return fmt.Errorf("jobs: batch %q: %w", id, err)
+	}
+	for i, s := range steps {
+		if err := c.enqueueStep(ctx, s, id+":"+strconv.Itoa(i), &follow{Batch: id}); err != nil {
+			return fmt.Errorf("jobs: batch %q: step %d: %w", id, i, err)
+		}
+	}
+	return nil
+}
+
+// batchLife is how long a batch may take.
+const batchLife = 30 * 24 * time.Hour
+
+func (c *Client) endMember(ctx context.Context, id string, e *Event) error {
+	n, err := c.run(ctx, "member", []string{c.batch(id)}, e.ID, string(e.State)).Int()
+	if err != nil {
+		return fmt.Errorf("jobs: count job %q in batch %q: %w", e.ID, id, err)
+	}
+	if n != 1 {
+		return nil
+	}
+	spec, err := c.rdb.HGet(ctx, c.batch(id), "finally").Result()
+	if err != nil {
+		return fmt.Errorf("jobs: read batch %q: %w", id, err)
+	}
+	var s Step
+	if err := json.Unmarshal([]byte(spec), &s); err != nil {
+		return fmt.Errorf("jobs: read batch %q: %w", id, err)
+	}
+	return c.enqueueStep(ctx, s, id+":finally", nil)
+}
+
+// BatchOf returns what is known of the members of a batch, in the order of its
+// steps. Members whose retention has passed are left out.
+func (c *Client) BatchOf(ctx context.Context, id string) ([]Info, error) {
+	n, err := c.rdb.HGet(ctx, c.batch(id), "n").Int()
+	if err != nil {
+		return nil, fmt.Errorf("%w: batch %q: %w", ErrNotFound, id, err)
+	}
+	infos := make([]Info, 0, n)
+	for i := range n {
+		info, err := c.Get(ctx, id+":"+strconv.Itoa(i))
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}

@@ -74,7 +74,7 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 	}
 	s.id = c.jobID(ctx, d.name, payload, &s)
 	e := &Enqueueing{ID: s.id, Kind: d.name, Queue: s.queue, Args: payload, set: &s}
-	next := c.store1
+	next := c.put
 	for i := len(c.cfg.Middleware) - 1; i >= 0; i-- {
 		next = c.cfg.Middleware[i](next)
 	}
@@ -116,8 +116,8 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// store1 writes the record and the task.
-func (c *Client) store1(ctx context.Context, e *Enqueueing) (Handle, error) {
+// put writes the record and the task.
+func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
 	s, now := e.set, time.Now()
 	at := s.at
 	if s.in > 0 {

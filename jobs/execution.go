@@ -38,6 +38,7 @@ type execution struct {
 	opts    jobOptions
 	dests   []dest
 	handler handlerFunc
+	renewed time.Time // of the places under limits
 
 	progressed  chan struct{} // something to report
 	interrupted chan struct{} // look for a cancellation now
@@ -116,6 +117,7 @@ func (x *execution) execute(ctx context.Context) outcome {
 	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, ErrTimeout)
 	defer stop()
 	x.beat = time.Now()
+	x.renewed = x.beat
 
 	done := make(chan outcome, 1)
 	left := make(chan struct{})
@@ -231,6 +233,10 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	x.mu.Lock()
 	x.beat = now
 	x.mu.Unlock()
+	if now.Sub(x.renewed) >= beatEvery {
+		x.renewed = now
+		c.renew(call, x)
+	}
 	if int(r.num(1)) != len(x.dests) {
 		if rec, err := c.load(call, x.id); err == nil {
 			x.dests = rec.dests

@@ -15,8 +15,8 @@ import (
 //	P:jobs:s:<session>   zset    Enqueue         8 days, renewed       200 jobs, newest kept
 //	P:jobs:cancel        channel Cancel          -                     -
 //	P:jobs:l:<kind>:<k>  zset    limits          the lease, renewed    one member a running job
-//	P:jobs:q:<kind>:<k>  hash    rate limits     one period            two fields
-//	P:jobs:b:<id>        hash    batches         retention             one field a member
+//	P:jobs:q:<kind>:<k>  string  rate limits     one period            one number
+//	P:jobs:b:<id>        hash    batches         30 days + retention   3 fields, and one a member (1,000)
 const (
 	shards       = 16
 	maxListed    = 200
@@ -39,6 +39,10 @@ func (k keys) tag(n int) string         { return k.prefix + ":jobs:{j" + strconv
 func (k keys) open(n int) string        { return k.tag(n) + "open" }
 func (k keys) session(id string) string { return k.prefix + ":jobs:s:" + id }
 func (k keys) cancel() string           { return k.prefix + ":jobs:cancel" }
+
+func (k keys) places(kind, key string) string { return k.prefix + ":jobs:l:" + kind + ":" + key }
+func (k keys) rate(kind, key string) string   { return k.prefix + ":jobs:q:" + kind + ":" + key }
+func (k keys) batch(id string) string         { return k.prefix + ":jobs:b:" + id }
 
 // job returns the keys of a job's scripts: its record and its shard's set.
 func (k keys) job(id string) []string {

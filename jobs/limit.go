@@ -2,11 +2,109 @@ package jobs
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
-type limit struct{}
+const (
+	// placeLease is how long a place under a concurrency limit outlives its
+	// last heartbeat.
+	placeLease = 30 * time.Second
+	// placeWait is the least time until a job looks for a place again.
+	placeWait = time.Second
+)
 
-func (c *Client) acquire(context.Context, *execution) (release func(), wait time.Duration, err error) {
-	return func() {}, 0, nil
+// limit is a bound on how many jobs of a kind and key run at a time, or start
+// in a period.
+type limit struct {
+	Key string        `json:"k,omitempty"`
+	N   int           `json:"n"`
+	Per time.Duration `json:"p,omitempty"` // zero: at a time
 }
+
+// Concurrency bounds how many jobs of the kind with the same key run at a time,
+// over all workers. Jobs beyond wait, without holding a worker or using an
+// attempt. After a crash a place is free again within 30 seconds. The key may
+// be empty: then the bound is for the kind.
+func Concurrency(key string, n int) Option {
+	return func(s *settings) { s.limits = append(s.limits[:len(s.limits):len(s.limits)], limit{key, n, 0}) }
+}
+
+// RateLimit bounds how many jobs of the kind with the same key start in a
+// period, over all workers; n may start at once. Jobs beyond wait, without
+// holding a worker or using an attempt. The key may be empty: then the bound is
+// for the kind.
+func RateLimit(key string, n int, per time.Duration) Option {
+	return func(s *settings) { s.limits = append(s.limits[:len(s.limits):len(s.limits)], limit{key, n, per}) }
+}
+
+func (l limit) check() error {
+	if l.N <= 0 || l.Per < 0 || l.Per > 0 && l.Per < time.Millisecond || len(l.Key) > maxNameLen {
+		return fmt.Errorf("%w: a limit needs a positive number and a key of at most %d bytes", ErrInvalid, maxNameLen)
+	}
+	return nil
+}
+
+// acquire takes what the job's limits ask for, or tells how long to wait.
+func (c *Client) acquire(ctx context.Context, x *execution) (wait time.Duration, err error) {
+	for _, l := range x.opts.Limits {
+		if l.Per > 0 {
+			wait, err = c.takeToken(ctx, x.kind, l)
+		} else {
+			wait, err = c.takePlace(ctx, x, l)
+		}
+		if err != nil || wait > 0 {
+			c.release(ctx, x)
+			return wait, err
+		}
+	}
+	return 0, nil
+}
+
+func (c *Client) takeToken(ctx context.Context, kind string, l limit) (time.Duration, error) {
+	n, err := c.run(ctx, "rate", []string{c.rate(kind, l.Key)}, ms(time.Now()), l.N, msOf(l.Per)).Int64()
+	if err != nil {
+		return 0, fmt.Errorf("jobs: rate limit %q: %w", l.Key, err)
+	}
+	return time.Duration(n) * time.Millisecond, nil
+}
+
+func (c *Client) takePlace(ctx context.Context, x *execution, l limit) (time.Duration, error) {
+	now := time.Now()
+	n, err := c.run(ctx, "acquire", []string{c.places(x.kind, l.Key)},
+		ms(now), x.member(), ms(now.Add(placeLease)), l.N, msOf(placeLease)).Int()
+	if err != nil {
+		return 0, fmt.Errorf("jobs: concurrency limit %q: %w", l.Key, err)
+	}
+	if n == 1 {
+		return 0, nil
+	}
+	return placeWait + rand.N(placeWait), nil //nolint:gosec // jitter needs no secrecy
+}
+
+// renew keeps the job's places.
+func (c *Client) renew(ctx context.Context, x *execution) {
+	for _, l := range x.opts.Limits {
+		if l.Per > 0 {
+			continue
+		}
+		if _, err := c.takePlace(ctx, x, l); err != nil {
+			c.log.WarnContext(ctx, "place not renewed", "id", x.id, "error", err)
+		}
+	}
+}
+
+// release gives the job's places back; what fails expires.
+func (c *Client) release(ctx context.Context, x *execution) {
+	for _, l := range x.opts.Limits {
+		if l.Per > 0 {
+			continue
+		}
+		if err := c.rdb.ZRem(ctx, c.places(x.kind, l.Key), x.member()).Err(); err != nil {
+			c.log.WarnContext(ctx, "place not released", "id", x.id, "error", err)
+		}
+	}
+}
+
+func (x *execution) member() string { return fmt.Sprintf("%s:%d", x.id, x.run) }

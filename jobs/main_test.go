@@ -2,18 +2,15 @@ package jobs_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type args struct {
 	Name string `json:"name"`
@@ -90,3 +87,8 @@ func wantEnd(t *testing.T, k *jobstest.Kit, id string, want jobs.State) jobstest
 	}
 	return ends[0]
 }
+
+// pushData binds a push's data as an action's context would.
+type pushData []byte
+
+func (b pushData) Bind(v any) error { return json.Unmarshal(b, v) }

@@ -160,6 +160,14 @@ func (s *settings) check() error {
 			return fmt.Errorf("%w: %s", ErrInvalid, c.msg)
 		}
 	}
+	for _, l := range s.limits {
+		if err := l.check(); err != nil {
+			return err
+		}
+	}
+	if err := s.follow.check(); err != nil {
+		return err
+	}
 	for event, action := range s.actions {
 		if err := push.ValidAction(action); err != nil {
 			return fmt.Errorf("%w: action bound to %s: %w", ErrInvalid, event, err)

@@ -60,7 +60,7 @@ func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, d
 	if err := c.send(ctx, e, result, ds); err != nil {
 		return err
 	}
-	if err := c.proceed(ctx, e, result, follow); err != nil {
+	if err := c.proceed(ctx, e, follow); err != nil {
 		return err
 	}
 	_, err := c.number(ctx, "settle", e.ID, e.ID, e.Gen, msOf(keep))

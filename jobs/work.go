@@ -102,14 +102,14 @@ func (p *Pool) perform(ctx, settle context.Context, x *execution) error {
 			return nil, &codedError{codeUnknown, "this kind of work is not known here", fmt.Errorf("kind %q", x.kind)}
 		}
 	}
-	release, wait, err := p.client.acquire(settle, x)
+	wait, err := p.client.acquire(settle, x)
 	if err != nil {
 		return p.again(settle, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
 	}
 	if wait > 0 {
 		return p.again(settle, x, StateScheduled, wait, true, errors.New("limit reached"))
 	}
-	defer release()
+	defer p.client.release(settle, x)
 
 	hctx := trace.ContextWithRemoteSpanContext(ctx, trace.SpanContextFromContext(
 		propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(x.headers))))

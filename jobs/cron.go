@@ -1,0 +1,126 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// CronEntry is a job to be enqueued at set times.
+type CronEntry struct {
+	// Name names the entry; all processes that run it use the same.
+	Name string
+	// Spec says when: five fields (minute, hour, day, month, weekday), or
+	// @hourly, @daily, @weekly, @monthly, @yearly. There is no @every, which
+	// would count from the start of each process.
+	Spec string
+	// Location is where Spec's hours are. Defaults to UTC.
+	Location *time.Location
+	// CatchUp is how far back a starting process looks for a time that nobody
+	// was there for; the latest one is made up for, once. It should be shorter
+	// than the step's Retention. Defaults to 0: none.
+	CatchUp time.Duration
+	// Step is the job.
+	Step Step
+}
+
+// Cron enqueues jobs at set times. Any number of processes may run the same
+// entries: the time is part of the job's ID, so each is enqueued once, without
+// a leader.
+type Cron struct {
+	client  *Client
+	entries []*cronEntry
+}
+
+type cronEntry struct {
+	CronEntry
+	schedule cron.Schedule
+	last     time.Time // the last time dealt with
+}
+
+const (
+	cronRetry = 5 * time.Second
+	cronIdle  = time.Minute // at most, so that a clock that is set is noticed
+)
+
+// NewCron checks the entries. It starts nothing.
+func NewCron(c *Client, entries ...CronEntry) (*Cron, error) {
+	out := &Cron{client: c}
+	names := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		if e.Name == "" || len(e.Name) > maxIDLen-32 || names[e.Name] || e.CatchUp < 0 {
+			return nil, fmt.Errorf("%w: cron entry %q needs a name of its own and no negative CatchUp", ErrInvalid, e.Name)
+		}
+		names[e.Name] = true
+		if e.Step.err != nil {
+			return nil, fmt.Errorf("jobs: cron entry %q: %w", e.Name, e.Step.err)
+		}
+		if strings.HasPrefix(e.Spec, "@every") || strings.Contains(e.Spec, "TZ=") {
+			return nil, fmt.Errorf("%w: cron entry %q: %q is not supported", ErrInvalid, e.Name, e.Spec)
+		}
+		s, err := cron.ParseStandard(e.Spec)
+		if err != nil {
+			return nil, fmt.Errorf("%w: cron entry %q: %w", ErrInvalid, e.Name, err)
+		}
+		if e.Location == nil {
+			e.Location = time.UTC
+		}
+		out.entries = append(out.entries, &cronEntry{CronEntry: e, schedule: s})
+	}
+	return out, nil
+}
+
+// Run enqueues until ctx ends, and returns nil then. An enqueue that fails is
+// repeated until the entry's next time.
+func (c *Cron) Run(ctx context.Context) error {
+	now := time.Now()
+	for _, e := range c.entries {
+		e.last = now
+		if missed, ok := e.latest(now.Add(-e.CatchUp), now); ok {
+			e.last = missed.Add(-time.Second) // to be made up for
+		}
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		timer.Reset(c.tick(ctx))
+	}
+}
+
+// latest returns the entry's last time in (after, until].
+func (e *cronEntry) latest(after, until time.Time) (slot time.Time, ok bool) {
+	for t := e.schedule.Next(after.In(e.Location)); !t.IsZero() && !t.After(until); t = e.schedule.Next(t) {
+		slot, ok = t, true
+	}
+	return slot, ok
+}
+
+// tick enqueues what is due and returns the time until the next look.
+func (c *Cron) tick(ctx context.Context) time.Duration {
+	wait := cronIdle
+	for _, e := range c.entries {
+		now := time.Now()
+		if slot, ok := e.latest(e.last, now); ok {
+			id := "cron:" + e.Name + ":" + strconv.FormatInt(slot.Unix(), 10)
+			if err := c.client.enqueueStep(ctx, e.Step, id, nil); err != nil {
+				c.client.log.WarnContext(ctx, "cron job not enqueued, trying again", "id", id, "error", err)
+				wait = min(wait, cronRetry)
+				continue
+			}
+			e.last = slot
+		}
+		if next := e.schedule.Next(now.In(e.Location)); !next.IsZero() {
+			wait = min(wait, time.Until(next))
+		}
+	}
+	return max(wait, time.Millisecond)
+}

@@ -1,0 +1,269 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"lastmile/internal/redistest"
+	"lastmile/jobs"
+	"lastmile/push"
+	"lastmile/push/redisstream"
+)
+
+// soak is a Redis with worker processes that keep dying.
+type soak struct {
+	t       *testing.T
+	server  *redistest.Server
+	client  *jobs.Client
+	pub     *push.Publisher
+	store   *redisstream.Transport
+	inspect *asynq.Inspector
+	workers []*exec.Cmd
+	logs    string
+	jobs    map[string]string // job ID -> session
+	counts  map[string]int
+}
+
+const (
+	soakJobs     = 220
+	soakSessions = 11
+)
+
+// TestSoak checks, over worker SIGKILLs, crashes around the terminal push,
+// SIGTERMs and two Redis SIGKILLs, that every job gets exactly one terminal
+// event and that it agrees with the job's state. Asynq needs one to two minutes
+// to bring back what a dead worker had.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	s := newSoak(t)
+	for range 3 {
+		s.spawn(8)
+	}
+	faults := time.NewTicker(3 * time.Second)
+	defer faults.Stop()
+	jobTick := time.NewTicker(150 * time.Millisecond)
+	defer jobTick.Stop()
+	for n, fault := 0, 0; n < soakJobs; {
+		select {
+		case <-jobTick.C:
+			s.enqueue(n)
+			n++
+		case <-faults.C:
+			s.fault(fault)
+			fault++
+		}
+	}
+	for i := range s.workers { // from here on nobody dies
+		s.kill(i, syscall.SIGKILL)
+		s.workers[i] = s.command(0)
+	}
+	s.settle()
+	s.check()
+	t.Logf("report: soak %d jobs: %v", len(s.jobs), s.counts)
+}
+
+func newSoak(t *testing.T) *soak {
+	server := redistest.Start(t, redistest.Config{AOF: "always"})
+	rdb, tr, pub, err := soakPublisher(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := jobs.NewClient(rdb, pub, jobs.ClientConfig{Timeout: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &soak{
+		t: t, server: server, client: client, pub: pub, store: tr, inspect: asynq.NewInspectorFromRedisClient(rdb),
+		jobs: make(map[string]string), counts: make(map[string]int), logs: t.TempDir(),
+	}
+	t.Cleanup(func() {
+		for i := range s.workers {
+			s.kill(i, syscall.SIGKILL)
+		}
+		_ = rdb.Close()
+	})
+	return s
+}
+
+func (s *soak) spawn(crash int) { s.workers = append(s.workers, s.command(crash)) }
+
+func (s *soak) command(crash int) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command(self) //nolint:noctx // killed by hand
+	cmd.Env = append(os.Environ(), soakRedis+"="+s.server.Addr(), soakCrash+"="+strconv.Itoa(crash))
+	if _, err := cmd.StdinPipe(); err != nil {
+		s.t.Fatal(err)
+	}
+	log, err := os.OpenFile(filepath.Join(s.logs, "worker.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	cmd.Stderr, cmd.Stdout = log, io.Discard
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	return cmd
+}
+
+// kill signals a worker and waits for its end.
+func (s *soak) kill(i int, sig syscall.Signal) {
+	cmd := s.workers[i]
+	if cmd.ProcessState != nil {
+		return
+	}
+	_ = cmd.Process.Signal(sig) // it may be dead by its own hand
+	_ = cmd.Wait()              // its status says only that
+}
+
+func (s *soak) fault(n int) {
+	i := rand.IntN(len(s.workers))
+	switch {
+	case n == 3 || n == 7:
+		s.server.Kill()
+		s.server.Restart()
+		s.counts["redis killed"]++
+		return
+	case n%4 == 1:
+		s.counts["workers stopped"]++
+		s.kill(i, syscall.SIGTERM)
+	default:
+		s.counts["workers killed"]++
+		s.kill(i, syscall.SIGKILL)
+	}
+	s.workers[i] = s.command(8)
+}
+
+// enqueue insists until the job is in: the ID makes repeating safe.
+func (s *soak) enqueue(n int) {
+	fates := []string{"ok", "ok", "ok", "ok", "fail", "discard", "panic", "flaky", "snooze", "deaf", "cancel"}
+	fate := fates[n%len(fates)]
+	session := fmt.Sprintf("soak-session-%d", n%soakSessions)
+	id := fmt.Sprintf("soak-%d", n)
+	kind := soakKind().With(s.client)
+	s.insist(func(ctx context.Context) error {
+		_, err := kind.Enqueue(ctx, soakArgs{n, fate}, jobs.ID(id), jobs.MaxRetry(n%4),
+			jobs.Notify(s.pub.Session(session), jobs.Done("Done"), jobs.Failed("Failed"), jobs.Cancelled("Cancelled"),
+				jobs.Lost("Lost"), jobs.Progress("Progress"), jobs.Retrying("Retrying"), jobs.Stalled("Stalled")))
+		return err
+	})
+	s.jobs[id] = session
+	if fate == "cancel" {
+		s.insist(func(ctx context.Context) error {
+			if err := s.client.Cancel(ctx, id); !errors.Is(err, jobs.ErrEnded) {
+				return err
+			}
+			return nil
+		})
+	}
+}
+
+func (s *soak) insist(f func(context.Context) error) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	var err error
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
+		if err = f(s.t.Context()); err == nil {
+			return
+		}
+	}
+	s.t.Fatalf("given up: %v", err)
+}
+
+// settle waits until every job has ended and its event is delivered.
+func (s *soak) settle() {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.Now().Add(6 * time.Minute)
+	for ; time.Now().Before(deadline); <-tick.C {
+		open := 0
+		for id := range s.jobs {
+			if info, err := s.client.Get(s.t.Context(), id); err != nil || !info.State.Ended() {
+				open++
+			}
+		}
+		if open == 0 && len(s.owing()) == 0 {
+			return
+		}
+	}
+	s.t.Errorf("jobs are still open: %v", s.owing())
+}
+
+func (s *soak) owing() []string {
+	var ids []string
+	for n := range 16 {
+		members, err := s.client.OpenJobs(s.t.Context(), n)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		ids = append(ids, members...)
+	}
+	return ids
+}
+
+func (s *soak) check() {
+	ends := make(map[string][]jobs.Event)
+	for n := range soakSessions {
+		entries, err := s.store.Read(s.t.Context(), fmt.Sprintf("soak-session-%d", n), 0, 1000)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, e := range entries {
+			ev, err := jobs.EventOf(pushData(e.Data))
+			if err != nil {
+				s.t.Errorf("entry %s: %v", e.ID, err)
+				continue
+			}
+			switch {
+			case ev.State.Ended():
+				ends[ev.ID] = append(ends[ev.ID], ev)
+			case len(ends[ev.ID]) > 0:
+				s.t.Errorf("job %s: %s after the end", ev.ID, ev.State)
+			}
+		}
+	}
+	for id := range s.jobs {
+		info, err := s.client.Get(s.t.Context(), id)
+		if err != nil {
+			s.t.Errorf("job %s: %v", id, err)
+			continue
+		}
+		s.counts[string(info.State)]++
+		if len(ends[id]) != 1 {
+			s.t.Errorf("job %s is %s, has %d terminal events: %v", id, info.State, len(ends[id]), ends[id])
+		} else if ends[id][0].State != info.State {
+			s.t.Errorf("job %s is %s, its event says %s", id, info.State, ends[id][0].State)
+		}
+		s.checkTask(id, info)
+	}
+}
+
+// checkTask compares with what Asynq shows an operator.
+func (s *soak) checkTask(id string, info jobs.Info) {
+	task, err := s.inspect.GetTaskInfo("default", id)
+	gone := errors.Is(err, asynq.ErrTaskNotFound)
+	switch {
+	case err != nil && !gone:
+		s.t.Errorf("task %s: %v", id, err)
+	case gone == (info.State == jobs.StateFailed):
+		s.t.Errorf("job %s is %s, its task gone: %t", id, info.State, gone)
+	case !gone && task.State != asynq.TaskStateArchived && !strings.Contains(task.LastErr, "lease"):
+		s.t.Errorf("job %s is %s, its task %s", id, info.State, task.State)
+	}
+}

@@ -1,0 +1,129 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"lastmile/jobs"
+	"lastmile/push"
+	"lastmile/push/redisstream"
+)
+
+// A test binary that finds this in its environment is a worker process.
+const (
+	soakRedis = "JOBS_TEST_SOAK_REDIS"
+	soakCrash = "JOBS_TEST_SOAK_CRASH" // percent of ends at which it dies
+)
+
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(soakRedis); addr != "" {
+		os.Exit(soakWorker(addr))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+type soakArgs struct {
+	N    int    `json:"n"`
+	Fate string `json:"fate"`
+}
+
+func soakKind() *jobs.Kind[soakArgs, result] {
+	return jobs.Define[soakArgs, result]("soak.work", jobs.Timeout(3*time.Second), jobs.RetryBackoff(time.Second, 2*time.Second))
+}
+
+// soakPublisher opens the way into the mailboxes.
+func soakPublisher(addr string) (*redis.Client, *redisstream.Transport, *push.Publisher, error) {
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	tr, err := redisstream.New(rdb, redisstream.Config{Logger: log})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	pub, err := push.NewPublisher(tr, push.PublisherConfig{Logger: log})
+	return rdb, tr, pub, err
+}
+
+// dying is a publisher whose process dies around terminal pushes.
+type dying struct {
+	*push.Publisher
+	percent int
+}
+
+func (d dying) Publish(ctx context.Context, m push.Message) (push.Receipt, error) {
+	if m.Final && rand.IntN(100) < d.percent {
+		if rand.IntN(2) == 0 { // between push and settling
+			_, _ = d.Publisher.Publish(ctx, m)
+		} // else between decision and push
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	return d.Publisher.Publish(ctx, m)
+}
+
+func soakWorker(addr string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go func() { // the parent's end closes our input
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
+	rdb, _, pub, err := soakPublisher(addr)
+	if err != nil {
+		return 2
+	}
+	percent, _ := strconv.Atoi(os.Getenv(soakCrash))
+	pool, err := jobs.NewPool(rdb, dying{pub, percent}, jobs.PoolConfig{
+		ClientConfig: jobs.ClientConfig{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
+		DrainTimeout: 2 * time.Second, Grace: time.Second,
+	})
+	if err != nil {
+		return 2
+	}
+	soakKind().Handle(pool, soakHandler)
+	if err := pool.Run(ctx); err != nil {
+		return 3
+	}
+	return 0
+}
+
+func soakHandler(ctx context.Context, j *jobs.Job[soakArgs]) (result, error) {
+	work := time.Duration(50+rand.IntN(1500)) * time.Millisecond
+	for done := range 10 {
+		j.Progress(float64(done)/10, "working")
+		select {
+		case <-ctx.Done():
+			return result{}, context.Cause(ctx)
+		case <-time.After(work / 10):
+		}
+	}
+	switch j.Args.Fate {
+	case "fail":
+		return result{}, errors.New("as asked")
+	case "discard":
+		return result{}, jobs.Discard(jobs.UserError("asked", "as asked"))
+	case "panic":
+		panic("as asked")
+	case "flaky":
+		if rand.IntN(2) == 0 {
+			return result{}, errors.New("flaky")
+		}
+	case "snooze":
+		if rand.IntN(2) == 0 {
+			return result{}, jobs.Snooze(time.Second)
+		}
+	case "deaf":
+		<-time.After(8 * time.Second)
+	}
+	return result{j.Args.N}, nil
+}
