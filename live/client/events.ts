@@ -7,12 +7,8 @@ import type { Data, LiveError, Send } from "./protocol";
 /** Interactive elements that keep their own click inside a clickable area. */
 const INTERACTIVE = "a[href],button,input,select,textarea,label,summary";
 
-export interface Listener {
-  /** Sends what still waits for its debounce. */
-  flush(): void;
-}
-
-export function listen(root: HTMLElement, page: string, send: Send): Listener {
+/** Listens; the result sends at once what still waits for its debounce. */
+export function listen(root: HTMLElement, page: string, send: Send): () => void {
   const waiting = new Map<Attr, { timer: number; run(): void }>();
   const busy = new WeakSet<Element>();
 
@@ -39,7 +35,7 @@ export function listen(root: HTMLElement, page: string, send: Send): Listener {
     const button = inner as HTMLButtonElement | null;
     if (inner?.matches("a") || (button?.form && /^(submit|reset|image)$/.test(button.type))) e.preventDefault();
     flush();
-    send(el.getAttribute("live-click")!, { ...fieldData(el), ...values(el) }, { elements: [el] });
+    send(el.getAttribute("live-click")!, { ...fieldData(el), ...values(el) }, [el]);
   };
 
   const submit = async (e: SubmitEvent) => {
@@ -54,7 +50,7 @@ export function listen(root: HTMLElement, page: string, send: Send): Listener {
     busy.add(form);
     const data: Data = { ...formData(form, e.submitter), ...values(form), ...values(e.submitter) };
     const elements = e.submitter ? [form, e.submitter] : [form];
-    const error: LiveError | undefined = await send(action, data, { elements });
+    const error: LiveError | undefined = await send(action, data, elements);
     busy.delete(form);
     if (!error && form.hasAttribute("live-reset")) form.reset();
   };
@@ -68,7 +64,7 @@ export function listen(root: HTMLElement, page: string, send: Send): Listener {
     const run = () => {
       const data: Data =
         el instanceof HTMLFormElement ? { ...formData(el), _target: field.name } : fieldData(field);
-      send(el.getAttribute(attribute)!, { ...data, ...values(el) }, { key });
+      send(el.getAttribute(attribute)!, { ...data, ...values(el) }, [], key);
     };
     const wait = +(field.getAttribute("live-debounce") ?? el.getAttribute("live-debounce") ?? 0);
     clearTimeout(waiting.get(key)?.timer);
@@ -89,5 +85,5 @@ export function listen(root: HTMLElement, page: string, send: Send): Listener {
   root.addEventListener("change", edit("live-change"));
   root.addEventListener("input", edit("live-input"));
   root.addEventListener("compositionend", edit("live-input"));
-  return { flush };
+  return flush;
 }

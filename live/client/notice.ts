@@ -3,8 +3,8 @@
 
 const STALE_TEXT = "Connection lost. Trying to reconnect…";
 const MAX_FLASHES = 5;
-const AREA = "position:fixed;z-index:9999;left:50%;transform:translate(-50%);max-width:90vw;";
-const BOX = "margin:.5rem;padding:.5rem 1rem;border-radius:.5rem;background:#222;color:#fff;font:1rem/1.4 system-ui,sans-serif";
+const AREA = "position:fixed;z-index:9999;left:50%;transform:translate(-50%);";
+const BOX = "margin:8px;padding:8px 16px;background:#222;color:#fff";
 
 /** The layout's element, or a plain one at the end of the page. */
 function area(id: string, place: string): HTMLElement {

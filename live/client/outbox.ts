@@ -28,109 +28,113 @@ const PER_SECOND = 12;
 const because = (m: Entry, code: string, message: string): LiveError => ({ code, message, action: m.a, i: m.i });
 
 export class Outbox {
-  private queue: Entry[] = [];
-  private number = 0;
-  private ready = false;
-  private rendered = 0;
-  private acked = 0;
-  private ackTimer = 0;
-  private paceTimer = 0;
-  private tokens = BURST;
-  private refilled = Date.now();
+  #queue: Entry[] = [];
+  #number = 0;
+  #ready = false;
+  #rendered = 0;
+  #acked = 0;
+  #ackTimer = 0;
+  #paceTimer = 0;
+  #tokens = BURST;
+  #refilled = Date.now();
 
-  constructor(private socket: () => Socket) {}
+  #host: { socket: Socket };
+
+  constructor(host: { socket: Socket }) {
+    this.#host = host;
+  }
 
   /** Queues an action and sends it as soon as possible; settle is called once. */
   push(a: string, d: Data, key: unknown, settle: Entry["settle"]): void {
-    const m: Entry = { i: ++this.number, a, d, key, sent: false, flying: false, settle };
+    const m: Entry = { i: ++this.#number, a, d, key, sent: false, flying: false, settle };
     if (new Blob([JSON.stringify(d)]).size > MAX_BYTES) {
-      return settle(because(m, "too_large", "The input is too large to send."));
+      return settle(because(m, "too_large", "Too large to send."));
     }
-    if (this.queue.length >= MAX_QUEUE) {
-      return settle(because(m, "offline", "Too many actions wait for the connection."));
+    if (this.#queue.length >= MAX_QUEUE) {
+      return settle(because(m, "offline", "Too many actions wait."));
     }
     // Settled, not failed: the newer message says all that the older one did.
-    if (key) this.settle((old) => old.key === key && old.a === a && !old.sent);
-    this.queue.push(m);
-    this.flush();
+    if (key) this.#settle((old) => old.key === key && old.a === a && !old.sent);
+    this.#queue.push(m);
+    this.#flush();
   }
 
   /** The connection is ready for messages; fresh says that the server starts anew. */
   up(fresh: boolean): void {
-    this.ready = true;
+    this.#ready = true;
     if (fresh) {
       // What the lost connection did with these is unknown, and the page has
       // started anew: repeating them is for the user to decide.
-      this.settle((m) => m.sent, (m) => because(m, "lost", "The connection was lost while this was under way."));
+      this.#settle((m) => m.sent, (m) => because(m, "lost", "Connection lost: please check whether this was done."));
     }
-    this.flush();
+    this.#flush();
   }
 
   /** The connection is gone; tooBig says that a message was the cause. */
   down(tooBig: boolean): void {
-    this.ready = false;
-    this.rendered = this.acked = 0;
-    if (tooBig) this.settle((m) => m.flying, (m) => because(m, "too_large", "The server refused this as too large."));
-    for (const m of this.queue) m.flying = false;
+    this.#ready = false;
+    this.#rendered = this.#acked = 0;
+    if (tooBig) this.#settle((m) => m.flying, (m) => because(m, "too_large", "Too large to send."));
+    for (const m of this.#queue) m.flying = false;
   }
 
   /** All messages up to i are applied. */
   answered(i: number): void {
-    this.settle((m) => m.sent && m.i <= i);
+    this.#settle((m) => m.sent && m.i <= i);
   }
 
   /** A message failed and will not be applied; false when none of that number waits. */
   failed(error: LiveError): boolean {
-    return this.settle((m) => m.i === error.i, () => error) > 0;
+    return this.#settle((m) => m.i === error.i, () => error) > 0;
   }
 
   /** Frame s is rendered. */
   ack(s: number): void {
-    this.rendered = s;
+    this.#rendered = s;
     if (document.hidden) this.flushAck(); // timers of hidden pages may take a minute
-    else this.ackTimer ||= setTimeout(() => this.flushAck(), ACK_DELAY);
+    else this.#ackTimer ||= setTimeout(() => this.flushAck(), ACK_DELAY);
   }
 
   /** Sends an outstanding acknowledgement at once. */
   flushAck(): void {
-    this.ackTimer = 0;
-    if (this.ready && this.rendered > this.acked) this.transmit({});
+    this.#ackTimer = 0;
+    if (this.#ready && this.#rendered > this.#acked) this.#transmit({});
   }
 
-  private transmit(message: Record<string, unknown>): void {
-    if (this.rendered > this.acked) message.k = this.acked = this.rendered;
-    clearTimeout(this.ackTimer);
-    this.ackTimer = 0;
-    this.socket().send(message);
+  #transmit(message: Record<string, unknown>): void {
+    if (this.#rendered > this.#acked) message.k = this.#acked = this.#rendered;
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = 0;
+    this.#host.socket.send(message);
   }
 
-  private flush(): void {
-    clearTimeout(this.paceTimer);
-    if (!this.ready) return;
-    for (const m of this.queue) {
+  #flush(): void {
+    clearTimeout(this.#paceTimer);
+    if (!this.#ready) return;
+    for (const m of this.#queue) {
       if (m.flying) continue;
-      if (!this.take()) {
-        this.paceTimer = setTimeout(() => this.flush(), 1000 / PER_SECOND);
+      if (!this.#take()) {
+        this.#paceTimer = setTimeout(() => this.#flush(), 1000 / PER_SECOND);
         return;
       }
       m.sent = m.flying = true;
-      this.transmit({ a: m.a, d: m.d, i: m.i });
-      this.socket().expect();
+      this.#transmit({ a: m.a, d: m.d, i: m.i });
+      this.#host.socket.expect();
     }
   }
 
   /** Takes a token of the pace, if there is one. */
-  private take(): boolean {
+  #take(): boolean {
     const now = Date.now();
-    this.tokens = Math.min(BURST, this.tokens + ((now - this.refilled) / 1000) * PER_SECOND);
-    this.refilled = now;
-    return this.tokens >= 1 && this.tokens-- > 0;
+    this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#refilled) / 1000) * PER_SECOND);
+    this.#refilled = now;
+    return this.#tokens >= 1 && this.#tokens-- > 0;
   }
 
   /** Takes the messages that match out of the queue and settles them. */
-  private settle(match: (m: Entry) => boolean, error?: (m: Entry) => LiveError): number {
-    const out = this.queue.filter(match);
-    this.queue = this.queue.filter((m) => !match(m));
+  #settle(match: (m: Entry) => boolean, error?: (m: Entry) => LiveError): number {
+    const out = this.#queue.filter(match);
+    this.#queue = this.#queue.filter((m) => !match(m));
     for (const m of out) m.settle(error?.(m));
     return out.length;
   }

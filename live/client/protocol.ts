@@ -47,16 +47,12 @@ export interface LiveError {
 /** Data of an action, as it goes over the wire. */
 export type Data = Record<string, unknown>;
 
-/** Where an interaction shows that it waits for its reply, and what may replace it. */
-export interface SendOptions {
-  /** Marked as pending until the reply. */
-  elements?: Element[];
-  /** A message with the same key that waits unsent is replaced. */
-  key?: unknown;
-}
-
-/** Sends an action; the promise gives the error of its reply, or nothing. */
-export type Send = (action: string, data: Data, options?: SendOptions) => Promise<LiveError | undefined>;
+/**
+ * Sends an action; the promise gives the error of its reply, or nothing. The
+ * elements are marked as pending until then. A message of the same action and
+ * key that waits unsent is replaced.
+ */
+export type Send = (action: string, data: Data, elements?: Element[], key?: unknown) => Promise<LiveError | undefined>;
 
 /** Dispatches a custom event; false when a listener has prevented the default. */
 export const fire = (target: EventTarget, name: string, detail?: unknown): boolean =>

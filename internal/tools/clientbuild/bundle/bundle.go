@@ -19,7 +19,7 @@ const (
 )
 
 // banner says on the shipped script where it comes from.
-const banner = "/* Lastmile client. Generated from live/client/*.ts by go generate; do not edit. */"
+const banner = "/* Lastmile; generated from live/client */"
 
 // Build bundles the sources in dir and returns the minified script. It writes
 // nothing.
@@ -34,7 +34,7 @@ func Build(dir string) ([]byte, error) {
 		Bundle:            true,
 		Format:            api.FormatIIFE,
 		Platform:          api.PlatformBrowser,
-		Target:            api.ES2020,
+		Target:            api.ES2022, // what the README's browsers have
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
