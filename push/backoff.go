@@ -7,18 +7,18 @@ import (
 )
 
 // Backoff returns how long to wait before the next try: a random duration
-// between nothing and base doubled attempt times, at most max ("full jitter").
+// between nothing and base doubled attempt times, at most limit ("full jitter").
 // attempt counts the tries that failed, less one: it is zero after the first.
-// A base or max that is not positive gives zero.
-func Backoff(attempt int, base, max time.Duration) time.Duration { //nolint:revive // max says it best
-	if base <= 0 || max <= 0 {
+// A base or limit that is not positive gives zero.
+func Backoff(attempt int, base, limit time.Duration) time.Duration {
+	if base <= 0 || limit <= 0 {
 		return 0
 	}
-	ceiling := max
+	ceiling := limit
 	if attempt < 0 {
 		attempt = 0
 	}
-	if attempt < 62 && base <= max>>attempt {
+	if attempt < 62 && base <= limit>>attempt {
 		ceiling = base << attempt
 	}
 	return rand.N(ceiling + 1) //nolint:gosec // jitter needs no secrecy

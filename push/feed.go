@@ -14,6 +14,9 @@ const (
 	// thriftyLen is how many a lagging feed reads while the node's queues
 	// hold more than NodeConfig.QueueBytes.
 	thriftyLen = 8
+	// ackBurst is how many acknowledgements do not wait for
+	// NodeConfig.AckDelay.
+	ackBurst = 128
 	// keepCap is the largest queue that an emptied feed keeps for later.
 	keepCap = 2
 )
@@ -57,6 +60,7 @@ type Feed struct {
 	err      error
 	acked    Seq // acknowledged at the store
 	ackTo    Seq // to be acknowledged, zero before the first Ack
+	gathered int // calls of Ack since the last one sent
 	skipped  []Seq
 	unacked  []Entry
 
@@ -140,8 +144,8 @@ func (f *Feed) Unacked() []Entry {
 
 // Ack says that the connection has durably processed everything up to upTo but
 // for skipped, which its view has no action for. It returns at once;
-// acknowledgements are gathered for NodeConfig.AckDelay, repeated until the
-// store has them, and sent even when the feed is closed meanwhile.
+// acknowledgements are gathered for at most NodeConfig.AckDelay, repeated until
+// the store has them, and sent even when the feed is closed meanwhile.
 func (f *Feed) Ack(upTo Seq, skipped []Seq) {
 	f.box.mu.Lock()
 	defer f.box.mu.Unlock()
@@ -154,8 +158,13 @@ func (f *Feed) Ack(upTo Seq, skipped []Seq) {
 		}
 	}
 	f.ackTo = upTo
-	if f.ackDue() {
-		f.node.delay(f.box)
+	if !f.ackDue() {
+		return
+	}
+	f.node.delay(f.box)
+	if f.gathered++; f.gathered >= ackBurst { // a flood must not fill its mailbox with what is done
+		f.box.flush = true
+		f.node.enqueue(f.box)
 	}
 }
 

@@ -309,6 +309,7 @@ func TestParkedThatLeftTheMailbox(t *testing.T) {
 			var f *push.Feed
 			if when == "later" {
 				f = subscribe(t, n, 0)
+				synctest.Wait()
 				store.set(func() { store.hints = deaf })
 			}
 			first := store.publish(t, "1")

@@ -244,6 +244,7 @@ func sendAck(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 		ack.Skipped = append(ack.Skipped, e.Seq)
 	}
 	given := len(f.skipped)
+	f.gathered = 0
 	box.mu.Unlock()
 	err := n.Ack(ctx, box.session, ack)
 	box.mu.Lock()

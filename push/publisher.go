@@ -104,8 +104,11 @@ func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
 	if err := p.check(m); err != nil {
 		return Receipt{}, err
 	}
-	ctx, span := startSpan(ctx, "push.publish", trace.SpanKindProducer, m)
+	ctx, span := tracer(ctx).Start(ctx, "push.publish", trace.WithSpanKind(trace.SpanKindProducer))
 	defer span.End()
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("push.action", m.Action), attribute.String("push.id", m.ID))
+	}
 	if m.Traceparent == "" {
 		carrier := propagation.MapCarrier{}
 		propagation.TraceContext{}.Inject(ctx, carrier)
@@ -191,15 +194,10 @@ func outcome(r Receipt, err error) string {
 	}
 }
 
-// startSpan uses the provider of the span that ctx carries, so that a program
-// without tracing pays nothing.
-func startSpan(ctx context.Context, name string, kind trace.SpanKind, m Message) (context.Context, trace.Span) {
-	parent := trace.SpanFromContext(ctx)
-	if !parent.SpanContext().IsValid() {
-		return ctx, parent
-	}
-	return parent.TracerProvider().Tracer("lastmile/push").Start(ctx, name, trace.WithSpanKind(kind),
-		trace.WithAttributes(attribute.String("push.action", m.Action), attribute.String("push.id", m.ID)))
+// tracer returns the one of the span that ctx carries, which does nothing in a
+// program without tracing.
+func tracer(ctx context.Context) trace.Tracer {
+	return trace.SpanFromContext(ctx).TracerProvider().Tracer("lastmile/push")
 }
 
 // handle is a Publisher's Session.

@@ -50,13 +50,15 @@ func (e *env) is(got, want error) {
 // same requires equal values.
 func (e *env) same(what string, got, want any) {
 	e.t.Helper()
-	if diff := cmp.Diff(got, want, cmpopts.EquateEmpty(), cmpopts.EquateErrors(), wholeBytes); diff != "" {
+	if diff := cmp.Diff(got, want, cmpopts.EquateEmpty(), cmpopts.EquateErrors(), wholeBytes()); diff != "" {
 		e.t.Fatalf("%s (-got +want):\n%s", what, diff)
 	}
 }
 
 // wholeBytes spares the comparison of large states byte by byte.
-var wholeBytes = cmp.FilterValues(func(a, b []byte) bool { return len(a)+len(b) > 0 }, cmp.Comparer(bytes.Equal))
+func wholeBytes() cmp.Option {
+	return cmp.FilterValues(func(a, b []byte) bool { return len(a)+len(b) > 0 }, cmp.Comparer(bytes.Equal))
+}
 
 // message returns a push of the test's session.
 func (e *env) message(id string) push.Message {
