@@ -19,6 +19,7 @@ import (
 	"lastmile/internal/filestore"
 	"lastmile/internal/obs"
 	"lastmile/internal/profilejob"
+	"lastmile/internal/service"
 	"lastmile/jobs"
 	"lastmile/live"
 	"lastmile/push"
@@ -28,7 +29,7 @@ import (
 // app is the program, wired: what runs below the pages, what runs beside them,
 // and the handler of all requests.
 type app struct {
-	base, front []task
+	base, front []service.Task
 	handler     http.Handler
 	health      *health
 }
@@ -70,14 +71,14 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 		return nil, err
 	}
 	a := &app{health: &health{ping: p.transport.Ping, node: p.node.Healthy}}
-	a.base = []task{{"mailboxes", p.transport.Run}, {"node", p.node.Run}}
-	a.front = []task{{"hub", p.hub.Run}}
+	a.base = []service.Task{{Name: "mailboxes", Run: p.transport.Run}, {Name: "node", Run: p.node.Run}}
+	a.front = []service.Task{{Name: "hub", Run: p.hub.Run}}
 	if s.Worker || s.embedded() {
 		pool, err := p.pool()
 		if err != nil {
 			return nil, err
 		}
-		a.front = append(a.front, task{"worker pool", pool.Run})
+		a.front = append(a.front, service.Task{Name: "worker pool", Run: pool.Run})
 	}
 	return a, p.routes(a)
 }
@@ -158,7 +159,7 @@ func (p *parts) routes(a *app) error {
 		return err
 	}
 	mux.Handle("/ops", guard.guard(view))
-	a.front = append(a.front, task{"background of pages", group.Run}, task{"operations page", operations.Run})
+	a.front = append(a.front, service.Task{Name: "background of pages", Run: group.Run}, service.Task{Name: "operations page", Run: operations.Run})
 	mux.HandleFunc("GET /healthz", a.health.live)
 	mux.HandleFunc("GET /readyz", a.health.ready)
 	mux.Handle("GET /metrics", guard.guard(obs.MetricsHandler(p.reg, p.log)))

@@ -17,6 +17,7 @@ import (
 
 	"lastmile/internal/config"
 	"lastmile/internal/obs"
+	"lastmile/internal/service"
 )
 
 // run is the program without the process: it returns the exit code.
@@ -71,10 +72,10 @@ func serve(ctx context.Context, s *settings, log *slog.Logger) error {
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	announce(ctx, s, log, listener.Addr())
-	web := task{"web server", func(ctx context.Context) error {
-		return obs.Serve(ctx, server, func() error { return server.Serve(listener) }, s.ShutdownTimeout)
+	web := service.Task{Name: "web server", Run: func(ctx context.Context) error {
+		return service.Serve(ctx, server, func() error { return server.Serve(listener) }, s.ShutdownTimeout)
 	}}
-	return runLayers(a.delayed(ctx, s.DrainDelay, log), a.base, append(a.front, web))
+	return service.Run(a.delayed(ctx, s.DrainDelay, log), a.base, append(a.front, web))
 }
 
 func announce(ctx context.Context, s *settings, log *slog.Logger, addr net.Addr) {

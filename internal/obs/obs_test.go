@@ -2,15 +2,12 @@ package obs_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -72,43 +69,4 @@ func TestTrace(t *testing.T) {
 	if err != nil || off == nil || stop(t.Context()) != nil {
 		t.Errorf("without an endpoint: %v", err)
 	}
-}
-
-func TestServe(t *testing.T) {
-	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener for the test's length
-	if err != nil {
-		t.Fatal(err)
-	}
-	entered, release := make(chan struct{}), make(chan struct{})
-	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		close(entered)
-		<-release
-	})}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- obs.Serve(ctx, s, func() error { return s.Serve(ln) }, time.Minute) }()
-	answered := make(chan error, 1)
-	go func() {
-		r, err := http.Get("http://" + ln.Addr().String()) //nolint:noctx // ended by the server
-		if err == nil {
-			err = r.Body.Close()
-		}
-		answered <- err
-	}()
-	<-entered
-	stop()
-	select {
-	case err := <-done:
-		t.Fatalf("Serve returned with a request under way: %v", err)
-	default:
-	}
-	close(release)
-	if err := <-answered; err != nil {
-		t.Errorf("the request under way was cut: %v", err)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("Serve: %v", err)
-	}
-	http.DefaultClient.CloseIdleConnections()
 }

@@ -16,6 +16,7 @@ import (
 	"lastmile/internal/filestore"
 	"lastmile/internal/profile"
 	"lastmile/jobs"
+	"lastmile/push"
 )
 
 // Args say what to profile.
@@ -46,6 +47,13 @@ type Report = profile.Report
 //nolint:gochecknoglobals // a definition, never changed
 var Kind = jobs.Define[Args, Report]("reports.profile",
 	jobs.MaxRetry(MaxFlaky), jobs.Timeout(10*time.Minute), jobs.RetryBackoff(2*time.Second, time.Minute), jobs.Retention(7*24*time.Hour))
+
+// Notify binds a job's events to the actions of the Reports page.
+func Notify(s push.Session) jobs.Option {
+	return jobs.Notify(s, jobs.Done("ReportDone"), jobs.Failed("ReportFailed"),
+		jobs.Queued("ReportProgress"), jobs.Started("ReportProgress"), jobs.Progress("ReportProgress"),
+		jobs.Retrying("ReportProgress"), jobs.Stalled("ReportProgress"))
+}
 
 // Files is where uploads are; *filestore.Store is one.
 type Files interface {

@@ -49,13 +49,6 @@ const maxRows = 30
 // holds the newest 200.
 const maxHidden = 200
 
-// notify binds a job's events to the page's actions.
-func notify(s push.Session) jobs.Option {
-	return jobs.Notify(s, jobs.Done("ReportDone"), jobs.Failed("ReportFailed"),
-		jobs.Queued("ReportProgress"), jobs.Started("ReportProgress"), jobs.Progress("ReportProgress"),
-		jobs.Retrying("ReportProgress"), jobs.Stalled("ReportProgress"))
-}
-
 // Mount shows what is known of the session's jobs, and the report that the
 // address names or the latest one.
 func (c *Reports) Mount(s State, ctx *live.Context) (State, error) {
@@ -90,7 +83,7 @@ func (c *Reports) Sample(s State, ctx *live.Context) (State, error) {
 	if s.Demo {
 		args.Slow, args.Flaky = demo(ctx.GetInt("slow"), ctx.GetInt("flaky"))
 	}
-	h, err := c.Profile.Enqueue(ctx, args, notify(ctx.Session()))
+	h, err := c.Profile.Enqueue(ctx, args, profilejob.Notify(ctx.Session()))
 	if err != nil {
 		return s, err
 	}

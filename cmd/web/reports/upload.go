@@ -92,7 +92,7 @@ func (u *Upload) receive(r *http.Request, session push.Session) error {
 		return &refusal{http.StatusBadRequest, "No file was sent", "Choose a CSV file first, then send the form."}
 	}
 	if err == nil {
-		_, err = u.Profile.Enqueue(r.Context(), args, notify(session))
+		_, err = u.Profile.Enqueue(r.Context(), args, profilejob.Notify(session))
 	}
 	if err != nil && args.File != "" {
 		if err := u.Files.Delete(context.WithoutCancel(r.Context()), args.File); err != nil {

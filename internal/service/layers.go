@@ -1,4 +1,5 @@
-package main
+// Package service runs the parts of a program and stops them in order.
+package service
 
 import (
 	"context"
@@ -7,16 +8,17 @@ import (
 	"sync"
 )
 
-// task is something that runs until its context ends.
-type task struct {
-	name string
-	run  func(ctx context.Context) error
+// Task is something that runs until its context ends.
+type Task struct {
+	// Name says in an error which one failed.
+	Name string
+	Run  func(ctx context.Context) error
 }
 
-// runLayers starts all tasks and stops them when ctx ends or one of them
+// Run starts all tasks and stops them when ctx ends or one of them
 // fails: the last layer first, and each only when the one above it is done. So
 // what others stand on goes last.
-func runLayers(ctx context.Context, layers ...[]task) error {
+func Run(ctx context.Context, layers ...[]Task) error {
 	end, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var mu sync.Mutex
@@ -27,12 +29,12 @@ func runLayers(ctx context.Context, layers ...[]task) error {
 		var wg sync.WaitGroup
 		for _, t := range tasks {
 			wg.Go(func() {
-				err := t.run(layer)
+				err := t.Run(layer)
 				if err == nil && layer.Err() == nil {
 					err = errors.New("it stopped by itself")
 				}
 				if err != nil {
-					err = fmt.Errorf("%s: %w", t.name, err)
+					err = fmt.Errorf("%s: %w", t.Name, err)
 					mu.Lock()
 					errs = append(errs, err)
 					mu.Unlock()
