@@ -42,44 +42,60 @@ func rowsOf(ctx context.Context, file string, progress func(done float64)) (Repo
 	return r, ctx.Err()
 }
 
-func Run(ctx context.Context, rdb redis.UniversalClient, mux *http.ServeMux) error {
+// App is the application's web handler, with what has to run for it.
+type App struct {
+	http.Handler
+	runs []func(context.Context) error
+}
+
+// New wires the application: web and worker in one process. Two processes take
+// the two halves.
+func New(ctx context.Context, rdb redis.UniversalClient) (*App, error) {
 	transport, err := redisstream.New(rdb, redisstream.Config{})
 	if err != nil {
-		return err
-	}
-	secret, err := transport.Secret(ctx)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	publisher, err := push.NewPublisher(transport, push.PublisherConfig{})
 	if err != nil {
-		return err
+		return nil, err
 	}
+
+	// The worker's half.
+	pool, err := jobs.NewPool(rdb, publisher, jobs.PoolConfig{})
+	if err != nil {
+		return nil, err
+	}
+	Count.Handle(pool, count)
+
+	// The web's half.
 	node, err := push.NewNode(transport, push.NodeConfig{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client, err := jobs.NewClient(rdb, publisher, jobs.ClientConfig{})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	pool, err := jobs.NewPool(rdb, publisher, jobs.PoolConfig{})
+	secret, err := transport.Secret(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	Count.Handle(pool, count)
 	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: transport, Broker: transport}, live.Config{Secret: secret})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	page, err := live.NewView(hub, "reports", &Reports{Count: Count.With(client)}, State{}, template.Must(template.New("page").Parse(Page)), live.ViewConfig{})
+	page, err := live.NewView(hub, "reports", &Reports{Count: Count.With(client)}, State{},
+		template.Must(template.New("page").Parse(Page)), live.ViewConfig{Title: "Count rows"})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	mux.Handle("/", page)
+	return &App{Handler: page, runs: []func(context.Context) error{transport.Run, node.Run, hub.Run, pool.Run}}, nil
+}
 
+// Run delivers pushes and works on jobs until ctx ends.
+func (a *App) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{transport.Run, node.Run, hub.Run, pool.Run} {
+	for _, run := range a.runs {
 		group.Go(func() error { return run(ctx) })
 	}
 	return group.Wait()
