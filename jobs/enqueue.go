@@ -119,6 +119,9 @@ func digest(parts ...string) string {
 // put writes the record and the task.
 func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
 	s, now := e.set, time.Now()
+	if e.Queue == "" {
+		return Handle{}, fmt.Errorf("%w: no queue", ErrInvalid)
+	}
 	at := s.at
 	if s.in > 0 {
 		at = now.Add(s.in)

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -29,6 +28,7 @@ type execution struct {
 	pool    *Pool
 	id      string
 	kind    string
+	queue   string
 	gen     int
 	run     int64
 	attempt int
@@ -166,7 +166,7 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 		}
 		done <- o
 	}()
-	next := func(ctx context.Context, w *Work) (json.RawMessage, error) {
+	next := func(ctx context.Context, w *Work) ([]byte, error) {
 		x.payload = w.Args
 		return x.handler(ctx, x)
 	}
@@ -174,7 +174,7 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 		next = x.pool.cfg.Work[i](next)
 	}
 	o.result, o.err = next(ctx, &Work{
-		ID: x.id, Kind: x.kind, Attempt: x.attempt, Gen: x.gen, Args: x.payload,
+		ID: x.id, Kind: x.kind, Queue: x.queue, Attempt: x.attempt, Gen: x.gen, Args: x.payload,
 	})
 }
 

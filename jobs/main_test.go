@@ -26,7 +26,12 @@ var errBoom = errors.New("boom: secret detail")
 func bubble(t *testing.T, f func(t *testing.T, k *jobstest.Kit)) {
 	t.Helper()
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { f(t, jobstest.New(t)) })
+	inBubble(t, func(t *testing.T) { f(t, jobstest.New(t)) })
+}
+
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
 }
 
 // checkEvery is slow, for each look of a pool takes real time also in a bubble.

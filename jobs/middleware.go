@@ -41,4 +41,4 @@ type Work struct {
 
 // WorkMiddleware wraps the handling of jobs: it calls next, whose result is
 // JSON, or returns an error as a handler would. A panic is a failed attempt.
-type WorkMiddleware func(next func(context.Context, *Work) (json.RawMessage, error)) func(context.Context, *Work) (json.RawMessage, error)
+type WorkMiddleware func(next func(context.Context, *Work) ([]byte, error)) func(context.Context, *Work) ([]byte, error)

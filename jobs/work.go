@@ -29,7 +29,7 @@ const (
 // verdict of our own; Asynq's count of retries, its timeout and its view of a
 // cancelled task decide nothing.
 func (p *Pool) process(ctx context.Context, t *asynq.Task) error {
-	x, err := p.newExecution(t)
+	x, err := p.newExecution(ctx, t)
 	if err != nil {
 		p.log.ErrorContext(ctx, "task is no job", "action", t.Type(), "error", err)
 		return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
@@ -263,12 +263,13 @@ func (p *Pool) persist(ctx context.Context, f func(context.Context) error) error
 	}
 }
 
-func (p *Pool) newExecution(t *asynq.Task) (*execution, error) {
+func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, error) {
 	h := t.Headers()
 	x := &execution{
 		pool: p, id: h[headerID], kind: t.Type(), payload: t.Payload(), headers: h,
 		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1),
 	}
+	x.queue, _ = asynq.GetQueueName(ctx)
 	gen, err := strconv.Atoi(h[headerGen])
 	if x.id == "" || err != nil {
 		return nil, fmt.Errorf("%w: task %q was not enqueued by this package", ErrInvalid, t.Type())

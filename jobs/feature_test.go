@@ -1,0 +1,303 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lastmile/jobs"
+	"lastmile/jobs/jobstest"
+)
+
+func TestUnique(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define(jobs.MaxRetry(0), jobs.Unique(10*time.Minute))
+		bound := kind.With(k.Client)
+		var ran atomic.Int32
+		var broken atomic.Bool
+		start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
+			time.Sleep(5 * time.Second)
+			if ran.Add(1); broken.Load() {
+				return result{}, errBoom
+			}
+			return result{7}, nil
+		})
+		ask := func(session string) jobs.Handle {
+			t.Helper()
+			h, err := bound.Enqueue(t.Context(), args{"same"}, notifyAs(k, session))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return h
+		}
+		first := ask("s")
+		k.WaitState(first.ID, jobs.StateRunning)
+		second := ask("watcher")
+		third := ask("watcher") // asking twice is one watcher
+		if second.ID != first.ID || !second.Existing || third.ID != first.ID {
+			t.Errorf("handles %+v %+v %+v, want one job", first, second, third)
+		}
+		wantEnd(t, k, first.ID, jobs.StateCompleted)
+		if n := len(k.Terminal("watcher", first.ID)); n != 1 || ran.Load() != 1 {
+			t.Errorf("the watcher got %d ends, the handler ran %d times", n, ran.Load())
+		}
+		late := ask("late") // still counts: the end is told at once
+		if late.State != jobs.StateCompleted || len(k.Terminal("late", first.ID)) != 1 {
+			t.Errorf("late = %+v with %d ends", late, len(k.Terminal("late", first.ID)))
+		}
+		time.Sleep(11 * time.Minute)
+		broken.Store(true)
+		if h := ask("s"); h.Gen != 2 || h.Existing {
+			t.Errorf("after the window: %+v, want generation 2", h)
+		}
+		if info := k.Wait(first.ID); info.State != jobs.StateFailed {
+			t.Errorf("state = %s", info.State)
+		}
+		broken.Store(false)
+		if h := ask("s"); h.Gen != 3 || h.Existing {
+			t.Errorf("after a failure: %+v, want generation 3", h)
+		}
+		k.Wait(first.ID)
+		if n := len(k.Terminal("s", first.ID)); n != 3 {
+			t.Errorf("the owner got %d ends, want one for each generation", n)
+		}
+		if n := len(k.Terminal("watcher", first.ID)); n != 1 {
+			t.Errorf("the watcher of generation 1 got %d ends, want 1", n)
+		}
+	})
+}
+
+func TestDelayed(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define()
+		var at atomic.Int64
+		start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
+			at.Store(time.Now().UnixNano())
+			return result{7}, nil
+		})
+		for name, delay := range map[string]func(time.Time) jobs.Option{
+			"ProcessAt": jobs.ProcessAt,
+			"ProcessIn": func(due time.Time) jobs.Option { return jobs.ProcessIn(time.Until(due)) },
+		} {
+			due := time.Now().Add(90*time.Second + 300*time.Millisecond)
+			opt := delay(due)
+			id := enqueue(t, k, kind, opt)
+			if info, err := k.Client.Get(t.Context(), id); err != nil || info.State != jobs.StateScheduled || info.NextAt.IsZero() {
+				t.Errorf("%s: %+v, %v, want scheduled", name, info, err)
+			}
+			wantEnd(t, k, id, jobs.StateCompleted)
+			if late := time.Unix(0, at.Load()).Sub(due); late < 0 || late > 4*time.Second {
+				t.Errorf("%s: started %v after its time", name, late)
+			}
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	t.Run("concurrency", func(t *testing.T) {
+		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			kind := define(jobs.Concurrency("tenant", 2), jobs.MaxRetry(0))
+			var now, most atomic.Int32
+			for range 2 {
+				start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
+					most.Store(max(most.Load(), now.Add(1)))
+					defer now.Add(-1)
+					for range 40 { // longer than a lease
+						time.Sleep(time.Second)
+						j.Progress(0.5, "")
+					}
+					return result{j.Attempt}, nil
+				})
+			}
+			ids := make([]string, 6)
+			for i := range ids {
+				ids[i] = enqueue(t, k, kind)
+			}
+			for _, id := range ids {
+				if end := wantEnd(t, k, id, jobs.StateCompleted); end.Event.Attempt != 1 {
+					t.Errorf("attempt = %d: waiting for a place is no attempt", end.Event.Attempt)
+				}
+			}
+			if most.Load() != 2 {
+				t.Errorf("%d at a time, want 2", most.Load())
+			}
+		})
+	})
+	t.Run("rate", func(t *testing.T) {
+		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			kind := define(jobs.RateLimit("api", 5, 10*time.Second))
+			var mu sync.Mutex
+			var starts []time.Time
+			start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				starts = append(starts, time.Now())
+				return result{7}, nil
+			})
+			for range 20 {
+				enqueue(t, k, kind)
+			}
+			k.Drain()
+			for i := range starts[:len(starts)-9] {
+				// 5 at once and one each 2 seconds: never 10 within 8 seconds.
+				if d := starts[i+9].Sub(starts[i]); d < 8*time.Second {
+					t.Errorf("10 starts within %v", d)
+				}
+			}
+			if len(starts) != 20 {
+				t.Errorf("%d starts, want 20", len(starts))
+			}
+		})
+	})
+}
+
+func TestChain(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define(jobs.MaxRetry(0))
+		var mu sync.Mutex
+		var order []string
+		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, j.Args.Name)
+			if j.Args.Name == "bad" {
+				return result{}, errBoom
+			}
+			return result{7}, nil
+		})
+		id := enqueue(t, k, kind, jobs.ID("first"),
+			jobs.Then(kind.Step(args{"b"}, notify(k)), kind.Step(args{"c"}, notify(k)), kind.Step(args{"bad"}), kind.Step(args{"never"})))
+		wantEnd(t, k, id, jobs.StateCompleted)
+		k.Drain()
+		if !slices.Equal(order, []string{"a", "b", "c", "bad"}) {
+			t.Errorf("order = %v", order)
+		}
+		wantEnd(t, k, "first/1.1", jobs.StateCompleted)
+		wantEnd(t, k, "first/2.1", jobs.StateCompleted)
+	})
+}
+
+func TestBatch(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define(jobs.MaxRetry(0))
+		summary := jobs.Define[string, map[jobs.State]int]("test.summary")
+		k.Start(jobs.PoolConfig{CheckInterval: checkEvery}, func(p *jobs.Pool) {
+			kind.Handle(p, func(_ context.Context, j *jobs.Job[args]) (result, error) {
+				time.Sleep(time.Second)
+				if j.Args.Name == "3" {
+					return result{}, errBoom
+				}
+				return result{7}, nil
+			})
+			summary.Handle(p, func(ctx context.Context, j *jobs.Job[string]) (map[jobs.State]int, error) {
+				infos, err := p.Client().BatchOf(ctx, j.Args)
+				got := make(map[jobs.State]int)
+				for _, i := range infos {
+					got[i.State]++
+				}
+				return got, err
+			})
+		})
+		var steps []jobs.Step
+		for i := range 25 {
+			steps = append(steps, kind.Step(args{fmt.Sprint(i)}))
+		}
+		for range 2 { // repeating it changes nothing
+			if err := k.Client.Batch(t.Context(), "batch", steps, summary.Step("batch", notify(k))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		info := k.Wait("batch:finally")
+		got, err := summary.Result(info)
+		if err != nil || got[jobs.StateCompleted] != 24 || got[jobs.StateFailed] != 1 {
+			t.Errorf("summary = %v, %v, want 24 completed and 1 failed", got, err)
+		}
+		if n := len(k.Terminal("s", "batch:finally")); n != 1 {
+			t.Errorf("%d ends, want 1", n)
+		}
+	})
+}
+
+func TestCron(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define()
+		start(k, kind, quick)
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 3 { // three nodes
+			c, err := jobs.NewCron(k.Client, jobs.CronEntry{
+				Name: "tidy", Spec: "*/5 * * * *", CatchUp: time.Hour, Step: kind.Step(args{"cron"}, notify(k)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() {
+				if err := c.Run(ctx); err != nil {
+					t.Errorf("Run = %v", err)
+				}
+			})
+		}
+		time.Sleep(15*time.Minute + 10*time.Second)
+		stop()
+		wg.Wait()
+		k.Drain()
+		var ids []string
+		for _, p := range k.Events("s") {
+			if p.Action == "Done" {
+				ids = append(ids, p.Event.ID)
+			}
+		}
+		midnight := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+		want := make([]string, 4) // one made up for, three on time
+		for i := range want {
+			want[i] = fmt.Sprintf("cron:tidy:%d", midnight+int64(i)*300)
+		}
+		if !slices.Equal(ids, want) {
+			t.Errorf("jobs = %v, want %v", ids, want)
+		}
+	})
+}
+
+func TestMiddleware(t *testing.T) {
+	t.Parallel()
+	check := func(t *testing.T, k *jobstest.Kit) {
+		kind := define(jobs.MaxRetry(0))
+		var seen []string
+		wrap := func(name string) jobs.WorkMiddleware {
+			return func(next func(context.Context, *jobs.Work) ([]byte, error)) func(context.Context, *jobs.Work) ([]byte, error) {
+				return func(ctx context.Context, w *jobs.Work) ([]byte, error) {
+					seen = append(seen, name+" "+w.Queue)
+					return next(ctx, w)
+				}
+			}
+		}
+		k.Start(jobs.PoolConfig{CheckInterval: checkEvery, Queues: map[string]int{"other": 1}, Work: []jobs.WorkMiddleware{wrap("outer"), wrap("inner")}},
+			func(p *jobs.Pool) { kind.Handle(p, quick) })
+		id := enqueue(t, k, kind)
+		wantEnd(t, k, id, jobs.StateCompleted)
+		if !slices.Equal(seen, []string{"outer other", "inner other"}) {
+			t.Errorf("middleware saw %v", seen)
+		}
+		_, err := kind.With(k.Client).Enqueue(t.Context(), args{"refused"})
+		if !errors.Is(err, errBoom) {
+			t.Errorf("Enqueue = %v, want the middleware's error", err)
+		}
+	}
+	inBubble(t, func(t *testing.T) {
+		check(t, jobstest.New(t, func(next func(context.Context, *jobs.Enqueueing) (jobs.Handle, error)) func(context.Context, *jobs.Enqueueing) (jobs.Handle, error) {
+			return func(ctx context.Context, e *jobs.Enqueueing) (jobs.Handle, error) {
+				if string(e.Args) == `{"name":"refused"}` {
+					return jobs.Handle{}, errBoom
+				}
+				e.Queue = "other"
+				return next(ctx, e)
+			}
+		}))
+	})
+}
