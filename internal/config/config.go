@@ -27,7 +27,7 @@ const (
 )
 
 // ErrUsage marks a command line that cannot be run.
-var ErrUsage = errors.New("usage")
+var ErrUsage = errors.New("bad setting")
 
 // errHelp stops the parsing once the help is out.
 var errHelp = errors.New("help was printed")

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel"
+
+	"lastmile/internal/config"
+	"lastmile/internal/filestore"
+	"lastmile/internal/obs"
+	"lastmile/internal/profilejob"
+	"lastmile/internal/service"
+	"lastmile/jobs"
+)
+
+// runCommand is "worker run".
+type runCommand struct {
+	Concurrency  int            `name:"concurrency" env:"LASTMILE_CONCURRENCY" default:"10" help:"Jobs that run at a time."`
+	Queues       map[string]int `name:"queues" env:"LASTMILE_QUEUES" default:"default=1" mapsep:"," placeholder:"NAME=WEIGHT,..." help:"Queues to work on, with their weights."`
+	Strict       bool           `name:"strict" env:"LASTMILE_STRICT" help:"Empty queues of a higher weight before looking at others."`
+	DrainTimeout time.Duration  `name:"shutdown-timeout" env:"LASTMILE_SHUTDOWN_TIMEOUT" default:"20s" help:"Time that running jobs get at a stop before they are given back."`
+	Addr         string         `name:"worker-addr" env:"LASTMILE_WORKER_ADDR" placeholder:"HOST:PORT" help:"Address of /healthz, /readyz and /metrics. None when empty."`
+}
+
+// check is no Check: the flags of commands that are not given have no defaults.
+func (c *runCommand) check() error {
+	if err := config.Range("concurrency", c.Concurrency, 1, 1000); err != nil {
+		return err
+	}
+	if err := config.Range("shutdown-timeout", c.DrainTimeout, time.Second, time.Hour); err != nil {
+		return err
+	}
+	for name, weight := range c.Queues {
+		if err := config.Range("queues "+name, weight, 1, 1000); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run works until ctx ends.
+func (c *runCommand) Run(ctx context.Context, t *tools) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	tracer, flush, err := obs.TracerProvider(ctx, t.cli.Endpoint, "lastmile-worker", config.Version())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := flush(ctx); err != nil {
+			t.log.WarnContext(ctx, "traces not sent", "error", err)
+		}
+	}()
+	otel.SetTracerProvider(tracer)
+	pool, err := c.pool(t)
+	if err != nil {
+		return err
+	}
+	front := []service.Task{{Name: "worker pool", Run: pool.Run}}
+	if c.Addr != "" {
+		web, err := c.server(ctx, t)
+		if err != nil {
+			return err
+		}
+		front = append(front, web)
+	}
+	for _, w := range t.transport.Warnings(ctx) {
+		t.log.WarnContext(ctx, "redis set-up", "warning", w)
+	}
+	t.log.InfoContext(ctx, "working", "redis", t.cli.Redacted(), "prefix", t.cli.Prefix, "queues", c.Queues, "concurrency", c.Concurrency,
+		"addr", c.Addr, "version", config.Version())
+	defer t.log.InfoContext(ctx, "stopped")
+	return service.Run(ctx, []service.Task{{Name: "mailboxes", Run: t.transport.Run}}, front)
+}
+
+func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {
+	if err := obs.RegisterRedisPool(t.reg, "main", t.client); err != nil {
+		return nil, err
+	}
+	files, err := filestore.New(t.client, filestore.Config{Prefix: t.cli.Prefix})
+	if err != nil {
+		return nil, err
+	}
+	pool, err := jobs.NewPool(t.client, t.publisher, jobs.PoolConfig{
+		ClientConfig: t.clientConfig(), Concurrency: c.Concurrency, Queues: c.Queues, Strict: c.Strict, DrainTimeout: c.DrainTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pool, profilejob.Handle(pool, files)
+}
+
+// server answers an orchestrator and a metrics collector.
+func (c *runCommand) server(ctx context.Context, t *tools) (service.Task, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return service.Task{}, fmt.Errorf("%w: --worker-addr=%s: %w", config.ErrUsage, c.Addr, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", obs.MetricsHandler(t.reg, t.log))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if err := t.transport.Ping(ctx); err != nil {
+			http.Error(w, "redis does not answer: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	server := &http.Server{
+		Addr: c.Addr, Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(t.log.Handler(), slog.LevelWarn),
+	}
+	return service.Task{Name: "health server", Run: func(ctx context.Context) error {
+		return service.Serve(ctx, server, func() error { return server.Serve(listener) }, 5*time.Second)
+	}}, nil
+}
