@@ -28,35 +28,50 @@ func (u *unitBuilder) attributes(t token) {
 // attributes with one name counts, so when a name could be twice in the tag the
 // span covers all attributes and the parser decides.
 func (u *unitBuilder) span(t token) (from, to int, names string) {
-	first, last := -1, -1
-	for i, a := range t.attrs {
-		if len(a.nameSlots) == 0 {
-			continue
-		}
-		if first < 0 {
-			first = i
-		}
-		last = i
+	if repeated(t.attrs) {
+		inside, known := u.names(t.attrs)
+		return t.attrs[0].start, t.attrs[len(t.attrs)-1].end, nameList(inside, known)
 	}
+	dynamic := func(a attr) bool { return len(a.nameSlots) > 0 }
+	first := slices.IndexFunc(t.attrs, dynamic)
 	if first < 0 {
 		return 0, 0, ""
+	}
+	last := len(t.attrs) - 1
+	for !dynamic(t.attrs[last]) {
+		last--
 	}
 	inside, known := u.names(t.attrs[first : last+1])
 	if !known {
 		last = len(t.attrs) - 1 // a later attribute may lose to an unknown one
-		inside, _ = u.names(t.attrs[first : last+1])
 	}
 	outside, _ := u.names(slices.Concat(t.attrs[:first], t.attrs[last+1:]))
-	twice := slices.ContainsFunc(outside, func(n string) bool { return slices.Contains(inside, n) })
-	if twice {
+	if slices.ContainsFunc(outside, func(n string) bool { return slices.Contains(inside, n) }) {
 		first, last = 0, len(t.attrs)-1
 		inside, _ = u.names(t.attrs)
 	}
-	names = strings.Join(inside, " ")
+	return t.attrs[first].start, t.attrs[last].end, nameList(inside, known)
+}
+
+func nameList(names []string, known bool) string {
 	if !known {
-		names = "*"
+		return "*"
 	}
-	return t.attrs[first].start, t.attrs[last].end, names
+	return strings.Join(names, " ")
+}
+
+// repeated says whether a tag with dynamic values has two attributes of one name.
+func repeated(attrs []attr) bool {
+	seen := map[string]bool{}
+	again, dynamic := false, false
+	for _, a := range attrs {
+		dynamic = dynamic || len(a.valueSlots) > 0
+		if len(a.nameSlots) == 0 {
+			again = again || seen[a.name]
+			seen[a.name] = true
+		}
+	}
+	return again && dynamic
 }
 
 // names lists the attributes that may be present; known is false when a name

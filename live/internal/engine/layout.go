@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // layout is how the client sees a block: units in a skeleton.
@@ -166,14 +165,4 @@ func voidElement(name string) bool {
 		return true
 	}
 	return false
-}
-
-// formatting says whether an element that is not closed properly is opened
-// again by the parser further on, wherever that is.
-func formatting(name string) bool {
-	switch name {
-	case "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u":
-		return true
-	}
-	return strings.Contains(name, refMark)
 }

@@ -60,8 +60,8 @@ func (b *block) appendManifest(w []byte) []byte {
 
 // appendPlaceholder writes what stands for a unit in a skeleton.
 func appendPlaceholder(w []byte, i int, u *unit) []byte {
-	if u.region() {
-		w = append(w, "<!--"...)
+	if u.region() || u.kind == htmlUnit || u.kind == ignoredUnit {
+		w = append(w, "<!--"...) // a table takes no text
 		w = strconv.AppendInt(w, int64(i), 10)
 		return append(w, "-->"...)
 	}

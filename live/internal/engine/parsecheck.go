@@ -29,18 +29,10 @@ func (w *walker) checkParse() {
 	for i := len(w.open) - 1; i >= 0; i-- {
 		src.WriteString("</" + w.open[i].name + ">")
 	}
-	container := &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div}
-	nodes, err := html.ParseFragment(strings.NewReader(src.String()), container)
-	if err != nil {
-		w.damage(-1, 0, "cannot be parsed as HTML: "+err.Error())
+	nodes, depth := descend(src.String(), w.open)
+	if depth < len(w.open) {
+		w.damage(depth-1, 0, "the HTML parser moves parts of it")
 		return
-	}
-	for level, e := range w.open {
-		if len(nodes) != 1 || !strings.EqualFold(nodes[0].Data, e.name) {
-			w.damage(level-1, 0, "the HTML parser moves parts of it")
-			return
-		}
-		nodes = childrenOf(nodes[0])
 	}
 	if token, ok := differs(root, nodes); ok {
 		reason := "the HTML parser builds something else here"
@@ -49,6 +41,37 @@ func (w *walker) checkParse() {
 		} else if w.block.layout.html[token] == "" {
 			w.block.layout.html[token] = w.where(token) + ": " + reason
 		}
+	}
+}
+
+// descend parses src as a page and follows the chain of elements that it starts
+// with. depth is the number of elements that lie in each other as they should,
+// and nodes what the last of them holds.
+func descend(src string, chain []openElement) (nodes []*html.Node, depth int) {
+	container := &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div}
+	nodes, err := html.ParseFragment(strings.NewReader(src), container)
+	if err != nil {
+		return nil, 0 // strings do not fail to be read
+	}
+	for _, e := range chain {
+		if len(nodes) != 1 || !strings.EqualFold(nodes[0].Data, e.name) {
+			return nil, depth
+		}
+		nodes = childrenOf(nodes[0])
+		depth++
+	}
+	return nodes, depth
+}
+
+// checkNesting checks that the innermost open element may lie where it does,
+// for elements that another block opens and checkParse does not see.
+func (w *walker) checkNesting(token int) {
+	var src strings.Builder
+	for _, e := range w.open {
+		src.WriteString("<" + e.name + ">")
+	}
+	if _, depth := descend(src.String(), w.open); depth < len(w.open) {
+		w.damage(depth-1, token, "the HTML parser moves parts of it")
 	}
 }
 
@@ -147,7 +170,7 @@ func differs(e *written, parsed []*html.Node) (token int, found bool) {
 		case c.comment:
 			found = n.Type != html.CommentNode
 		case c.name == "":
-			found = n.Type != html.TextNode
+			found = n.Type != html.TextNode || n.Data != asParsed(c.text)
 		default:
 			found = n.Type != html.ElementNode || !strings.EqualFold(n.Data, c.name)
 		}
@@ -165,6 +188,12 @@ func differs(e *written, parsed []*html.Node) (token int, found bool) {
 	return 0, false
 }
 
+// asParsed returns source text as a parser has it.
+func asParsed(text string) string {
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+	return html.UnescapeString(strings.ReplaceAll(text, "\x00", ""))
+}
+
 // withoutFirstNewline drops the newline that parsers drop after <pre>.
 func withoutFirstNewline(list []*written) []*written {
 	first := *list[0]
@@ -177,4 +206,46 @@ func withoutFirstNewline(list []*written) []*written {
 	}
 	first.text = rest
 	return append([]*written{&first}, list[1:]...)
+}
+
+// contained returns the level of the innermost open element, from level up,
+// whose end tag ends the unclosed elements inside it. Not every one does: </b>
+// and </span> leave a <div> open, and a <b> goes on behind a </div>.
+func (w *walker) contained(level int, unclosed []string) int {
+	for ; level >= 0; level-- {
+		e := w.open[level]
+		if !e.foreign && endsAll(w.open[:level], e.name, unclosed) {
+			return level
+		}
+		unclosed = append([]string{e.name}, unclosed...)
+	}
+	return -1
+}
+
+// endsAll says whether what follows the element lands beside it.
+func endsAll(around []openElement, name string, unclosed []string) bool {
+	var src strings.Builder
+	for _, e := range around {
+		src.WriteString("<" + e.name + ">")
+	}
+	src.WriteString("<" + name + "><" + strings.Join(unclosed, "><") + ">")
+	src.WriteString("</" + name + ">")
+	probe := "wbr"
+	if n := len(around); n > 0 {
+		switch around[n-1].name {
+		case "table", "tbody", "thead", "tfoot", "tr", "colgroup", "select":
+			probe = "" // nothing but a comment is welcome there
+		}
+	}
+	if probe == "" {
+		src.WriteString("<!---->")
+	} else {
+		src.WriteString("<" + probe + ">")
+	}
+	nodes, depth := descend(src.String(), around)
+	if depth < len(around) || len(nodes) != 2 || !strings.EqualFold(nodes[0].Data, name) {
+		return false
+	}
+	last := nodes[1]
+	return last.Type == html.CommentNode || last.Data == probe
 }

@@ -147,24 +147,18 @@ func (w *walker) balance(token int, s *slot, results []*walked) {
 	if unclosed == 0 {
 		return
 	}
-	w.damage(len(w.open)-1, token, "a block leaves <"+firstUnclosed(results)+"> open")
+	reason := "a block leaves <" + firstUnclosed(results) + "> open"
+	w.damage(len(w.open)-1, token, reason)
 	if s.kind != rowsSlot && (same && s.total || s.cond != "") {
 		cond := s.cond
 		for _, name := range results[0].unclosed {
 			w.open = append(w.open, openElement{name: name, block: w.block, token: token, foreign: true, cond: cond})
+			w.checkNesting(token)
 		}
 		return
 	}
 	for _, res := range results {
-		w.reopened(token, res.unclosed)
-	}
-}
-
-// reopened marks the whole page when one of the elements left open is one that
-// the parser opens again wherever it goes on.
-func (w *walker) reopened(token int, names []string) {
-	if i := slices.IndexFunc(names, formatting); i >= 0 {
-		w.damage(-1, token, "<"+names[i]+"> is left open")
+		w.damage(w.contained(len(w.open)-1, res.unclosed), token, reason)
 	}
 }
 
@@ -182,8 +176,8 @@ func (w *walker) jump(token int) {
 	if len(w.open)-1 <= w.row {
 		return
 	}
-	w.damage(w.row, token, "a break or continue leaves elements open")
-	w.reopened(token, namesOf(w.open[w.row+1:]))
+	level := w.contained(w.row, namesOf(w.open[w.row+1:]))
+	w.damage(level, token, "a break or continue leaves elements open")
 }
 
 func (w *walker) openTag(i int, t *token) {
@@ -198,6 +192,9 @@ func (w *walker) openTag(i int, t *token) {
 		return
 	}
 	w.open = append(w.open, openElement{name: t.name, block: w.block, token: i})
+	if slices.ContainsFunc(w.open, func(e openElement) bool { return e.foreign }) {
+		w.checkNesting(i)
+	}
 }
 
 func (w *walker) closeTag(i int, name string) {
@@ -233,8 +230,9 @@ func (w *walker) closeTag(i int, name string) {
 // unclosed handles an end tag that closes elements above its own.
 func (w *walker) unclosed(i, level int) {
 	e := w.open[level]
-	w.damage(level, i, "unclosed <"+w.open[level+1].name+">")
-	w.reopened(i, namesOf(w.open[level+1:]))
+	inner := namesOf(w.open[level+1:])
+	w.damage(level, i, "unclosed <"+inner[0]+">")
+	w.damage(w.contained(level, inner), i, "unclosed <"+inner[0]+">")
 	if e.foreign {
 		w.damage(level-1, i, "unclosed elements in another block")
 	} else {

@@ -94,11 +94,11 @@ func readBlock(raw json.RawMessage) (*block, error) {
 		}
 		mark := fmt.Sprint(placeholder, i, placeholder)
 		switch n.kind {
-		case 'B', 'L':
+		case 'B', 'L', 'H', 'I':
 			mark = fmt.Sprint("<!--", i, "-->")
 		case 'S':
 			mark = " " + mark
-		case 'T', 'A', 'R', 'H', 'I':
+		case 'T', 'A', 'R':
 		default:
 			return nil, fmt.Errorf("%w: unit %v", ErrProtocol, u)
 		}
