@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,12 +57,21 @@ func Start(t testing.TB, cfg Config) *Server {
 	return start(t, append(args, cfg.Args...))
 }
 
-// start tries again on another port when somebody else was quicker to take it.
 func start(t testing.TB, args []string) *Server {
+	t.Helper()
+	return startWith(t, nil, args)
+}
+
+// startWith puts some arguments before the usual ones. It tries again on
+// another port when somebody else was quicker to take it.
+func startWith(t testing.TB, first, args []string) *Server {
 	t.Helper()
 	var err error
 	for range 5 {
-		s := &Server{t: t, dir: t.TempDir(), port: freePort(t), args: args}
+		s := &Server{t: t, dir: t.TempDir(), port: freePort(t)}
+		s.args = slices.Concat(first, []string{
+			"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--daemonize", "no", "--logfile", s.logPath(),
+		}, args)
 		if err = s.run(); err == nil {
 			t.Cleanup(s.Stop)
 			return s
@@ -106,12 +116,8 @@ func (s *Server) run() error {
 }
 
 func (s *Server) runLocked() error {
-	logPath := filepath.Join(s.dir, "redis.log")
-	args := append([]string{
-		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--daemonize", "no", "--logfile", logPath,
-	}, s.args...)
 	// The process ends by Kill: a context would end it before the cleanups.
-	cmd := exec.Command(binary(s.t), args...) //nolint:gosec,noctx // arguments of the test itself
+	cmd := exec.Command(binary(s.t), s.args...) //nolint:gosec,noctx // arguments of the test itself
 	cmd.SysProcAttr = dieWithParent()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start redis-server: %w", err)
@@ -126,7 +132,7 @@ func (s *Server) runLocked() error {
 		_ = cmd.Process.Kill()
 		<-done
 		s.cmd = nil
-		tail, _ := os.ReadFile(logPath)
+		tail, _ := os.ReadFile(s.logPath())
 		return fmt.Errorf("%w\n%s", err, tail)
 	}
 	return nil
@@ -165,6 +171,8 @@ func (s *Server) owns(done <-chan struct{}) error {
 		return nil
 	}
 }
+
+func (s *Server) logPath() string { return filepath.Join(s.dir, "redis.log") }
 
 // Addr returns the server's address.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
@@ -227,6 +235,12 @@ func (s *Server) Pause(t testing.TB, d time.Duration) {
 	if err := c.Do(t.Context(), "CLIENT", "PAUSE", d.Milliseconds(), "ALL").Err(); err != nil {
 		t.Fatalf("redistest: pause: %v", err)
 	}
+}
+
+// AwaitPromotion waits until the server, a replica before, is a master.
+func (s *Server) AwaitPromotion(t testing.TB) {
+	t.Helper()
+	s.await(t, "to be promoted", contains("role:master"), "INFO", "replication")
 }
 
 // CPU returns the processor time that the server has used.

@@ -29,7 +29,14 @@ func (t *Transport) Publish(ctx context.Context, topic string, payload []byte) e
 	if err := check("topic", topic); err != nil {
 		return err
 	}
-	if err := t.client.Publish(ctx, t.keys.channel(topic), payload).Err(); err != nil {
+	channel := t.keys.channel(topic)
+	// A cluster passes a message on to all its servers: which one takes it in
+	// matters for the order alone.
+	server, err := t.server(ctx, channel)
+	if err == nil {
+		err = server.Publish(ctx, channel, payload).Err()
+	}
+	if err != nil {
 		return t.fail("publish", "", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 
 	"lastmile/internal/redistest"
@@ -18,7 +19,10 @@ import (
 	"lastmile/push/redisstream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	logging.Disable() // the client's own reports of the faults that tests cause
+	goleak.VerifyTestMain(m)
+}
 
 // quiet drops the logs of faults that a test causes on purpose.
 var quiet = slog.New(slog.DiscardHandler)

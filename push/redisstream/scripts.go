@@ -7,10 +7,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts. Those that handle a mailbox stand behind lib.lua.
+// The scripts. Those that handle a mailbox stand behind lib.lua, and those that
+// move entries about behind entry.lua too.
 var (
 	//go:embed lua/lib.lua
 	libLua string
+	//go:embed lua/entry.lua
+	entryLua string
 	//go:embed lua/append.lua
 	appendLua string
 	//go:embed lua/attach.lua
@@ -45,10 +48,10 @@ func newScripts() scripts {
 		append:  redis.NewScript(libLua + appendLua),
 		attach:  redis.NewScript(libLua + attachLua),
 		pending: redis.NewScript(pendingLua),
-		ack:     redis.NewScript(libLua + ackLua),
+		ack:     redis.NewScript(libLua + entryLua + ackLua),
 		mark:    redis.NewScript(markLua),
-		bury:    redis.NewScript(libLua + buryLua),
-		expire:  redis.NewScript(libLua + expireLua),
+		bury:    redis.NewScript(libLua + entryLua + buryLua),
+		expire:  redis.NewScript(libLua + entryLua + expireLua),
 		check:   redis.NewScript(libLua + checkLua),
 		close:   redis.NewScript(libLua + closeLua),
 		take:    redis.NewScript(takeLua),

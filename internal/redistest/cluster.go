@@ -1,0 +1,113 @@
+package redistest
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// clusterSlots is the number of slots of every cluster.
+const clusterSlots = 16384
+
+// Cluster is a Redis Cluster of masters with equal shares of the slots.
+type Cluster struct {
+	Masters []*Server
+	// Replicas has one for each master, or none. See StartCluster.
+	Replicas []*Server
+}
+
+// StartCluster runs a cluster of three masters until the test ends, each with
+// a replica if asked for. cfg is each server's.
+func StartCluster(t testing.TB, cfg Config, replicas bool) *Cluster {
+	t.Helper()
+	cfg.Args = append(cfg.Args, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1500")
+	const masters = 3
+	c := &Cluster{}
+	all := make([]*Server, 0, 2*masters)
+	for range masters {
+		c.Masters = append(c.Masters, Start(t, cfg))
+	}
+	all = append(all, c.Masters...)
+	if replicas {
+		for range masters {
+			c.Replicas = append(c.Replicas, Start(t, cfg))
+		}
+		all = append(all, c.Replicas...)
+	}
+	for i, s := range c.Masters {
+		first, last := i*clusterSlots/masters, (i+1)*clusterSlots/masters-1
+		s.do(t, "CLUSTER", "ADDSLOTSRANGE", first, last)
+		s.do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
+	}
+	for _, s := range all[1:] {
+		all[0].do(t, "CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(s.port))
+	}
+	for _, s := range all {
+		s.await(t, "to know all nodes", contains("cluster_known_nodes:"+strconv.Itoa(len(all))+"\r\n"), "CLUSTER", "INFO")
+	}
+	for i, s := range c.Replicas {
+		id := c.Masters[i].do(t, "CLUSTER", "MYID")
+		s.do(t, "CLUSTER", "REPLICATE", id)
+		s.await(t, "to follow its master", contains("master_link_status:up"), "INFO", "replication")
+	}
+	for _, s := range all {
+		s.await(t, "to serve all slots", contains("cluster_state:ok"), "CLUSTER", "INFO")
+	}
+	return c
+}
+
+// Client returns a client that is closed when the test ends.
+func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
+	t.Helper()
+	o := &redis.ClusterOptions{
+		Protocol: 2, DisableIdentity: true, DialTimeout: time.Second,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	for _, s := range c.Masters {
+		o.Addrs = append(o.Addrs, s.Addr())
+	}
+	for _, s := range c.Replicas {
+		o.Addrs = append(o.Addrs, s.Addr())
+	}
+	client := redis.NewClusterClient(o)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// do runs a command and returns its reply as text.
+func (s *Server) do(t testing.TB, args ...any) string {
+	t.Helper()
+	c := s.client()
+	defer c.Close()
+	reply, err := c.Do(context.WithoutCancel(t.Context()), args...).Text()
+	if err != nil {
+		t.Fatalf("redistest: %v: %v", args, err)
+	}
+	return reply
+}
+
+// await repeats a command until its reply is as wanted.
+func (s *Server) await(t testing.TB, what string, ok func(reply string) bool, args ...any) {
+	t.Helper()
+	deadline := time.NewTimer(startTimeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !ok(s.do(t, args...)) {
+		select {
+		case <-deadline.C:
+			t.Fatalf("redistest: server %s takes too long %s", s.Addr(), what)
+		case <-tick.C:
+		}
+	}
+}
+
+// contains makes a condition for await.
+func contains(part string) func(string) bool {
+	return func(reply string) bool { return strings.Contains(reply, part) }
+}

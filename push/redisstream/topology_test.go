@@ -1,0 +1,101 @@
+package redisstream_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lastmile/internal/redistest"
+	"lastmile/push"
+	"lastmile/push/pushtest"
+	"lastmile/push/redisstream"
+)
+
+// TestConformanceCluster runs the suite on three masters: no script touches
+// two slots, and what pipelines span is put together again.
+func TestConformanceCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, redistest.Config{}, false)
+	pushtest.Run(t, func(t *testing.T) pushtest.Backend {
+		t.Helper()
+		cfg := redisstream.Config{MailboxLen: 20, ResumeWindow: 2 * time.Second, MaxAge: 8 * time.Second, DedupeTTL: 8 * time.Second, Prefix: push.NewID()}
+		b := backend(t, cluster.Client(t), cfg, func(d time.Duration) { <-time.After(d) })
+		b.StateTTL = 4 * time.Second
+		return b
+	})
+}
+
+// TestClusterFailover kills a master under publishers to many sessions; its
+// replica takes over, with what WAIT has made sure of.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, redistest.Config{}, true)
+	cfg := redisstream.Config{MailboxLen: 1 << 20, WaitReplicas: 1, NodeTTL: 6 * time.Second}
+	transport := newTransport(t, cluster.Client(t), cfg)
+	survivesDeath(t, transport, newTransport(t, cluster.Client(t), cfg), cluster.Masters[1], func() { cluster.Replicas[1].AwaitPromotion(t) })
+}
+
+// TestSentinelFailover is the same with one master.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartSentinel(t, redistest.Config{})
+	cfg := redisstream.Config{MailboxLen: 1 << 20, WaitReplicas: 1, NodeTTL: 6 * time.Second}
+	transport := newTransport(t, s.Client(t), cfg)
+	survivesDeath(t, transport, newTransport(t, s.Client(t), cfg), s.Master, func() { s.AwaitSwitch(t) })
+}
+
+// survivesDeath appends to many sessions and kills the master in the middle. It
+// comes back as the replica of the one that was its replica. The test requires every accepted push once, in order, and a listener that hears
+// of what comes after.
+func survivesDeath(t *testing.T, transport, listening *redisstream.Transport, master *redistest.Server, awaitSwitch func()) {
+	t.Helper()
+	const sessions = 24
+	e, _ := listen(t, listening)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	var count atomic.Int64
+	accepted := make([][]push.Seq, sessions)
+	for i := range sessions {
+		session := fmt.Sprintf("s%d", i)
+		if _, err := transport.Attach(ctx, "a", session, 0); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			for n := range 60 {
+				r, err := insist(ctx, transport, message(session, fmt.Sprintf("p%d", n)))
+				if err != nil {
+					t.Errorf("%s: push %d: %v", session, n, err)
+					return
+				}
+				accepted[i] = append(accepted[i], r.Seq)
+				count.Add(1)
+			}
+		})
+	}
+	eventually(t, 30*time.Second, "a third of the pushes", func() bool { return count.Load() > sessions*20 })
+	started := time.Now()
+	master.Kill()
+	awaitSwitch()
+	master.Restart() // without it nobody could confirm what the new master writes
+	wg.Wait()
+	t.Logf("report: %d pushes accepted around a failover, the last %s after the kill", count.Load(), time.Since(started).Round(time.Millisecond))
+	for i, seqs := range accepted {
+		checkMailbox(t, transport, fmt.Sprintf("s%d", i), seqs)
+	}
+	for i := range sessions {
+		session := fmt.Sprintf("s%d", i)
+		id := fmt.Sprintf("end-%d", i)
+		eventually(t, 60*time.Second, "a hint for "+session+" after the failover", func() bool {
+			last := accepted[i][len(accepted[i])-1]
+			if _, err := transport.Attach(ctx, "a", session, last); err != nil {
+				return false
+			}
+			_, err := transport.Append(ctx, message(session, id))
+			return err == nil && e.heardID(id)
+		})
+	}
+}
