@@ -1,9 +1,6 @@
 package clientbrowser_test
 
 import (
-	"context"
-	"testing"
-
 	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
 )
@@ -16,87 +13,87 @@ const never = `Math.random = () => 1e7`
 
 // connectionCases: lost and regained connections.
 var connectionCases = cases{
-	"unanswered clicks are sent again, once": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button)
-		c := p.join(t)
+	"unanswered clicks are sent again, once": func(p *tab) {
+		p.visit(button)
+		c := p.join()
 		p.click("#b")
 		p.click("#b")
-		c.action(t)
-		c.action(t)
+		c.action()
+		c.action()
 		p.stop()
-		p.start(t)
-		c = p.accept(t)
+		p.start()
+		c = p.accept()
 		if c.hello.S != 1 || c.hello.H != "" || *c.hello.T != "token-1" {
-			t.Errorf("second hello = %s, want s=1, the token and no hash", c.hello.text)
+			p.t.Errorf("second hello = %s, want s=1, the token and no hash", c.hello.text)
 		}
-		c.welcome(t, obj{"i": 1, "r": snapshot("1")}) // the first one was applied
-		m := c.action(t)
+		c.welcome(obj{"i": 1, "r": snapshot("1")}) // the first one was applied
+		m := c.action()
 		if m.A != "Add" || m.I != 2 {
-			t.Errorf("sent again: %s, want i=2", m.text)
+			p.t.Errorf("sent again: %s, want i=2", m.text)
 		}
-		c.send(t, obj{"i": 2, "p": patch("2")})
-		c.acked(t, 2)
+		c.send(obj{"i": 2, "p": patch("2")})
+		c.acked(2)
 		p.check(`!$("#b").matches(".live-pending") && $("#count").textContent === "2"`)
 		p.stop()
-		p.start(t)
-		c = p.join(t)
+		p.start()
+		c = p.join()
 		p.run(`live.push("Last")`)
-		if m := c.action(t); m.A != "Last" || m.I != 3 {
-			t.Errorf("after an answered click: %s, want Last with i=3", m.text)
+		if m := c.action(); m.A != "Last" || m.I != 3 {
+			p.t.Errorf("after an answered click: %s, want Last with i=3", m.text)
 		}
 	},
-	"clicks while offline wait for the connection": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button)
-		p.join(t)
+	"clicks while offline wait for the connection": func(p *tab) {
+		p.visit(button)
+		p.join()
 		p.wait(`live.connected`)
 		p.stop()
 		p.wait(`!live.connected`)
 		p.click("#b")
-		p.start(t)
-		c := p.accept(t)
+		p.start()
+		c := p.accept()
 		select {
 		case m := <-c.in:
-			t.Errorf("%s came before the hello's answer", m.text)
+			p.t.Errorf("%s came before the hello's answer", m.text)
 		default:
 		}
-		c.welcome(t)
-		if m := c.action(t); m.I != 1 {
-			t.Errorf("message = %s, want i=1", m.text)
+		c.welcome()
+		if m := c.action(); m.I != 1 {
+			p.t.Errorf("message = %s, want i=1", m.text)
 		}
 	},
-	"a fresh mount gets no click of unknown fate": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button)
-		c := p.join(t)
+	"a fresh mount gets no click of unknown fate": func(p *tab) {
+		p.visit(button)
+		c := p.join()
 		p.click("#b")
-		c.action(t)
+		c.action()
 		p.stop()
 		p.wait(`!live.connected`)
 		p.run(`live.push("Queued")`)
-		p.start(t)
-		c = p.join(t, obj{"re": 1, "t": "token-2", "r": snapshot("0")})
-		if m := c.action(t); m.A != "Queued" || m.I != 2 {
-			t.Errorf("message = %s, want the one that was never sent", m.text)
+		p.start()
+		c = p.join(obj{"re": 1, "t": "token-2", "r": snapshot("0")})
+		if m := c.action(); m.A != "Queued" || m.I != 2 {
+			p.t.Errorf("message = %s, want the one that was never sent", m.text)
 		}
 		p.check(`of("live:error").some((e) => e.code === "lost" && e.action === "Add") && !$("#b").matches(".live-pending")`)
 		p.stop()
-		p.start(t)
-		if h := p.accept(t).hello; *h.T != "token-2" {
-			t.Errorf("hello = %s, want the new token", h.text)
+		p.start()
+		if h := p.accept().hello; *h.T != "token-2" {
+			p.t.Errorf("hello = %s, want the new token", h.text)
 		}
 	},
-	"a taken connection is left to the other tab": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.join(t)
+	"a taken connection is left to the other tab": func(p *tab) {
+		p.visit("")
+		c := p.join()
 		c.closeWith(4000, "taken")
-		c = p.accept(t)
+		c = p.accept()
 		if c.hello.T == nil || *c.hello.T != "" {
-			t.Errorf("hello = %s, want an empty token", c.hello.text)
+			p.t.Errorf("hello = %s, want an empty token", c.hello.text)
 		}
-		c.welcome(t, obj{"re": 1, "t": "own", "r": snapshot("3")})
-		c.acked(t, 1)
+		c.welcome(obj{"re": 1, "t": "own", "r": snapshot("3")})
+		c.acked(1)
 	},
-	"the delay follows the reason of the loss": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
+	"the delay follows the reason of the loss": func(p *tab) {
+		p.visit("")
 		for _, tt := range []struct {
 			code   websocket.StatusCode
 			reason string
@@ -108,7 +105,7 @@ var connectionCases = cases{
 			{websocket.StatusTryAgainLater, "", "1650"},
 			{websocket.StatusPolicyViolation, "", "1650"},
 		} {
-			c := p.join(t)
+			c := p.join()
 			p.wait(`live.connected`)
 			p.run(`window.delays = []; { const real = setTimeout; window.setTimeout = (f, ms) => { delays.push(ms); return real(f, ms) } }
 				Math.random = () => 0.5`)
@@ -117,22 +114,22 @@ var connectionCases = cases{
 			p.do(chromedp.Navigate(p.url()))
 		}
 	},
-	"a message that cost the connection is not sent again": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button)
-		c := p.join(t)
+	"a message that cost the connection is not sent again": func(p *tab) {
+		p.visit(button)
+		c := p.join()
 		p.click("#b")
-		c.action(t)
+		c.action()
 		c.closeWith(websocket.StatusMessageTooBig, "")
-		c = p.join(t)
+		c = p.join()
 		p.run(`live.push("Next")`)
-		if m := c.action(t); m.A != "Next" {
-			t.Errorf("message = %s, want the next one", m.text)
+		if m := c.action(); m.A != "Next" {
+			p.t.Errorf("message = %s, want the next one", m.text)
 		}
 		p.check(`of("live:error").some((e) => e.code === "too_large" && e.action === "Add")`)
 	},
-	"online, visible and pageshow try at once": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.join(t)
+	"online, visible and pageshow try at once": func(p *tab) {
+		p.visit("")
+		c := p.join()
 		p.wait(`live.connected`)
 		p.run(never)
 		for _, event := range []string{
@@ -143,98 +140,98 @@ var connectionCases = cases{
 			c.closeWith(websocket.StatusGoingAway, "")
 			p.wait(`!live.connected`)
 			p.run(event)
-			c = p.join(t)
+			c = p.join()
 			p.wait(`live.connected`)
 		}
 	},
-	"a half-open socket is noticed": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button, configured("heartbeat", 400))
-		c := p.join(t)
+	"a half-open socket is noticed": func(p *tab) {
+		p.visit(button, configured("heartbeat", 400))
+		c := p.join()
 		p.wait(`live.connected`)
 		p.mute(true)
-		c.ended(t)
+		c.ended()
 		p.mute(false)
-		c = p.join(t)
-		c.send(t, obj{"p": patch("1")})
-		c.acked(t, 2)
+		c = p.join()
+		c.send(obj{"p": patch("1")})
+		c.acked(2)
 	},
-	"a click finds out a half-open socket early": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, button, configured("heartbeat", 2000))
-		c := p.join(t)
+	"a click finds out a half-open socket early": func(p *tab) {
+		p.visit(button, configured("heartbeat", 2000))
+		c := p.join()
 		p.wait(`live.connected`)
 		p.mute(true)
 		p.run(`window.setInterval = () => 0`)
 		p.click("#b")
-		c.ended(t)
+		c.ended()
 		p.mute(false)
-		c = p.join(t)
-		if m := c.action(t); m.I != 1 {
-			t.Errorf("message = %s, want the click again", m.text)
+		c = p.join()
+		if m := c.action(); m.I != 1 {
+			p.t.Errorf("message = %s, want the click again", m.text)
 		}
 	},
-	"heartbeats keep a quiet connection": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "", configured("heartbeat", 250))
-		c := p.join(t)
+	"heartbeats keep a quiet connection": func(p *tab) {
+		p.visit("", configured("heartbeat", 250))
+		c := p.join()
 		p.wait(`live.connected`)
 		p.run(`window.since = performance.now()`)
 		p.wait(`performance.now() - since > 1500`)
 		select {
 		case <-c.gone:
-			t.Error("the connection was given up")
+			p.t.Error("the connection was given up")
 		default:
 		}
 	},
-	"back from the back/forward cache": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.join(t)
+	"back from the back/forward cache": func(p *tab) {
+		p.visit("")
+		c := p.join()
 		p.run(`addEventListener("pageshow", (e) => { window.persisted = e.persisted }); window.mark = 1`)
 		p.run(never)
 		p.do(chromedp.Navigate("http://" + p.addr + "/other"))
-		if code := c.ended(t); code != websocket.StatusNormalClosure {
-			t.Errorf("close code %d, want 1000", code)
+		if code := c.ended(); code != websocket.StatusNormalClosure {
+			p.t.Errorf("close code %d, want 1000", code)
 		}
 		p.run(`history.back()`)
-		c = p.join(t)
+		c = p.join()
 		p.wait(`live.connected`)
 		p.check(`window.mark === 1 && persisted`)
-		c.send(t, obj{"p": patch("back")})
-		c.acked(t, 2)
+		c.send(obj{"p": patch("back")})
+		c.acked(2)
 	},
 }
 
 // staleCases: the page says when it may be out of date.
 var staleCases = cases{
-	"stale and fresh": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		p.join(t)
+	"stale and fresh": func(p *tab) {
+		p.visit("")
+		p.join()
 		p.wait(`live.connected`)
 		p.check(`!seen.length && $("#live-notice").textContent === ""`)
 		p.stop()
 		p.wait(`root.matches(".live-stale")`)
 		p.check(`of("live:stale").length === 1`)
 		p.check(`$("#live-notice").matches("[role=status][aria-live=polite]") && $("#live-notice").textContent.includes("Connection lost")`)
-		p.start(t)
-		c := p.join(t)
+		p.start()
+		c := p.join()
 		p.wait(`!root.matches(".live-stale")`)
 		p.check(`of("live:fresh").length === 1 && $("#live-notice").textContent === ""`)
-		c.send(t, obj{"p": patch("1")})
-		c.acked(t, 2)
+		c.send(obj{"p": patch("1")})
+		c.acked(2)
 	},
-	"a short gap is no news": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		p.join(t)
+	"a short gap is no news": func(p *tab) {
+		p.visit("")
+		p.join()
 		p.wait(`live.connected`)
 		p.stop()
-		p.start(t)
-		p.join(t)
+		p.start()
+		p.join()
 		p.wait(`live.connected`)
 		p.run(`window.since = performance.now()`)
 		p.wait(`performance.now() - since > 1200`)
 		p.check(`!of("live:stale").length`)
 	},
-	"own words and element": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "", func(s *server) { s.layout = `<aside id="live-notice" hidden></aside>` })
-		p.join(t)
+	"own words and element": func(p *tab) {
+		p.visit("", func(s *server) { s.layout = `<aside id="live-notice" hidden></aside>` })
+		p.join()
 		p.wait(`live.connected`)
 		p.run(`root.dataset.stale = "Keine Verbindung"`)
 		p.stop()

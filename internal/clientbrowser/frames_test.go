@@ -1,53 +1,50 @@
 package clientbrowser_test
 
-import (
-	"context"
-	"testing"
-)
-
-type cases = map[string]func(context.Context, *testing.T)
+type cases = map[string]func(*tab)
 
 // frameCases: what the server says reaches the page.
 var frameCases = cases{
-	"hello, patch, ack": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.accept(t)
+	"hello, patch, ack": func(p *tab) {
+		p.visit("")
+		c := p.accept()
 		h := c.hello
 		if h.V != 1 || h.T == nil || *h.T != "token-1" || h.H != "cafe" || h.F != "m1" || h.S != 0 || h.Q != 0 {
-			t.Errorf("hello = %s", h.text)
+			p.t.Errorf("hello = %s", h.text)
 		}
-		c.welcome(t)
-		c.send(t, obj{"p": patch("41")})
-		c.send(t, obj{"p": patch("42")})
-		c.acked(t, 3)
+		c.welcome()
+		c.send(obj{"p": patch("41")})
+		c.send(obj{"p": patch("42")})
+		c.acked(3)
 		p.check(`$("#count").textContent === "42"`)
 		p.check(`live.connected`)
 	},
-	"an ack rides along with a message": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.join(t)
+	"an ack rides along with a message": func(p *tab) {
+		p.visit("")
+		c := p.join()
 		p.wait(`live.connected`)
 		p.run(`live.on("custom", () => setTimeout(() => live.push("Ride")))`)
-		c.send(t, obj{"p": patch("1"), "e": []any{[]any{"custom", nil}}})
-		m := c.action(t)
+		c.send(obj{"p": patch("1"), "e": []any{[]any{"custom", nil}}})
+		m := c.action()
 		if m.K != 2 || m.A != "Ride" {
-			t.Errorf("message = %s, want the action with k=2", m.text)
+			p.t.Errorf("message = %s, want the action with k=2", m.text)
 		}
 	},
-	"a hidden page acknowledges without a timer": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.join(t)
-		c.acked(t, 1)
+	"a hidden page acknowledges without a timer": func(p *tab) {
+		p.visit("")
+		c := p.join()
+		c.acked(1)
 		p.run(`Object.defineProperty(document, "hidden", {value: true}); window.setTimeout = () => 0`)
-		c.send(t, obj{"p": patch("1")})
-		c.acked(t, 2)
+		c.send(obj{"p": patch("1")})
+		c.acked(2)
 	},
-	"title, events, flash": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.join(t)
+	"title, events, flash": func(p *tab) {
+		p.visit("")
+		c := p.join()
 		p.run(`window.got = []; window.off = live.on("custom", (d) => got.push(d.n))`)
-		c.send(t, obj{"title": "7 new", "e": []any{[]any{"custom", obj{"n": 7}}},
-			"fl": []any{[]any{"info", "<b>saved</b>"}, []any{"error", "broken"}}})
+		c.send(obj{
+			"title": "7 new", "e": []any{[]any{"custom", obj{"n": 7}}},
+			"fl": []any{[]any{"info", "<b>saved</b>"}, []any{"error", "broken"}},
+		})
 		p.wait(`document.title === "7 new" && of("custom").length`)
 		p.check(`got.join() === "7"`)
 		p.check(`$(".live-flash-info").textContent === "<b>saved</b>"`)
@@ -56,25 +53,25 @@ var frameCases = cases{
 		p.check(`!$(".live-flash-info")`)
 
 		p.run(`off(); root.addEventListener("live:flash", (e) => e.preventDefault())`)
-		c.send(t, obj{"e": []any{[]any{"custom", obj{"n": 8}}}, "fl": []any{[]any{"info", "own"}}})
+		c.send(obj{"e": []any{[]any{"custom", obj{"n": 8}}}, "fl": []any{[]any{"info", "own"}}})
 		p.wait(`of("live:flash").length === 3`)
 		p.check(`got.join() === "7" && !$(".live-flash-info")`)
 	},
-	"navigate": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		c := p.join(t)
-		c.send(t, obj{"n": obj{"u": "javascript:document.title='hacked'"}})
+	"navigate": func(p *tab) {
+		p.visit("")
+		c := p.join()
+		c.send(obj{"n": obj{"u": "javascript:document.title='hacked'"}})
 		p.wait(`of("live:error").some((e) => e.code === "navigate")`)
 		p.check(`document.title === "first"`)
-		c.send(t, obj{"n": obj{"u": "http://["}})
+		c.send(obj{"n": obj{"u": "http://["}})
 		p.wait(`of("live:error").some((e) => e.code === "internal")`)
-		c.send(t, obj{"p": patch("9"), "n": obj{"u": "/other"}})
-		c.acked(t, 4) // before it goes
+		c.send(obj{"p": patch("9"), "n": obj{"u": "/other"}})
+		c.acked(4) // before it goes
 		p.wait(`document.title === "other"`)
 	},
-	"hooks": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, `<i id="h" live-hook="Chart"></i><i id="bad" live-hook="Bad"></i>`)
-		p.join(t)
+	"hooks": func(p *tab) {
+		p.visit(`<i id="h" live-hook="Chart"></i><i id="bad" live-hook="Bad"></i>`)
+		p.join()
 		p.wait(`live.connected`)
 		p.run(`
 			window.calls = [];
@@ -83,30 +80,28 @@ var frameCases = cases{
 		p.wait(`calls.join() === "mounted h"`)
 		p.wait(`of("live:error").some((e) => e.code === "hook" && e.message.includes("oops"))`)
 	},
-	"a deploy brings a new manifest": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "")
-		p.manifests["m2"] = manifest("")
-		c := p.join(t)
-		c.send(t, obj{"f": "m2", "r": snapshot("after")})
-		c.send(t, obj{"p": patch("more")})
-		c.acked(t, 3)
+	"a deploy brings a new manifest": func(p *tab) {
+		p.visit("", func(s *server) { s.manifests["m2"] = manifest("") })
+		c := p.join()
+		c.send(obj{"f": "m2", "r": snapshot("after")})
+		c.send(obj{"p": patch("more")})
+		c.acked(3)
 		p.check(`$("#count").textContent === "more"`)
 		if n := p.count("GET /page?_live=manifest.m2.json"); n != 1 {
-			t.Errorf("new manifest loaded %d times, want 1", n)
+			p.t.Errorf("new manifest loaded %d times, want 1", n)
 		}
 		p.stop()
-		p.start(t)
-		if h := p.accept(t).hello; h.F != "m2" || h.S != 3 || h.H != "" {
-			t.Errorf("hello after it = %s, want f=m2, s=3 and no hash", h.text)
+		p.start()
+		if h := p.accept().hello; h.F != "m2" || h.S != 3 || h.H != "" {
+			p.t.Errorf("hello after it = %s, want f=m2, s=3 and no hash", h.text)
 		}
 	},
-	"a page whose manifest is gone takes the server's": func(ctx context.Context, t *testing.T) {
-		p := visit(ctx, t, "", configured("manifest", "old"))
-		p.manifests["m2"] = manifest("")
-		c := p.accept(t)
+	"a page whose manifest is gone takes the server's": func(p *tab) {
+		p.visit("", configured("manifest", "old"), func(s *server) { s.manifests["m2"] = manifest("") })
+		c := p.accept()
 		p.wait(`of("live:error").some((e) => e.code === "manifest")`)
-		c.welcome(t, obj{"f": "m2", "r": snapshot("5")})
-		c.acked(t, 1)
+		c.welcome(obj{"f": "m2", "r": snapshot("5")})
+		c.acked(1)
 		p.check(`$("#count").textContent === "5"`)
 	},
 }

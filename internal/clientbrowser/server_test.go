@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -40,6 +41,7 @@ type message struct {
 // server plays Lastmile's part of the wire protocol, line by line as a test
 // scripts it. It keeps its address over stop and start.
 type server struct {
+	t         testing.TB
 	addr      string
 	content   string // inside the container
 	layout    string // beside the container
@@ -60,6 +62,7 @@ type server struct {
 func newServer(t testing.TB, content string, options ...func(*server)) *server {
 	t.Helper()
 	s := &server{
+		t:         t,
 		addr:      "127.0.0.1:0",
 		content:   rendered(content, "0"),
 		manifests: map[string]string{"m1": manifest(content)},
@@ -76,7 +79,7 @@ func newServer(t testing.TB, content string, options ...func(*server)) *server {
 		s.hit(r)
 		fmt.Fprint(w, `<!doctype html><title>other</title><p>other</p>`)
 	})
-	s.start(t)
+	s.start()
 	t.Cleanup(s.stop)
 	return s
 }
@@ -89,11 +92,11 @@ func configured(name string, value any) func(*server) {
 func (s *server) url() string { return "http://" + s.addr + "/page" }
 
 // start listens, after the first time on the same port.
-func (s *server) start(t testing.TB) {
-	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", s.addr)
+func (s *server) start() {
+	s.t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(s.t.Context(), "tcp", s.addr)
 	if err != nil {
-		t.Fatalf("listen: %v", err)
+		s.t.Fatalf("listen: %v", err)
 	}
 	s.addr = ln.Addr().String()
 	s.mu.Lock()
@@ -174,6 +177,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 
 // conn is the server's end of one WebSocket.
 type conn struct {
+	t     testing.TB
 	ws    *websocket.Conn
 	hello message
 	in    chan message
@@ -189,9 +193,9 @@ func (s *server) socket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer ws.CloseNow()
+	defer func() { _ = ws.CloseNow() }()
 	ws.SetReadLimit(64 << 10) // the real server's
-	c := &conn{ws: ws, in: make(chan message, 1024), gone: make(chan struct{})}
+	c := &conn{t: s.t, ws: ws, in: make(chan message, 1024), gone: make(chan struct{})}
 	defer close(c.gone)
 	s.mu.Lock()
 	s.open = append(s.open, c)
@@ -223,39 +227,37 @@ func (s *server) socket(w http.ResponseWriter, r *http.Request) {
 }
 
 // accept returns the next connection, its hello read.
-func (s *server) accept(t testing.TB) *conn {
-	t.Helper()
+func (s *server) accept() *conn {
+	s.t.Helper()
 	select {
 	case c := <-s.conns:
 		return c
 	case <-time.After(patience):
-		t.Fatal("no connection came")
+		s.t.Fatal("no connection came")
 		return nil
 	}
 }
 
 // join accepts the next connection and answers its hello.
-func (s *server) join(t testing.TB, reply ...obj) *conn {
-	t.Helper()
-	c := s.accept(t)
-	c.welcome(t, reply...)
+func (s *server) join(reply ...obj) *conn {
+	s.t.Helper()
+	c := s.accept()
+	c.welcome(reply...)
 	return c
 }
 
-func (c *conn) welcome(t testing.TB, reply ...obj) {
-	t.Helper()
+func (c *conn) welcome(reply ...obj) {
+	c.t.Helper()
 	frame := obj{"v": 1}
 	for _, r := range reply {
-		for k, v := range r {
-			frame[k] = v
-		}
+		maps.Copy(frame, r)
 	}
-	c.send(t, frame)
+	c.send(frame)
 }
 
 // send sends a frame, with the next sequence number unless it has its own.
-func (c *conn) send(t testing.TB, frame obj) {
-	t.Helper()
+func (c *conn) send(frame obj) {
+	c.t.Helper()
 	if s, ok := frame["s"].(int); ok {
 		c.seq = s
 	} else {
@@ -264,16 +266,16 @@ func (c *conn) send(t testing.TB, frame obj) {
 	}
 	text, err := json.Marshal(frame)
 	if err != nil {
-		t.Fatalf("marshal frame: %v", err)
+		c.t.Fatalf("marshal frame: %v", err)
 	}
-	if err := c.ws.Write(t.Context(), websocket.MessageText, text); err != nil {
-		t.Fatalf("send %s: %v", text, err)
+	if err := c.ws.Write(c.t.Context(), websocket.MessageText, text); err != nil {
+		c.t.Fatalf("send %s: %v", text, err)
 	}
 }
 
 // wait returns the next message that matches and drops those before it.
-func (c *conn) wait(t testing.TB, what string, match func(message) bool) message {
-	t.Helper()
+func (c *conn) wait(what string, match func(message) bool) message {
+	c.t.Helper()
 	timeout := time.After(patience)
 	for {
 		select {
@@ -282,21 +284,21 @@ func (c *conn) wait(t testing.TB, what string, match func(message) bool) message
 				return m
 			}
 		case <-c.gone:
-			t.Fatalf("the connection ended (code %d) before %s came", c.code, what)
+			c.t.Fatalf("the connection ended (code %d) before %s came", c.code, what)
 		case <-timeout:
-			t.Fatalf("%s did not come", what)
+			c.t.Fatalf("%s did not come", what)
 		}
 	}
 }
 
-func (c *conn) action(t testing.TB) message {
-	t.Helper()
-	return c.wait(t, "an action", func(m message) bool { return m.A != "" })
+func (c *conn) action() message {
+	c.t.Helper()
+	return c.wait("an action", func(m message) bool { return m.A != "" })
 }
 
-func (c *conn) acked(t testing.TB, s int) message {
-	t.Helper()
-	return c.wait(t, fmt.Sprintf("ack %d", s), func(m message) bool { return m.K >= s })
+func (c *conn) acked(s int) {
+	c.t.Helper()
+	c.wait(fmt.Sprintf("ack %d", s), func(m message) bool { return m.K >= s })
 }
 
 // closeWith starts the close handshake; ended tells when it is over.
@@ -305,13 +307,13 @@ func (c *conn) closeWith(code websocket.StatusCode, reason string) {
 }
 
 // ended waits until the client has let the connection go, and returns the code.
-func (c *conn) ended(t testing.TB) websocket.StatusCode {
-	t.Helper()
+func (c *conn) ended() websocket.StatusCode {
+	c.t.Helper()
 	select {
 	case <-c.gone:
 		return c.code
 	case <-time.After(patience):
-		t.Fatal("the connection stays open")
+		c.t.Fatal("the connection stays open")
 		return 0
 	}
 }

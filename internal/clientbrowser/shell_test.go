@@ -14,21 +14,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tab is a browser tab that shows a page of its own server.
+// tab is a browser tab that shows a page of a server of its own.
 type tab struct {
 	*server
 	t   *testing.T
 	ctx context.Context
 }
 
-// visit opens a tab at a page whose container holds content.
-func visit(ctx context.Context, t *testing.T, content string, options ...func(*server)) *tab {
-	t.Helper()
-	p := &tab{server: newServer(t, content, options...), t: t}
+// visit goes to a page whose container holds content.
+func (p *tab) visit(content string, options ...func(*server)) {
+	p.t.Helper()
+	p.server = newServer(p.t, content, options...)
 	p.extra = journal
-	p.ctx = browser.Isolated(ctx, t)
 	p.do(chromedp.Navigate(p.url()))
-	return p
 }
 
 // journal collects the events that the client tells its page.
@@ -74,14 +72,15 @@ func (p *tab) click(selector string) {
 
 // TestBrowserShell runs every case in a tab of one Chromium.
 func TestBrowserShell(t *testing.T) {
+	t.Parallel()
 	ctx := browser.New(t)
-	for _, group := range []map[string]func(context.Context, *testing.T){
+	for _, group := range []cases{
 		frameCases, clickCases, formCases, editCases, connectionCases, staleCases, faultCases,
 	} {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				run(ctx, t)
+				run(&tab{t: t, ctx: browser.Isolated(ctx, t)})
 			})
 		}
 	}

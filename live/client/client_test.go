@@ -28,8 +28,9 @@ func TestScriptIsNamedByItsContent(t *testing.T) {
 func TestScriptFetchesNothingFromElsewhere(t *testing.T) {
 	t.Parallel()
 	_, body := client.Script()
+	text := strings.ReplaceAll(string(body), "http://www.w3.org/", "") // names of namespaces
 	for _, bad := range []string{"http://", "https://", "sourceMappingURL", "eval("} {
-		if strings.Contains(string(body), bad) {
+		if strings.Contains(text, bad) {
 			t.Errorf("the script contains %q", bad)
 		}
 	}
