@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"fmt"
 	"slices"
 )
 
@@ -176,22 +175,10 @@ func (f *Feed) Bury(ctx context.Context, e Entry, b Burial) error {
 	return f.node.Bury(ctx, f.box.session, e.Seq, b)
 }
 
-// Mark counts the start of a redelivered entry and returns the count, so that
-// an entry which kills its process is found out. It counts once for each
-// process, however often and on however many feeds it is called.
+// Mark counts the start of a redelivered entry and returns the count. See
+// [Node.Mark].
 func (f *Feed) Mark(ctx context.Context, e Entry) (int, error) {
-	n := f.node
-	count, err := n.marks.once(ctx, f.box.session, e.Seq, func() (count int, err error) {
-		err = n.call(ctx, "mark", func(ctx context.Context) error {
-			count, err = n.store.Mark(ctx, f.box.session, e.Seq)
-			return err
-		})
-		return count, err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("push: mark %s of %s: %w", e.Seq, Redact(f.box.session), err)
-	}
-	return count, nil
+	return f.node.Mark(ctx, f.box.session, e)
 }
 
 // Close ends the feed. Acknowledgements given before are still sent. It is

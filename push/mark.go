@@ -5,8 +5,10 @@ import (
 	"fmt"
 )
 
-// Mark counts the start of an entry that may have been started before, for a
-// mount without a feed. See Transport.Mark.
+// Mark counts the start of an entry that a process may have started before and
+// died of, and returns the count; an acknowledgement clears it. Call it once
+// for each entry in a process: several tabs that catch up together, or a page
+// that is loaded again, are no further starts. See Transport.Mark.
 func (n *Node) Mark(ctx context.Context, session string, e Entry) (count int, err error) {
 	err = n.call(ctx, "mark", func(ctx context.Context) error {
 		count, err = n.store.Mark(ctx, session, e.Seq)

@@ -87,7 +87,6 @@ type Node struct {
 
 	work  workQueue
 	later laterList
-	marks marks
 }
 
 // NewNode checks cfg and fills its defaults. The node has a new random ID; it

@@ -1,9 +1,12 @@
 package pushtest
 
 import (
+	"bytes"
 	"context"
 	"net"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -33,7 +36,13 @@ func (r *Redis) Client(t *testing.T) redis.UniversalClient {
 	client := redis.NewClient(&redis.Options{
 		Addr:     "127.0.0.1:6379", // never dialled; a name would be looked up
 		Protocol: 2,
-		Dialer:   func(context.Context, string, string) (net.Conn, error) { return r.Server.Dial() },
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			conn, err := r.Server.Dial()
+			if err != nil {
+				return nil, err
+			}
+			return newBuffered(conn), nil
+		},
 		MaintNotificationsConfig: &maintnotifications.Config{
 			Mode: maintnotifications.ModeDisabled,
 		},
@@ -45,3 +54,76 @@ func (r *Redis) Client(t *testing.T) redis.UniversalClient {
 	})
 	return client
 }
+
+// buffered is a pipe's end whose writes do not wait for the reader, as those
+// of a socket do not: a client writes a whole pipeline before it reads, and
+// the server answers a command before it reads the next.
+type buffered struct {
+	net.Conn
+	wake chan struct{}
+
+	mu     sync.Mutex
+	out    bytes.Buffer
+	err    error
+	closed bool
+}
+
+func newBuffered(conn net.Conn) *buffered {
+	b := &buffered{Conn: conn, wake: make(chan struct{}, 1)}
+	go b.flush()
+	return b
+}
+
+// flush writes until the connection ends, on either side.
+func (b *buffered) flush() {
+	for range b.wake {
+		b.mu.Lock()
+		out := bytes.Clone(b.out.Bytes())
+		b.out.Reset()
+		closed := b.closed
+		b.mu.Unlock()
+		if closed {
+			return
+		}
+		if _, err := b.Conn.Write(out); err != nil {
+			b.mu.Lock()
+			b.err = err
+			b.mu.Unlock()
+			return
+		}
+	}
+}
+
+func (b *buffered) poke() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Write fails with the error of an earlier write.
+func (b *buffered) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0, net.ErrClosed
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	b.poke()
+	return b.out.Write(p)
+}
+
+func (b *buffered) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.poke()
+	return b.Conn.Close()
+}
+
+// SetDeadline bounds reads only: a write never waits.
+func (b *buffered) SetDeadline(t time.Time) error { return b.SetReadDeadline(t) }
+
+func (b *buffered) SetWriteDeadline(time.Time) error { return nil }
