@@ -62,7 +62,11 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 func (p *page) readForm(w http.ResponseWriter, r *http.Request) (string, json.RawMessage, error) {
 	limit := int64(p.hub.cfg.MaxMessageBytes)
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	if err := r.ParseMultipartForm(limit); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+	err := r.ParseForm() // ParseMultipartForm would hide its error
+	if err == nil {
+		err = r.ParseMultipartForm(limit)
+	}
+	if err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		return "", nil, fmt.Errorf("form cannot be read: %w", err)
 	}
 	action := r.PostForm.Get(fieldAction)

@@ -160,3 +160,12 @@ func deadLetters(t *testing.T, s push.DeadLetters) []push.DeadLetter {
 	}
 	return list
 }
+
+func viewWith[S any](t *testing.T, n *node, controller any, initial S, text string, cfg live.ViewConfig) *live.View[S] {
+	t.Helper()
+	v, err := live.NewView(n.hub, "page", controller, initial, template.Must(template.New("page").Parse(text)), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

@@ -51,11 +51,23 @@ func (c *conn) loop(ctx context.Context) *ending {
 		case e := <-c.stopping:
 			return &e
 		case err := <-c.gone:
-			e := c.lost(err)
-			return &e
+			return c.dropped(err)
 		case <-more:
 		}
 	}
+}
+
+// dropped tells why the socket is gone. A write that ran out of time ends the
+// reading too, and knows better.
+func (c *conn) dropped(err error) *ending {
+	if c.out.writing {
+		c.written(<-c.wrote)
+		if c.over != nil && c.over.reason == ReasonSlow {
+			return c.over
+		}
+	}
+	e := c.lost(err)
+	return &e
 }
 
 // step does what can be done now: clicks and pushes in turns, then what is due,

@@ -55,6 +55,30 @@ type socket struct {
 	before  int // frames that the page had seen before
 }
 
+// Dial opens a WebSocket at a path and leaves the protocol to the caller.
+func (b *Browser) Dial(h http.Handler, path string) (*websocket.Conn, error) {
+	ctx := context.WithoutCancel(b.t.Context())
+	ws, _, err := websocket.Dial(ctx, "ws"+origin[4:]+path, &websocket.DialOptions{ //nolint:bodyclose // Dial says: never
+		HTTPClient: &http.Client{Transport: transport{h}, Jar: b.jar},
+		HTTPHeader: http.Header{"Origin": {origin}},
+	})
+	return ws, err
+}
+
+// Status sends a request and returns the status of the answer. A connection
+// that the handler takes over is dropped.
+func (b *Browser) Status(h http.Handler, r *http.Request) int {
+	b.t.Helper()
+	res, err := (&http.Client{Transport: transport{h}, Jar: b.jar}).Do(r)
+	if err != nil {
+		b.t.Fatalf("livetest: %s %s: %v", r.Method, r.URL, err)
+	}
+	if err := res.Body.Close(); err != nil {
+		b.t.Fatalf("livetest: %s %s: %v", r.Method, r.URL, err)
+	}
+	return res.StatusCode
+}
+
 // connectAgain is how long Connect waits after a refusal.
 const connectAgain = 20 * time.Millisecond
 
@@ -84,11 +108,8 @@ func (p *Page) Connect(h http.Handler) {
 // TryConnect opens the page's WebSocket and does not wait for an answer.
 func (p *Page) TryConnect(h http.Handler) error {
 	p.t.Helper()
-	ctx := context.WithoutCancel(p.t.Context())                                       // a page outlives the test's context by its cleanup
-	ws, _, err := websocket.Dial(ctx, "ws"+origin[4:]+p.path, &websocket.DialOptions{ //nolint:bodyclose // Dial says: never
-		HTTPClient: &http.Client{Transport: transport{h}, Jar: p.browser.jar},
-		HTTPHeader: http.Header{"Origin": {origin}},
-	})
+	ctx := context.WithoutCancel(p.t.Context()) // a page outlives the test's context by its cleanup
+	ws, err := p.browser.Dial(h, p.path)
 	if err != nil {
 		return err
 	}
