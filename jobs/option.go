@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"lastmile/push"
@@ -152,7 +153,7 @@ func (s *settings) check() error {
 		{s.timeout < time.Second || s.timeout > maxTimeout, "Timeout must be a second to a day"},
 		{s.retention < time.Second || s.retention > maxRetention, "Retention must be a second to 90 days"},
 		{s.backoffBase <= 0 || s.backoffMax < s.backoffBase, "RetryBackoff must be positive and ascending"},
-		{len(s.id) > maxIDLen, "ID must have at most 96 bytes"},
+		{len(s.id) > maxIDLen || strings.Contains(s.id, "~"), "ID must have at most 96 bytes and no '~'"},
 		{s.in < 0, "ProcessIn must not be negative"},
 		{s.session != "" && len(s.session) > push.MaxIDLen, "session ID is too long"},
 	} {
