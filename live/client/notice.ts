@@ -18,6 +18,7 @@ function area(id: string, place: string): HTMLElement {
   el.hidden = false;
   el.setAttribute("role", "status");
   el.setAttribute("aria-live", "polite");
+  el.onclick = (e) => (e.target as Element).closest(".live-flash")?.remove();
   return el;
 }
 
@@ -44,7 +45,6 @@ export function flash(kind: string, text: string): void {
   const list = flashes();
   const p = say(list, `live-flash live-flash-${kind.replace(/\W/g, "-")}`, text);
   if (kind === "error") p.setAttribute("role", "alert");
-  p.onclick = () => p.remove();
   while (list.children.length > MAX_FLASHES) list.firstElementChild!.remove();
 }
 
