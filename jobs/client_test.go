@@ -1,0 +1,195 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"lastmile/jobs"
+	"lastmile/jobs/jobstest"
+	"lastmile/push"
+)
+
+// action is a context as an action of a live page has it.
+type action struct {
+	context.Context
+	id      string
+	session push.Session
+}
+
+func (a *action) ActionID() string      { return a.id }
+func (a *action) Session() push.Session { return a.session }
+
+func TestEnqueueInsideAnAction(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define()
+		run := func(id string) (ids [2]string) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			a := &action{ctx, id, k.Session("page")}
+			for i := range ids {
+				h, err := kind.With(k.Client).Enqueue(a, args{"same"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids[i] = h.ID
+			}
+			return ids
+		}
+		first, again, other := run("act-1"), run("act-1"), run("act-2")
+		if first != again || first[0] == first[1] || first == other {
+			t.Errorf("IDs %v, run again %v, another action %v", first, again, other)
+		}
+		infos, err := jobs.ForSession(t.Context(), k.Client, k.Session("page"))
+		if err != nil || len(infos) != 4 {
+			t.Errorf("the page's session has %d jobs, %v, want 4", len(infos), err)
+		}
+	})
+}
+
+func TestClientFromContext(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define()
+		if _, err := kind.Enqueue(t.Context(), args{}); !errors.Is(err, jobs.ErrInvalid) {
+			t.Errorf("Enqueue without a client = %v, want ErrInvalid", err)
+		}
+		child := jobs.Define[args, result]("test.child")
+		k.Start(jobs.PoolConfig{CheckInterval: checkEvery}, func(p *jobs.Pool) {
+			kind.Handle(p, func(ctx context.Context, j *jobs.Job[args]) (result, error) {
+				_, err := child.Enqueue(ctx, j.Args, jobs.ID("child"))
+				return result{}, err
+			})
+			child.Handle(p, quick)
+		})
+		if _, err := kind.Enqueue(jobs.WithClient(t.Context(), k.Client), args{"a"}); err != nil {
+			t.Fatal(err)
+		}
+		if info := k.Wait("child"); info.State != jobs.StateCompleted {
+			t.Errorf("child is %s", info.State)
+		}
+	})
+}
+
+func TestInvalid(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		for name, opt := range map[string]jobs.Option{
+			"queue": jobs.Queue(""), "retries": jobs.MaxRetry(501), "timeout": jobs.Timeout(0), "retention": jobs.Retention(0),
+			"id": jobs.ID(strings.Repeat("x", 97)), "tilde": jobs.ID("a~2"), "delay": jobs.ProcessIn(-1),
+			"backoff": jobs.RetryBackoff(0, 0), "limit": jobs.Concurrency("k", 0),
+			"action": jobs.Notify(k.Session("s"), jobs.Done("no such name")),
+			"chain":  jobs.Then(define(jobs.Timeout(0)).Step(args{})),
+		} {
+			if _, err := define().With(k.Client).Enqueue(t.Context(), args{}, opt); !errors.Is(err, jobs.ErrInvalid) {
+				t.Errorf("%s: Enqueue = %v, want ErrInvalid", name, err)
+			}
+		}
+		if _, err := jobs.Define[args, result]("no good").With(k.Client).Enqueue(t.Context(), args{}); !errors.Is(err, jobs.ErrInvalid) {
+			t.Errorf("bad name: %v", err)
+		}
+		if _, err := jobs.Define[string, int]("big").With(k.Client).Enqueue(t.Context(), strings.Repeat("x", 300<<10)); !errors.Is(err, jobs.ErrInvalid) {
+			t.Errorf("large arguments: %v", err)
+		}
+		pool, err := jobs.NewPool(k.Redis, k.Publisher, jobs.PoolConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		define().Handle(pool, quick)
+		define().Handle(pool, quick)
+		if err := pool.Run(t.Context()); !errors.Is(err, jobs.ErrInvalid) {
+			t.Errorf("Run with a kind registered twice = %v", err)
+		}
+		for _, cfg := range []jobs.PoolConfig{{Concurrency: -1}, {Queues: map[string]int{"q": 0}}, {DelayedInterval: time.Nanosecond}} {
+			if _, err := jobs.NewPool(k.Redis, k.Publisher, cfg); err == nil {
+				t.Errorf("NewPool(%+v) succeeded", cfg)
+			}
+		}
+	})
+}
+
+func TestWhatAPoolCannotRun(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		start(k, define(), quick)
+		unknown := jobs.Define[args, result]("test.unknown", jobs.MaxRetry(1))
+		h, err := unknown.With(k.Client).Enqueue(t.Context(), args{}, notify(k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end := wantEnd(t, k, h.ID, jobs.StateFailed); end.Event.Code != "unknown_kind" {
+			t.Errorf("code = %s", end.Event.Code)
+		}
+		misfit := jobs.Define[[]int, result]("test.work")
+		if h, err = misfit.With(k.Client).Enqueue(t.Context(), []int{1}, notify(k)); err != nil {
+			t.Fatal(err)
+		}
+		if end := wantEnd(t, k, h.ID, jobs.StateFailed); end.Event.Code != "bad_args" || end.Event.Attempt != 1 {
+			t.Errorf("event = %+v, want bad_args at once", end.Event)
+		}
+		wantEnd(t, k, enqueue(t, k, define()), jobs.StateCompleted) // the pool lives
+	})
+}
+
+// A mailbox that is full owes nobody silence: the event waits until there is
+// room.
+func TestFullMailbox(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define()
+		start(k, kind, quick)
+		var full atomic.Bool
+		full.Store(true)
+		k.OnPush(func(m push.Message) error {
+			if m.Final && full.Load() {
+				return push.ErrMailboxFull
+			}
+			return nil
+		}, nil)
+		id := enqueue(t, k, kind)
+		if info := k.WaitState(id, jobs.StateCompleted); info.Ended.IsZero() {
+			t.Errorf("info = %+v", info)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := len(k.Terminal("s", id)); n != 0 {
+			t.Fatalf("%d events in a full mailbox", n)
+		}
+		full.Store(false)
+		wantEnd(t, k, id, jobs.StateCompleted)
+	})
+}
+
+func TestLargeResult(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := jobs.Define[args, string]("test.large")
+		k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) {
+			kind.Handle(p, func(context.Context, *jobs.Job[args]) (string, error) { return strings.Repeat("x", 64<<10), nil })
+		})
+		h, err := kind.With(k.Client).Enqueue(t.Context(), args{}, notify(k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end := wantEnd(t, k, h.ID, jobs.StateFailed); end.Event.Code != "result_too_large" {
+			t.Errorf("code = %s", end.Event.Code)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		reg := prometheus.NewPedanticRegistry()
+		kind := define(jobs.MaxRetry(0))
+		k.Start(jobs.PoolConfig{ClientConfig: jobs.ClientConfig{Registerer: reg}}, func(p *jobs.Pool) { kind.Handle(p, quick) })
+		wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted)
+		problems, err := testutil.GatherAndLint(reg)
+		if err != nil || len(problems) > 0 {
+			t.Errorf("lint: %v, %v", problems, err)
+		}
+		n, err := testutil.GatherAndCount(reg, "jobs_ended_total", "jobs_attempts_total", "jobs_attempt_seconds", "jobs_abandoned_handlers")
+		if err != nil || n != 4 {
+			t.Errorf("%d series, %v, want 4", n, err)
+		}
+	})
+}

@@ -1,0 +1,70 @@
+package jobstest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"lastmile/jobs"
+)
+
+// Work runs one job for real, through Redis, Asynq and a worker of its own, and
+// returns its result, or the failure as the page would learn it.
+func Work[A, R any](k *Kit, kind *jobs.Kind[A, R], fn func(context.Context, *jobs.Job[A]) (R, error), args A, opts ...jobs.Option) (R, error) {
+	k.t.Helper()
+	var zero R
+	w := k.Start(jobs.PoolConfig{Concurrency: 1}, func(p *jobs.Pool) { kind.Handle(p, fn) })
+	h, err := kind.With(k.Client).Enqueue(k.t.Context(), args, opts...)
+	if err != nil {
+		return zero, err
+	}
+	info := k.Wait(h.ID)
+	if err := w.Stop(); err != nil {
+		return zero, err
+	}
+	if info.State != jobs.StateCompleted {
+		return zero, fmt.Errorf("job %s: %w", info.State, jobs.UserError(info.Code, info.Error))
+	}
+	return kind.Result(info)
+}
+
+// Inline makes Enqueue return only after the job has ended, for tests of code
+// that enqueues and looks at the effect. Give its Middleware to New, and start
+// a worker.
+type Inline struct {
+	mu  sync.Mutex
+	kit *Kit
+}
+
+// Middleware waits for each job.
+func (i *Inline) Middleware(next func(context.Context, *jobs.Enqueueing) (jobs.Handle, error)) func(context.Context, *jobs.Enqueueing) (jobs.Handle, error) {
+	return func(ctx context.Context, e *jobs.Enqueueing) (jobs.Handle, error) {
+		h, err := next(ctx, e)
+		i.mu.Lock()
+		k := i.kit
+		i.mu.Unlock()
+		if err != nil || k == nil {
+			return h, err
+		}
+		h.State = k.Wait(h.ID).State
+		return h, nil
+	}
+}
+
+// Use sets the kit whose jobs are waited for; before it nothing is.
+func (i *Inline) Use(k *Kit) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.kit = k
+}
+
+// Args decodes a job's arguments, failing the test when they do not fit.
+func Args[A any](k *Kit, info jobs.Info) A {
+	k.t.Helper()
+	var a A
+	if err := json.Unmarshal(info.Args, &a); err != nil {
+		k.t.Fatalf("arguments of job %s: %v", info.ID, err)
+	}
+	return a
+}
