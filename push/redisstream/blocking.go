@@ -38,6 +38,15 @@ func blockingClients(client redis.UniversalClient, cfg Config) (dialFunc, error)
 	return nil, errors.New("redisstream: Config.BlockingClient is needed with a client of this type")
 }
 
+// impatient returns a client that shares c's connections and gives up sooner,
+// where the type of c allows that.
+func impatient(c redis.UniversalClient, d time.Duration) redis.UniversalClient {
+	if single, ok := c.(*redis.Client); ok {
+		return single.WithTimeout(d)
+	}
+	return c
+}
+
 // readerClient returns a client like c with one connection, whose reads end
 // when they should.
 func readerClient(c *redis.Client) *redis.Client {

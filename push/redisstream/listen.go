@@ -24,7 +24,8 @@ const (
 	readGrace = time.Second
 	// readCount bounds one read, for each stream.
 	readCount = 512
-	// retireTimeout bounds what is tidied up when Listen ends.
+	// retireTimeout bounds what is tidied up when Listen, or a subscription,
+	// ends.
 	retireTimeout = time.Second
 	backoffBase   = 50 * time.Millisecond
 	backoffMax    = 2 * time.Second
@@ -95,7 +96,7 @@ func (t *Transport) register(ctx context.Context, group []*reader) bool {
 func (t *Transport) retire(ctx context.Context, node string) {
 	ctx, cancel := context.WithTimeout(ctx, retireTimeout)
 	defer cancel()
-	_, err := t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := t.impatient.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range t.cfg.Partitions {
 			p.Unlink(ctx, t.keys.node(i, node))
 		}
@@ -214,17 +215,17 @@ func (r *reader) step(ctx context.Context) error {
 		r.disconnect()
 		r.resync("echo")
 	}
-	if r.client == nil {
-		if err := r.connect(ctx); err != nil {
-			return err
-		}
-	}
 	if time.Since(r.beaten) >= r.beatEvery() {
 		if err := r.tend(ctx); err != nil {
 			return err
 		}
 	} else if time.Since(r.renewed) >= readBlock {
 		if _, err := r.renew(ctx); err != nil {
+			return err
+		}
+	}
+	if r.client == nil {
+		if err := r.connect(ctx); err != nil {
 			return err
 		}
 	}
@@ -257,7 +258,7 @@ func (r *reader) read(ctx context.Context) error {
 		}
 		// Only a reader that is behind can have been overrun.
 		if len(stream.Messages) >= readCount && r.last[i] != streamStart {
-			there, err := r.t.client.XRangeN(ctx, stream.Stream, r.last[i], r.last[i], 1).Result()
+			there, err := r.t.impatient.XRangeN(ctx, stream.Stream, r.last[i], r.last[i], 1).Result()
 			if err != nil {
 				return fmt.Errorf("look for overrun: %w", err)
 			}

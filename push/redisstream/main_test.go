@@ -2,6 +2,7 @@ package redisstream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -173,3 +174,5 @@ func listen(t testing.TB, transport *redisstream.Transport) (e *ear, stop func()
 	eventually(t, 10*time.Second, "first resync", e.resynced(1))
 	return e, stop
 }
+
+func isInvalid(err error) bool { return errors.Is(err, push.ErrInvalid) }

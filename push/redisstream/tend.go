@@ -12,7 +12,7 @@ import (
 )
 
 // tendTimeout bounds each look.
-const tendTimeout = 2 * time.Second
+const tendTimeout = time.Second
 
 // beatEvery is the time between two looks at everything.
 func (r *reader) beatEvery() time.Duration { return min(r.t.cfg.NodeTTL/6, 10*time.Second) }
@@ -24,7 +24,7 @@ func (r *reader) renew(ctx context.Context) (made bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
 	defer cancel()
 	alive := make([]*redis.BoolCmd, len(r.streams))
-	_, err = r.t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err = r.t.impatient.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, s := range r.streams {
 			alive[i] = p.Expire(ctx, s, r.t.cfg.NodeTTL)
 			if r.last[i] != streamStart {
@@ -54,7 +54,7 @@ func (r *reader) renew(ctx context.Context) (made bool, err error) {
 // make makes streams, each with a lifetime in one step: none can be left
 // behind for ever.
 func (r *reader) make(ctx context.Context, missing []int) error {
-	_, err := r.t.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := r.t.impatient.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		for _, i := range missing {
 			p.XAdd(ctx, &redis.XAddArgs{Stream: r.streams[i], Values: []string{"z", "1"}})
 			p.Expire(ctx, r.streams[i], r.t.cfg.NodeTTL)
@@ -91,6 +91,9 @@ func (r *reader) tend(ctx context.Context) error {
 	case restarted:
 		r.resync("restart")
 	}
+	if restarted {
+		r.disconnect() // it may be reading from the one before
+	}
 	if made || restarted {
 		if err := r.t.verify(ctx); err != nil {
 			return err
@@ -104,7 +107,7 @@ func (r *reader) tend(ctx context.Context) error {
 // starts over with such a stream.
 func (r *reader) lost(ctx context.Context) (bool, error) {
 	there := make([]*redis.XMessageSliceCmd, len(r.streams))
-	_, err := r.t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := r.t.impatient.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, s := range r.streams {
 			there[i] = p.XRangeN(ctx, s, r.last[i], r.last[i], 1)
 		}
@@ -128,7 +131,7 @@ func (r *reader) lost(ctx context.Context) (bool, error) {
 func (r *reader) beat(ctx context.Context) (restarted bool) {
 	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
 	defer cancel()
-	_, err := r.t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := r.t.impatient.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.ZAdd(ctx, r.t.keys.nodes(), redis.Z{Score: float64(time.Now().Unix()), Member: r.node})
 		p.ZRemRangeByScore(ctx, r.t.keys.nodes(), "-inf", strconv.FormatInt(time.Now().Add(-2*r.t.cfg.NodeTTL).Unix(), 10))
 		p.Expire(ctx, r.t.keys.nodes(), 10*r.t.cfg.NodeTTL)
@@ -159,7 +162,7 @@ func (r *reader) probe(ctx context.Context) error {
 		return nil // one is on its way
 	}
 	echo := rand.Text()
-	err := r.t.client.XAdd(ctx, &redis.XAddArgs{Stream: r.streams[0], NoMkStream: true, Values: []string{"e", echo}}).Err()
+	err := r.t.impatient.XAdd(ctx, &redis.XAddArgs{Stream: r.streams[0], NoMkStream: true, Values: []string{"e", echo}}).Err()
 	if err != nil {
 		return fmt.Errorf("send echo: %w", err)
 	}

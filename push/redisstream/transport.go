@@ -28,7 +28,10 @@ const layout = "1"
 // Transport keeps mailboxes, states, dead letters and topics in Redis. It is
 // safe for concurrent use and needs no closing; the client stays the caller's.
 type Transport struct {
-	client  redis.UniversalClient
+	client redis.UniversalClient
+	// impatient is the same for a listener's own upkeep.
+	impatient redis.UniversalClient
+
 	cfg     Config
 	keys    keys
 	scripts scripts
@@ -66,7 +69,7 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{
-		client: client, cfg: cfg, keys: newKeys(cfg.Prefix, cfg.Partitions), scripts: newScripts(),
+		client: client, impatient: impatient(client, tendTimeout), cfg: cfg, keys: newKeys(cfg.Prefix, cfg.Partitions), scripts: newScripts(),
 		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,
 	}
 	t.appends.one, t.appends.many = t.run, t.runMany
