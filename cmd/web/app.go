@@ -21,6 +21,7 @@ import (
 	"lastmile/internal/profilejob"
 	"lastmile/internal/service"
 	"lastmile/jobs"
+	"lastmile/jobs/dashboard"
 	"lastmile/live"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -154,11 +155,19 @@ func (p *parts) routes(a *app) error {
 	if err := reports.Register(mux, reports.Deps{Hub: p.hub, Jobs: p.jobs, Files: p.files, UI: p.ui, Log: p.log, Demo: s.Demo}); err != nil {
 		return err
 	}
-	operations, view, err := ops.New(ops.Deps{Hub: p.hub, Store: p.transport, Queues: p.queues, UI: p.ui, Node: p.node.ID(), Log: p.log})
+	operations, view, err := ops.New(ops.Deps{Hub: p.hub, Store: p.transport, Queues: p.queues, UI: p.ui, Embedded: s.embedded(), Node: p.node.ID(), Log: p.log})
 	if err != nil {
 		return err
 	}
 	mux.Handle("/ops", guard.guard(view))
+	console, err := dashboard.New(p.client, p.jobs, dashboard.Config{Authorize: func(*http.Request) dashboard.Role {
+		return dashboard.Operator // whom the guard lets through
+	}})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/admin/asynq/", guard.guard(console))
+	mux.Handle("/admin/asynq", http.RedirectHandler("/admin/asynq/", http.StatusMovedPermanently))
 	a.front = append(a.front, service.Task{Name: "background of pages", Run: group.Run}, service.Task{Name: "operations page", Run: operations.Run})
 	mux.HandleFunc("GET /healthz", a.health.live)
 	mux.HandleFunc("GET /readyz", a.health.ready)

@@ -36,8 +36,10 @@ type settings struct {
 	DrainDelay      time.Duration `name:"drain-delay" env:"LASTMILE_DRAIN_DELAY" default:"0s" help:"Time between the failing of /readyz and the stop, for a proxy to notice."`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"LASTMILE_SHUTDOWN_TIMEOUT" default:"20s" help:"Time that requests, pages and jobs under way get at a stop."`
 
-	Demo bool `name:"demo" env:"LASTMILE_DEMO" help:"Offer to slow reports down and to make them fail, to watch progress and retries."`
-	Dev  bool `name:"dev" env:"LASTMILE_DEV" help:"Show the text of internal errors in pages."`
+	Demo  bool `name:"demo" env:"LASTMILE_DEMO" help:"Offer to slow reports down and to make them fail, to watch progress and retries."`
+	Probe bool `name:"probe" help:"Ask the program that listens on --addr whether it is ready, and exit with 0 or 1."`
+
+	Dev bool `name:"dev" env:"LASTMILE_DEV" help:"Show the text of internal errors in pages."`
 }
 
 // Check checks what one flag alone cannot tell.

@@ -28,7 +28,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	if done {
 		return code
 	}
+	if s.Probe {
+		return config.Exit(errs, "web", service.Probe(ctx, s.Addr))
+	}
 	log := obs.NewLogger(errs, s.Format, s.Level)
+	redis.SetLogger(obs.RedisLogger(log))
 	if err := serve(ctx, &s, log); err != nil {
 		log.ErrorContext(ctx, "stopped with an error", "error", err)
 		return config.ExitFailed

@@ -63,15 +63,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		kctx.BindTo(ctx, (*context.Context)(nil))
 		err = errors.Join(kctx.Run(t), t.client.Close())
 	}
-	switch {
-	case err == nil:
-		return config.ExitOK
-	case errors.Is(err, config.ErrUsage):
-		_, _ = fmt.Fprintf(errs, "worker: %v\n", err)
-		return config.ExitUsage
-	}
-	_, _ = fmt.Fprintf(errs, "worker: %v\n", err)
-	return config.ExitFailed
+	return config.Exit(errs, "worker", err)
 }
 
 // tools are what the commands work with.
@@ -87,7 +79,9 @@ type tools struct {
 
 // open connects to Redis.
 func open(ctx context.Context, c *cli, out, errs io.Writer) (*tools, error) {
-	t := &tools{cli: c, log: obs.NewLogger(errs, c.Format, c.Level), reg: obs.NewRegistry(config.Version()), out: printer{out, c.JSON}}
+	log := obs.NewLogger(errs, c.Format, c.Level)
+	redis.SetLogger(obs.RedisLogger(log))
+	t := &tools{cli: c, log: log, reg: obs.NewRegistry(config.Version()), out: printer{out, c.JSON}}
 	var err error
 	if t.client, err = c.Client(); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type runCommand struct {
 	Strict       bool           `name:"strict" env:"LASTMILE_STRICT" help:"Empty queues of a higher weight before looking at others."`
 	DrainTimeout time.Duration  `name:"shutdown-timeout" env:"LASTMILE_SHUTDOWN_TIMEOUT" default:"20s" help:"Time that running jobs get at a stop before they are given back."`
 	Addr         string         `name:"worker-addr" env:"LASTMILE_WORKER_ADDR" placeholder:"HOST:PORT" help:"Address of /healthz, /readyz and /metrics. None when empty."`
+	Probe        bool           `name:"probe" help:"Ask the worker that listens on --worker-addr whether it is ready, and exit with 0 or 1."`
 }
 
 // check is no Check: the flags of commands that are not given have no defaults.
@@ -48,6 +49,9 @@ func (c *runCommand) check() error {
 func (c *runCommand) Run(ctx context.Context, t *tools) error {
 	if err := c.check(); err != nil {
 		return err
+	}
+	if c.Probe {
+		return service.Probe(ctx, c.Addr)
 	}
 	tracer, flush, err := obs.TracerProvider(ctx, t.cli.Endpoint, "lastmile-worker", config.Version())
 	if err != nil {

@@ -69,6 +69,18 @@ func Parse(app any, name, about string, args []string, out, errs io.Writer) (kct
 	return kctx, ExitOK, false
 }
 
+// Exit says to errs what went wrong, if anything did, and returns the exit code.
+func Exit(errs io.Writer, name string, err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	_, _ = fmt.Fprintf(errs, "%s: %v\n", name, err)
+	if errors.Is(err, ErrUsage) {
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
 // check calls Check on the struct behind v and on its fields.
 func check(v reflect.Value) error {
 	if c, ok := reflect.TypeAssert[Checker](v); ok {

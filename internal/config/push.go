@@ -43,7 +43,9 @@ func (p *Push) Transport(client redis.UniversalClient, prefix string, log *slog.
 }
 
 // Pinger is what Await waits for; *redisstream.Transport is one.
-type Pinger interface{ Ping(ctx context.Context) error }
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
 
 // Await returns once the store answers, or its last error after a time: a
 // program that starts with its Redis need not be started twice.

@@ -32,6 +32,24 @@ func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
+// RedisLogger is what go-redis logs to. An outage brings a line for each attempt
+// of each connection, and whoever waits for a command reports it anyway: so all
+// of it is for debugging.
+func RedisLogger(log *slog.Logger) interface {
+	Printf(ctx context.Context, format string, v ...any)
+} {
+	return redisLogger{log}
+}
+
+type redisLogger struct{ log *slog.Logger }
+
+// Printf logs a line of go-redis.
+func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
+	if l.log.Enabled(ctx, slog.LevelDebug) {
+		l.log.DebugContext(ctx, "go-redis", "message", fmt.Sprintf(format, v...))
+	}
+}
+
 // NewRegistry returns a registry with the metrics of the process, the Go
 // runtime and lastmile_build_info.
 func NewRegistry(version string) *prometheus.Registry {

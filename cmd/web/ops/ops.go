@@ -51,6 +51,9 @@ type Deps struct {
 	// Queues lists the job queues.
 	Queues func(ctx context.Context) ([]Queue, error)
 	UI     *ui.UI
+	// Embedded says that Redis lives in this process: then its warnings are
+	// not news.
+	Embedded bool
 	// Node is this process's own name.
 	Node string
 	// Log may be nil: then slog.Default() is used.
@@ -232,7 +235,10 @@ func (c *controller) look(s State, ctx context.Context) (State, error) { //nolin
 	if err != nil {
 		return s, err
 	}
-	s.At, s.Stats, s.Queues, s.Warnings = time.Now(), stats, queues, c.d.Store.Warnings(ctx)
+	s.At, s.Stats, s.Queues = time.Now(), stats, queues
+	if s.Warnings = []string{"it is embedded, and all data dies with this process"}; !c.d.Embedded {
+		s.Warnings = c.d.Store.Warnings(ctx)
+	}
 	s.Letters = make([]Letter, len(dead))
 	for i, l := range dead {
 		s.Letters[i] = letter(l)

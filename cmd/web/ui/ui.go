@@ -42,7 +42,7 @@ func Links() []Link {
 		{"timer", "/timer", "Timer"},
 		{"webhook", "/webhook", "Webhook"},
 		{"board", "/board", "Board"},
-		{"ops", "/ops", "Operations"},
+		{"ops", "/ops", "Ops"},
 	}
 }
 

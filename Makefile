@@ -1,0 +1,75 @@
+# make help lists what there is.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+FUZZTIME ?= 30s
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Serve the whole application on 127.0.0.1:8080, nothing else needed (ARGS="--addr ...")
+	go run ./cmd/web --demo $(ARGS)
+
+.PHONY: build
+build: ## Build both programs into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/web ./cmd/worker
+
+.PHONY: test
+test: ## Run every test, with the race detector, on real Redis and Chromium too
+	go run ./internal/tools/testcount -require=unit,conformance,engine,browser,e2e -race -shuffle=on -timeout 22m ./...
+
+.PHONY: quick
+quick: ## Run the tests that need neither Redis nor Chromium
+	go test ./cmd/... ./internal/config ./internal/filestore ./internal/obs ./internal/profile ./internal/service ./jobs/... ./live ./live/internal/engine ./push ./push/mempush
+
+.PHONY: race
+race: ## Run the tests of PKG (./... when not given) with the race detector
+	go test -race -shuffle=on $(or $(PKG),./...)
+
+.PHONY: e2e
+e2e: ## Run the end-to-end tests: real processes, killed ones, a real browser
+	go test -race -v -timeout 22m ./internal/e2e/...
+
+.PHONY: soak
+soak: ## Run the long form of the fault tests
+	SOAK=1 go test -v -timeout 3h ./internal/e2e/...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@git ls-files '*_test.go' | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | while IFS=: read -r file target; do \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; done
+
+.PHONY: bench
+bench: ## Run the benchmarks of PKG (./... when not given)
+	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: lint
+lint: ## Vet and lint (golangci-lint as .ci/run installs it)
+	go vet ./...
+	golangci-lint run --timeout 10m ./...
+
+.PHONY: typecheck
+typecheck: ## Check the browser client's types (npm's typescript)
+	npx --yes -p typescript tsc --noEmit -p live/client
+
+.PHONY: client
+client: ## Build the browser client's bundle; needs neither Node nor npm
+	go run ./internal/tools/clientbuild
+
+.PHONY: verify
+verify: client ## Check that formatting, go.mod and generated files are as they should be
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go mod verify
+	go mod tidy -diff
+	git diff --exit-code -- live/client
+
+.PHONY: up
+up: ## Start two web nodes, two workers, Redis and a proxy with Docker Compose
+	docker compose up --build
