@@ -3,8 +3,7 @@
 
 const STALE_TEXT = "Connection lost. Trying to reconnect…";
 const MAX_FLASHES = 5;
-const AREA = "position:fixed;z-index:9999;left:50%;transform:translate(-50%);";
-const BOX = "margin:8px;padding:8px 16px;background:#222;color:#fff";
+const STYLE = "position:fixed;z-index:999;left:0;padding:0 1em;background:#222;color:#fff;";
 
 /** The layout's element, or a plain one at the end of the page. */
 function area(id: string, place: string): HTMLElement {
@@ -12,7 +11,7 @@ function area(id: string, place: string): HTMLElement {
   if (!el) {
     el = document.createElement("div");
     el.id = id;
-    el.style.cssText = AREA + place;
+    el.style.cssText = STYLE + place;
     document.body.append(el);
   }
   el.hidden = false;
@@ -31,20 +30,18 @@ export function prepare(): void {
   notices();
 }
 
-function say(list: HTMLElement, kind: string, text: string): HTMLElement {
+function say(list: HTMLElement, kind: string, text: string): void {
   const p = document.createElement("p");
   p.className = kind;
-  if (list.style.position) p.style.cssText = BOX;
   p.textContent = text;
+  if (/error$/.test(kind)) p.setAttribute("role", "alert");
   list.append(p);
-  return p;
 }
 
 /** Shows a message until it is clicked or pushed out by newer ones. */
 export function flash(kind: string, text: string): void {
   const list = flashes();
-  const p = say(list, `live-flash live-flash-${kind.replace(/\W/g, "-")}`, text);
-  if (kind === "error") p.setAttribute("role", "alert");
+  say(list, `live-flash live-flash-${kind.replace(/\W/g, "-")}`, text);
   while (list.children.length > MAX_FLASHES) list.firstElementChild!.remove();
 }
 

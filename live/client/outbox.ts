@@ -25,7 +25,8 @@ const MAX_QUEUE = 256;
 const BURST = 20;
 const PER_SECOND = 12;
 
-const because = (m: Entry, code: string, message: string): LiveError => ({ code, message, action: m.a, i: m.i });
+const because = (code: string, message: string) => (m: Entry): LiveError => ({ code, message, action: m.a, i: m.i });
+const tooMuch = because("too_large", "Too much to send.");
 
 export class Outbox {
   #queue: Entry[] = [];
@@ -47,12 +48,7 @@ export class Outbox {
   /** Queues an action and sends it as soon as possible; settle is called once. */
   push(a: string, d: Data, key: unknown, settle: Entry["settle"]): void {
     const m: Entry = { i: ++this.#number, a, d, key, sent: false, flying: false, settle };
-    if (new Blob([JSON.stringify(d)]).size > MAX_BYTES) {
-      return settle(because(m, "too_large", "Too large to send."));
-    }
-    if (this.#queue.length >= MAX_QUEUE) {
-      return settle(because(m, "offline", "Too many actions wait."));
-    }
+    if (this.#queue.length >= MAX_QUEUE || new Blob([JSON.stringify(d)]).size > MAX_BYTES) return settle(tooMuch(m));
     // Settled, not failed: the newer message says all that the older one did.
     if (key) this.#settle((old) => old.key === key && old.a === a && !old.sent);
     this.#queue.push(m);
@@ -65,7 +61,7 @@ export class Outbox {
     if (fresh) {
       // What the lost connection did with these is unknown, and the page has
       // started anew: repeating them is for the user to decide.
-      this.#settle((m) => m.sent, (m) => because(m, "lost", "Connection lost: please check whether this was done."));
+      this.#settle((m) => m.sent, because("lost", "Connection lost: please check whether this was done."));
     }
     this.#flush();
   }
@@ -74,7 +70,7 @@ export class Outbox {
   down(tooBig: boolean): void {
     this.#ready = false;
     this.#rendered = this.#acked = 0;
-    if (tooBig) this.#settle((m) => m.flying, (m) => because(m, "too_large", "Too large to send."));
+    if (tooBig) this.#settle((m) => m.flying, tooMuch);
     for (const m of this.#queue) m.flying = false;
   }
 

@@ -138,25 +138,15 @@ export class Page {
 
   #update(f: Frame): void {
     try {
-      if (f.r !== undefined) this.#snapshot(f.r);
-      else if (f.p !== undefined && !this.#broken) this.#patcher!.patch(f.p);
+      if (f.r !== undefined) {
+        this.#patcher!.snapshot(f.r);
+        this.#broken = false;
+        this.#asked();
+      } else if (f.p !== undefined && !this.#broken) this.#patcher!.patch(f.p);
     } catch (e) {
-      this.#broken = true;
+      this.#broken = true; // and the patcher will build from the snapshot alone
       this.#host.report("patch", `${e}`);
     }
-  }
-
-  /** Applies a snapshot, if need be by a patcher that starts from nothing. */
-  #snapshot(r: unknown): void {
-    try {
-      this.#patcher!.snapshot(r);
-    } catch (e) {
-      this.#host.report("patch", `snapshot: ${e}`);
-      this.#adopt();
-      this.#patcher!.snapshot(r);
-    }
-    this.#broken = false;
-    this.#asked();
   }
 
   /** Asks for a snapshot while one is needed. */
