@@ -86,11 +86,24 @@ func serverClient(rdb redis.UniversalClient, concurrency int) redis.UniversalCli
 	case *redis.Client:
 		o := *c.Options()
 		o.PoolSize = max(o.PoolSize, concurrency/4+8)
+		o.PushNotificationProcessor = nil // belongs to the other client
+		o.MaxRetries = unfilled(o.MaxRetries)
+		o.ReadTimeout, o.WriteTimeout = unfilled(o.ReadTimeout), unfilled(o.WriteTimeout)
 		return redis.NewClient(&o)
 	case *redis.ClusterClient:
 		o := *c.Options()
+		o.ReadTimeout, o.WriteTimeout = unfilled(o.ReadTimeout), unfilled(o.WriteTimeout)
 		return redis.NewClusterClient(&o)
 	default:
 		return nil
 	}
+}
+
+// unfilled undoes what a client makes of its options, where -1 means none and
+// is kept as 0, which in new options means the default.
+func unfilled[T ~int | ~int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }

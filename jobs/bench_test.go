@@ -1,0 +1,242 @@
+package jobs_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/internal/redistest"
+	"lastmile/jobs"
+	"lastmile/push"
+)
+
+// These compare with raw Asynq on the same redis-server in the same run:
+//
+//	go test -run '^$' -bench . -benchtime 10000x ./jobs/
+
+const benchPayload = 200
+
+type benchArgs struct {
+	Pad string `json:"pad"`
+	At  int64  `json:"at"`
+}
+
+type bench struct {
+	rdb    *redis.Client
+	pub    *push.Publisher
+	client *jobs.Client
+	log    *slog.Logger
+	kind   *jobs.Kind[benchArgs, struct{}]
+	args   benchArgs
+}
+
+func newBench(b *testing.B) *bench {
+	b.Helper()
+	server := redistest.Start(b, redistest.Config{})
+	rdb, _, pub, err := soakPublisher(server.Addr())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = rdb.Close() })
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	c, err := jobs.NewClient(rdb, pub, jobs.ClientConfig{Logger: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &bench{
+		rdb: rdb, pub: pub, client: c, log: log,
+		kind: jobs.Define[benchArgs, struct{}]("bench").With(c), args: benchArgs{Pad: strings.Repeat("x", benchPayload)},
+	}
+}
+
+func (e *bench) raw(b *testing.B, c *asynq.Client) {
+	payload, err := json.Marshal(benchArgs{e.args.Pad, time.Now().UnixNano()})
+	if err != nil {
+		b.Error(err)
+	}
+	if _, err := c.Enqueue(asynq.NewTask("bench", payload)); err != nil {
+		b.Error(err)
+	}
+}
+
+func (e *bench) ours(b *testing.B, opts ...jobs.Option) {
+	args := e.args
+	args.At = time.Now().UnixNano()
+	if _, err := e.kind.Enqueue(b.Context(), args, opts...); err != nil {
+		b.Error(err)
+	}
+}
+
+func (e *bench) notify(i int) jobs.Option {
+	return jobs.Notify(e.pub.Session("bench-"+strconv.Itoa(i)), jobs.Done("Done"), jobs.Failed("Failed"))
+}
+
+// spread calls f n times from 50 goroutines.
+func spread(n int, f func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				f(int(i))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func BenchmarkEnqueue(b *testing.B) {
+	for _, how := range []string{"raw", "jobs", "notify"} {
+		b.Run(how, func(b *testing.B) {
+			e := newBench(b)
+			c := asynq.NewClientFromRedisClient(e.rdb)
+			b.ReportAllocs()
+			b.ResetTimer()
+			spread(b.N, func(i int) {
+				switch how {
+				case "raw":
+					e.raw(b, c)
+				case "jobs":
+					e.ours(b)
+				default:
+					e.ours(b, e.notify(i))
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+			b.StopTimer()
+			e.reportMemory(b)
+		})
+	}
+}
+
+// reportMemory tells what an open job costs in Redis.
+func (e *bench) reportMemory(b *testing.B) {
+	n, err := e.rdb.Info(b.Context(), "memory").Result()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.SplitSeq(n, "\r\n") {
+		if v, ok := strings.CutPrefix(line, "used_memory_dataset:"); ok {
+			used, _ := strconv.ParseFloat(v, 64)
+			b.ReportMetric(used/float64(b.N), "redisB/job")
+		}
+	}
+}
+
+// work runs n prepared jobs, raw or ours, with 10 at a time.
+func (e *bench) work(b *testing.B, raw bool, started func(benchArgs)) (wait func(n int), stop func()) {
+	var done atomic.Int64
+	handle := func(a benchArgs) {
+		if started != nil {
+			started(a)
+		}
+		done.Add(1)
+	}
+	if raw {
+		s := asynq.NewServerFromRedisClient(e.rdb, asynq.Config{
+			Concurrency: 10, TaskCheckInterval: 20 * time.Millisecond, LogLevel: asynq.FatalLevel,
+		})
+		err := s.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error {
+			var a benchArgs
+			err := json.Unmarshal(t.Payload(), &a)
+			handle(a)
+			return err
+		}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		stop = s.Shutdown
+	} else {
+		p, err := jobs.NewPool(e.rdb, e.pub, jobs.PoolConfig{ClientConfig: jobs.ClientConfig{Logger: e.log}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		e.kind.Handle(p, func(_ context.Context, j *jobs.Job[benchArgs]) (struct{}, error) {
+			handle(j.Args)
+			return struct{}{}, nil
+		})
+		ctx, cancel := context.WithCancel(b.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := p.Run(ctx); err != nil {
+				b.Error(err)
+			}
+		})
+		stop = func() { cancel(); wg.Wait() }
+	}
+	return func(n int) {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for done.Load() < int64(n) {
+			<-tick.C
+		}
+	}, stop
+}
+
+func BenchmarkWork(b *testing.B) {
+	for _, how := range []string{"raw", "jobs", "notify"} {
+		b.Run(how, func(b *testing.B) {
+			e := newBench(b)
+			c := asynq.NewClientFromRedisClient(e.rdb)
+			spread(b.N, func(i int) {
+				switch how {
+				case "raw":
+					e.raw(b, c)
+				case "jobs":
+					e.ours(b)
+				default:
+					e.ours(b, e.notify(i))
+				}
+			})
+			b.ResetTimer()
+			wait, stop := e.work(b, how == "raw", nil)
+			wait(b.N)
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+			b.StopTimer()
+			stop()
+		})
+	}
+}
+
+// BenchmarkStart measures from enqueue to the handler's start on an idle queue.
+func BenchmarkStart(b *testing.B) {
+	for _, how := range []string{"raw", "jobs"} {
+		b.Run(how, func(b *testing.B) {
+			e := newBench(b)
+			c := asynq.NewClientFromRedisClient(e.rdb)
+			var mu sync.Mutex
+			var took []time.Duration
+			wait, stop := e.work(b, how == "raw", func(a benchArgs) {
+				mu.Lock()
+				defer mu.Unlock()
+				took = append(took, time.Duration(time.Now().UnixNano()-a.At))
+			})
+			n := min(b.N, 300)
+			for i := range n {
+				<-time.After(time.Duration(10+i%20) * time.Millisecond)
+				if how == "raw" {
+					e.raw(b, c)
+				} else {
+					e.ours(b)
+				}
+				wait(i + 1)
+			}
+			stop()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
