@@ -13,14 +13,19 @@ export interface ManifestBlock {
   h: string;
   /** The units: a kind, or [kind, text before, text behind, names]. */
   u: (string | string[])[];
-  /** Rows of this block can be counted without marks. */
-  f?: 1;
+  /** As a row: the unit that carries its key, an attribute or the call of another block. */
+  k?: number;
   /** Namespace of the skeleton's elements. */
   n?: "svg" | "math";
 }
 
 /** The DOM cannot take what the server sent: only a snapshot helps. */
 export class PatchError extends Error {}
+
+/** Throws unless the page or the message is as expected. */
+export function check(ok: unknown, what: string): asserts ok {
+  if (!ok) throw new PatchError(`${what} expected`);
+}
 
 /** Where a unit is in its skeleton, and what is fixed around its value. */
 export interface Part {
@@ -29,27 +34,26 @@ export interface Part {
   after: string;
   /** Child positions from the skeleton's root. */
   path: number[];
-  /** The attribute, for kind A. */
-  name: string;
+  /** Its attribute, for kind A. */
+  name?: string;
   /** The attributes that kind S can set; undefined when nobody knows. */
   names?: string[];
   /** The attributes that kind S never touches. */
-  fixed: string[];
+  fixed?: string[];
   /** A region that is all its element holds. */
-  only: boolean;
-  /** An element of the skeleton's namespace. */
+  only?: boolean;
+  /** An element whose content the skeleton could be. */
   host: Element;
 }
 
 export interface Block {
+  id: number;
   content: DocumentFragment;
   parts: Part[];
-  /** The skeleton is one element. */
-  single: boolean;
-  /** The unit that is the skeleton's first node, or -1. */
-  lead: number;
-  /** The unit that carries a row's key, or -1. */
-  key: number;
+  /** The skeleton's first node is its first unit. */
+  lead: boolean;
+  /** See ManifestBlock.k. */
+  key?: number;
 }
 
 /** A skeleton node knows its units: one for a text or comment, any for an element. */
@@ -58,11 +62,10 @@ export interface SkeletonNode extends Node {
 }
 
 const MARK = "\uFDD0";
-const KEYS = ["data-key", "key", "id"];
 
 export const isElement = (n?: Node | null): n is Element => n?.nodeType === 1;
-export const isText = (n: Node | null): n is Text => n?.nodeType === 3;
-export const isComment = (n: Node | null): n is Comment => n?.nodeType === 8;
+export const isText = (n?: Node | null): n is Text => n?.nodeType === 3;
+export const isComment = (n?: Node | null): n is Comment => n?.nodeType === 8;
 
 /** A document where nothing loads and nothing runs. */
 const inert = document.implementation.createHTMLDocument();
@@ -71,83 +74,82 @@ const inert = document.implementation.createHTMLDocument();
 export const inside = (n: Node): Node => (n instanceof HTMLTemplateElement ? n.content : n);
 
 /** Parses HTML as the content of an element like the one given. */
-export function parse(html: string, like?: Node | null): Node {
+export function parse(html: string, like?: Node | null): ParentNode & Node {
   const host = isElement(like) ? inert.importNode(like) : inert.createElement("div");
   host.innerHTML = html;
-  return inside(host);
+  return inside(host) as ParentNode & Node;
 }
-
-let decoder: HTMLTextAreaElement;
 
 /** Decodes the entities of text. */
-export function decodeText(s: string): string {
-  if (!s.includes("&")) return s;
-  decoder ??= document.createElement("textarea");
-  decoder.innerHTML = s;
-  return decoder.textContent!;
-}
+export const decodeText = (s: string) => (s.includes("&") ? parse(s).textContent! : s);
 
 /** Decodes an attribute's value, where "&copy=1" is no entity. */
-export function decodeAttribute(s: string): string {
-  if (!s.includes("&")) return s;
-  return (parse(`<p a="${s.replace(/"/g, "&#34;")}">`).firstChild as Element).getAttribute("a")!;
-}
+export const decodeAttribute = (s: string) =>
+  s.includes("&") ? parse(`<p a="${s.replace(/"/g, "&#34;")}">`).firstElementChild!.getAttribute("a")! : s;
 
 /** Finds every unit of a skeleton and takes the marks out. */
-export function prepare(m: ManifestBlock): Block {
-  const ns = m.n && `http://www.w3.org/${m.n === "svg" ? "2000/svg" : "1998/Math/MathML"}`;
-  const host = ns ? inert.createElementNS(ns, m.n!) : inert.createElement("template");
+export function prepare(id: number, m: ManifestBlock): Block {
+  const tag = m.n ?? "template";
+  const host = parse(`<${tag}></${tag}>`).firstElementChild!;
   const content = inert.createDocumentFragment();
   content.append(...parse(m.h, host).childNodes);
-  const parts: Part[] = m.u.map((u) => {
-    const [kind, before = "", after = "", names = ""] = typeof u === "string" ? [u] : u;
-    return {
-      kind, before, after, path: [], name: "", fixed: [], only: false, host,
-      names: names === "*" ? undefined : names.split(" "),
-    };
+  const parts = m.u.map((u): Part => {
+    const [kind, before = "", after = "", names = ""] = [u].flat();
+    return { kind, before, after, host, path: [], names: names === "*" ? undefined : names.split(" ") };
   });
-  const place = (n: SkeletonNode, unit: string | number, path: number[]) => {
-    (n.units ??= []).push(+unit);
-    parts[+unit].path = path;
-    return parts[+unit];
-  };
-  const attributes = (e: Element, path: number[]) => {
-    const spans: Part[] = [];
-    for (const a of [...e.attributes]) {
-      if (a.value[0] === MARK) {
-        place(e, a.value.slice(1, -1), path).name = a.name;
-        a.value = "";
-      } else if (a.name[0] === MARK) {
-        spans.push(place(e, a.name.slice(1, -1), path));
-        e.removeAttribute(a.name);
-      }
+  walk(content, parts, []);
+  const first: SkeletonNode | null = content.firstChild;
+  return { id, content, parts, lead: !isElement(first) && !!first?.units, key: m.k };
+}
+
+/** Tells a skeleton's node and its unit about each other. */
+function place(n: SkeletonNode, unit: number, part: Part, path: number[]): void {
+  (n.units ??= []).push(unit);
+  part.path = path;
+}
+
+function walk(parent: Node, parts: Part[], path: number[]): void {
+  [...inside(parent).childNodes].forEach((n, i, all) => {
+    const here = [...path, i];
+    if (isElement(n)) {
+      attributes(n, parts, here);
+      walk(n, parts, here);
+      return;
     }
-    for (const s of spans) s.fixed = e.getAttributeNames();
-  };
-  const walk = (parent: SkeletonNode, path: number[]) => {
-    [...inside(parent).childNodes].forEach((n, i, all) => {
-      const here = [...path, i];
-      const unit = isComment(n) ? n.data : isText(n) && n.data[0] === MARK ? n.data.slice(1, -1) : "";
-      if (unit && /[RHI]/.test(parts[+unit].kind)) {
-        place(parent, unit, path);
-        n.remove();
-      } else if (unit) {
-        place(n, unit, here).only = all.length === 1 && isElement(parent);
-        (n as CharacterData).data = isText(n) ? "" : "]";
-      } else if (isElement(n)) {
-        attributes(n, here);
-        walk(n, here);
-      }
-    });
-  };
-  walk(content, []);
-  const first = content.firstChild as SkeletonNode | null;
-  const element = content.firstElementChild as (Element & SkeletonNode) | null;
-  const ofName = (name: string) => element?.units?.find((u) => parts[u].name === name);
-  return {
-    content, parts,
-    single: content.childNodes.length === 1 && isElement(first),
-    lead: first && !isElement(first) ? (first.units?.[0] ?? -1) : -1,
-    key: KEYS.map(ofName).find((u) => u !== undefined) ?? -1,
-  };
+    const data = n.nodeValue!;
+    const unit = isComment(n) ? +data : unitOf(data);
+    const part = parts[unit];
+    if (!part) return;
+    if (isContent(part)) {
+      place(parent, unit, part, path);
+      n.remove();
+    } else {
+      place(n, unit, part, here);
+      part.only = all.length === 1 && isElement(parent);
+      n.nodeValue = isText(n) ? "" : "]";
+    }
+  });
+}
+
+/** The unit is all that an element holds. */
+export const isContent = ({ kind }: Part) => kind > "G" && kind < "S" && kind !== "L";
+
+/** The unit that a mark stands for, NaN for anything else. */
+const unitOf = (s: string) => (s[0] === MARK ? +s.slice(1, -1) : NaN);
+
+function attributes(e: Element, parts: Part[], path: number[]): void {
+  for (const a of [...e.attributes]) {
+    const { name, value } = a;
+    const unit = [name, value].map(unitOf).find((u) => u >= 0);
+    if (unit === undefined) continue;
+    const part = parts[unit];
+    place(e, unit, part, path);
+    if (part.kind === "A") {
+      part.name = name;
+      a.value = "";
+    } else {
+      e.removeAttribute(name);
+      part.fixed = e.getAttributeNames();
+    }
+  }
 }

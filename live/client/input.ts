@@ -26,50 +26,42 @@ export function createInputPolicy(root: Element): InputPolicy {
   /** What a field showed when the server's value had to wait. */
   const waiting = new WeakMap<Field, string>();
 
-  const editing = (el: Field) =>
-    !el.hasAttribute("live-force") &&
-    (composing === el || (document.activeElement === el && !BUTTONS.test(el.type)));
-
-  /** Runs now, or when the user leaves the field with nothing new in it. */
-  const settle = (el: Field, run: () => void) => {
-    if (!editing(el)) return run();
-    if (waiting.has(el)) {
-      waiting.set(el, el.value);
-      return;
+  /** Makes a field show what the server says, when the user is not in the way. */
+  const settle = (el: Field) => {
+    const editing = composing === el || (document.activeElement === el && !BUTTONS.test(el.type));
+    if (!editing || el.hasAttribute("live-force")) return follow(el);
+    if (!waiting.has(el)) {
+      el.addEventListener("blur", () => {
+        if (el.value === waiting.get(el)) follow(el);
+        waiting.delete(el);
+      }, { once: true });
     }
     waiting.set(el, el.value);
-    el.addEventListener("blur", () => {
-      if (el.value === waiting.get(el)) follow(el);
-      waiting.delete(el);
-    }, { once: true });
-  };
-
-  /** Makes a field show what the server last said. */
-  const follow = (el: Field) => {
-    if (el instanceof HTMLSelectElement) {
-      for (const o of el.options) if (o.selected !== o.defaultSelected) o.selected = o.defaultSelected;
-    } else if (el.value !== el.defaultValue) {
-      el.value = el.defaultValue;
-    }
   };
 
   return {
     write(el, name, value) {
       const on = value !== null;
       if (on) el.setAttribute(name, value);
-      else {
-        // A modal dialog must be closed before its attribute goes, or the page stays inert.
-        if (name === "open" && el instanceof HTMLDialogElement && el.open) el.close();
-        el.removeAttribute(name);
-      }
+      // A modal dialog must be closed before its attribute goes, or the page stays inert.
+      else if (name === "open" && el instanceof HTMLDialogElement) el.close();
+      else el.removeAttribute(name);
       if (el instanceof HTMLInputElement) {
-        if (name === "value" && !BUTTONS.test(el.type)) settle(el, () => follow(el));
         if (name === "checked") el.checked = on;
+        if (name === "value" && !BUTTONS.test(el.type)) settle(el);
       } else if (el instanceof HTMLOptionElement && name === "selected") {
         const select = el.closest("select");
-        if (select) settle(select, () => (el.selected = on));
+        if (select) settle(select);
       } else if (el instanceof HTMLMediaElement && name === "muted") el.muted = on;
     },
-    text: (el) => settle(el, () => follow(el)),
+    text: settle,
   };
+}
+
+function follow(el: Field): void {
+  if (el instanceof HTMLSelectElement) {
+    for (const o of el.options) if (o.selected !== o.defaultSelected) o.selected = o.defaultSelected;
+  } else if (el.value !== el.defaultValue) {
+    el.value = el.defaultValue;
+  }
 }

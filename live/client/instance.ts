@@ -1,10 +1,9 @@
 // Instances: blocks that are in the page. They hold no values, only the nodes
 // that values go to.
 
-import { isElement, isText, type Block } from "./blocks";
+import type { Block } from "./blocks";
 
 export interface Instance {
-  id: number;
   block: Block;
   /** For each unit its text node, element, or the comment behind its region. */
   nodes: Node[];
@@ -20,14 +19,10 @@ export interface Run extends Text {
   html?: ChildNode[];
 }
 
-export function firstNode(inst: Instance): Node {
-  const { lead } = inst.block;
-  if (lead < 0) return inst.first;
-  const node = inst.nodes[lead];
-  if (isText(node)) return (node as Run).html?.[0] ?? node;
-  const fill = inst.fill[lead];
-  const child = Array.isArray(fill) ? fill[0] : fill;
-  return child ? firstNode(child) : node;
+export function firstNode({ block, first, nodes, fill }: Instance): Node {
+  if (!block.lead) return first;
+  const child = [fill[0]].flat()[0];
+  return child ? firstNode(child) : ((nodes[0] as Run).html?.[0] ?? nodes[0]);
 }
 
 /** Calls fn for each top node of an instance; fn may move or remove it. */
@@ -40,19 +35,18 @@ export function eachNode(inst: Instance, fn: (n: ChildNode) => void): void {
 }
 
 /** Moves an instance's nodes, keeping what moving would lose where browsers can. */
-export function moveBefore(inst: Instance, parent: Node, ref: Node): void {
-  const to = parent as Node & { moveBefore?(n: Node, ref: Node | null): void };
+export function move(inst: Instance, ref: Node): void {
+  const parent = ref.parentNode as Node & { moveBefore?(n: Node, ref: Node): void };
   const active = document.activeElement as HTMLElement | null;
   eachNode(inst, (n) =>
-    to.moveBefore && to.isConnected && n.isConnected ? to.moveBefore(n, ref) : to.insertBefore(n, ref),
+    parent.moveBefore && parent.isConnected ? parent.moveBefore(n, ref) : parent.insertBefore(n, ref),
   );
-  if (active !== document.activeElement && active?.isConnected) active.focus({ preventScroll: true });
+  if (active !== document.activeElement) active?.focus({ preventScroll: true });
 }
 
 /** The key of a row in the page, if it has one. */
-export function rowKey(inst: Instance): string | null {
-  const { key, lead, parts } = inst.block;
-  if (key >= 0 && isElement(inst.nodes[key])) return inst.nodes[key].getAttribute(parts[key].name);
-  const fill = lead >= 0 && inst.fill[lead];
-  return fill && !Array.isArray(fill) ? rowKey(fill) : null;
+export function rowKey({ block: { key, parts }, nodes, fill }: Instance): string | null | undefined {
+  if (key === undefined) return;
+  const { name } = parts[key];
+  return name ? (nodes[key] as Element).getAttribute(name) : fill[key] && rowKey(fill[key] as Instance);
 }

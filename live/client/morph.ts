@@ -13,30 +13,29 @@ export interface MorphContext {
   paired?(next: Node, live: Node): void;
 }
 
-/** Nodes of one kind and name can become each other. */
-function signature(n: Node): string {
-  if (!isElement(n)) return n.nodeName;
-  const key = n.id || n.getAttribute("data-key") || n.getAttribute("key") || n.getAttribute("name");
-  return `${n.nodeName} ${key ?? ""}`;
-}
+/** Nodes of one kind and key can become each other. */
+const signature = (n: Node): string =>
+  n.nodeName + (isElement(n) ? ["id", "data-key", "key", "name"].map((k) => n.getAttribute(k)).find(Boolean) : "");
 
 /** Gives live the children of next, which is used up. */
 export function morph(live: Node, next: Node, c: MorphContext): void {
   c.paired?.(next, live);
-  [live, next] = [inside(live), inside(next)];
-  const pool = new Map<string, ChildNode[]>();
-  for (const n of live.childNodes) {
-    const s = signature(n);
-    pool.set(s, [...(pool.get(s) ?? []), n]);
-  }
-  const pairs = [...next.childNodes].map((n) => [n, pool.get(signature(n))?.shift()] as const);
-  for (const rest of pool.values()) {
-    for (const n of rest) {
-      c.destroyed(n);
-      n.remove();
+  live = inside(live);
+  const free = new Set(live.childNodes);
+  const pairs = [...inside(next).childNodes].map((n) => {
+    for (const m of free) {
+      if (signature(m) === signature(n)) {
+        free.delete(m);
+        return [n, m];
+      }
     }
+    return [n];
+  });
+  for (const n of free) {
+    c.destroyed(n);
+    n.remove();
   }
-  let at = live.firstChild;
+  let at: Node | null = live.firstChild;
   for (const [n, m] of pairs) {
     if (m && m === at) at = m.nextSibling;
     else live.insertBefore(m ?? n, at);
@@ -51,33 +50,21 @@ function same(live: Node, next: Node, c: MorphContext): void {
     if (live.nodeValue !== next.nodeValue) live.nodeValue = next.nodeValue;
     return;
   }
-  attributes(live, next, c);
-  if (live.hasAttribute("live-ignore")) c.paired?.(next, live);
-  else if (live instanceof HTMLTextAreaElement) {
-    c.paired?.(next, live);
-    if (live.defaultValue !== next.textContent) {
-      live.textContent = next.textContent;
-      c.inputs.text(live);
-    }
-  } else morph(live, next, c);
-}
-
-function attributes(live: Element, next: Element, c: MorphContext): void {
-  const before = live.attributes.length;
+  const force = live.hasAttribute("live-force");
   let changed = false;
-  for (const { name, value } of next.attributes) {
-    if (live.getAttribute(name) === value) continue;
-    c.inputs.write(live, name, value);
+  for (const name of new Set([...live.getAttributeNames(), ...next.getAttributeNames()])) {
+    const v = next.getAttribute(name);
+    // Whether a details or dialog is open is the user's to say.
+    if (live.getAttribute(name) === v || (name === "open" && v === null && !force)) continue;
+    c.inputs.write(live, name, v);
     changed = true;
   }
-  if (changed || before > next.attributes.length) {
-    for (const name of live.getAttributeNames()) {
-      // Whether a details or dialog is open is the user's to say.
-      const kept = name === "open" && /^(details|dialog)$/.test(live.localName) && !live.hasAttribute("live-force");
-      if (next.hasAttribute(name) || kept) continue;
-      c.inputs.write(live, name, null);
-      changed = true;
-    }
-  }
   if (changed) c.updated(live);
+  const area = live instanceof HTMLTextAreaElement;
+  if (area || live.hasAttribute("live-ignore")) c.paired?.(next, live);
+  else morph(live, next, c);
+  if (area && live.defaultValue !== next.textContent) {
+    live.textContent = next.textContent;
+    c.inputs.text(live);
+  }
 }

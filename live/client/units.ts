@@ -1,6 +1,6 @@
 // Units: how one value reaches its place in the DOM.
 
-import { decodeAttribute, decodeText, inside, isElement, parse, PatchError, type Part } from "./blocks";
+import { check, decodeAttribute, decodeText, inside, isElement, parse, type Part } from "./blocks";
 import type { Run } from "./instance";
 import { morph, type MorphContext } from "./morph";
 
@@ -9,83 +9,63 @@ import { morph, type MorphContext } from "./morph";
  * html/template's output, so they are decoded or parsed here and nowhere else.
  * Without a context the node is new: nobody can have touched it.
  */
-export function writeUnit(part: Part, n: Node, value: string, c?: MorphContext): boolean {
-  if (typeof value !== "string") throw new PatchError(`${value} for unit ${part.kind}`);
-  const v = part.before + value + part.after;
-  switch (part.kind) {
-    case "T":
-      return writeText(n as Run, v, part.host, c);
-    case "A":
-      return writeAttribute(n as Element, part.name, decodeAttribute(v), c);
-    case "S":
-      return writeSpan(part, n as Element, v, c);
-    case "R":
-      return writeRaw(n as Element, v, c);
-  }
-  const next = parse(afterTag(n, v), n);
+export function writeUnit(part: Part, n: Node, value: unknown, c?: MorphContext): boolean {
+  check(typeof value === "string", "value");
+  let v = part.before + value + part.after;
+  const e = n as Element;
+  const { kind } = part;
+  if (kind === "A") return writeAttribute(e, part.name!, decodeAttribute(v), c);
+  if (kind === "S") return writeSpan(part, e, v, c);
+  // Parsers drop the first newline of these.
+  const holder = kind === "T" ? n.parentNode : n;
+  check(holder, "text in the page");
+  if (/^(pre|listing|textarea)$/i.test(holder.nodeName) && (holder === n || !n.previousSibling)) v = v.replace(/^\n/, "");
+  if (kind === "T") return writeText(n as Run, v, isElement(holder) ? holder : part.host, c);
+  if (kind === "R") return writeRaw(e, v, c);
+  const next = parse(v, n);
   if (c) morph(n, next, c);
   else (inside(n) as Element).append(...next.childNodes);
   return true;
 }
 
-/** Parsers drop the first newline of these. */
-const afterTag = (parent: Node, s: string) =>
-  s[0] === "\n" && /^(pre|listing|textarea)$/i.test(parent.nodeName) ? s.slice(1) : s;
-
 function writeText(n: Run, v: string, host: Element, c?: MorphContext): boolean {
-  const parent = n.parentNode;
-  if (!parent) throw new PatchError("a text was replaced by somebody else");
-  if (v[0] === "\n" && !n.previousSibling) v = afterTag(parent, v);
   const old = n.html ?? [];
-  if (!v.includes("<")) {
-    const text = decodeText(v);
-    if (!old.length && n.data === text) return false;
-    n.data = text;
-    old.forEach((h) => leave(h, c));
-    n.html = undefined;
-    return true;
+  const html = v.includes("<");
+  const nodes = html ? [...parse(v, host).childNodes] : [];
+  const text = html ? "" : decodeText(v);
+  if (n.data === text && old.length === nodes.length && old.every((h, i) => h.isEqualNode(nodes[i]))) return false;
+  n.data = text;
+  for (const h of old) {
+    c?.destroyed(h);
+    h.remove();
   }
-  const nodes = [...parse(v, isElement(parent) ? parent : host).childNodes];
-  if (old.length === nodes.length && old.every((h, i) => h.isEqualNode(nodes[i]))) return false;
-  old.forEach((h) => leave(h, c));
-  n.data = "";
   n.before(...nodes);
   n.html = nodes;
   if (c) nodes.forEach(c.mounted);
   return true;
 }
 
-function leave(n: ChildNode, c?: MorphContext): void {
-  c?.destroyed(n);
-  n.remove();
-}
-
-function writeAttribute(n: Element, name: string, v: string | null, c?: MorphContext): boolean {
-  if (n.getAttribute(name) === v) return false;
-  if (c) c.inputs.write(n, name, v);
-  else n.setAttribute(name, v!);
+function writeAttribute(e: Element, name: string, v: string | null, c?: MorphContext): boolean {
+  if (e.getAttribute(name) === v) return false;
+  if (c) c.inputs.write(e, name, v);
+  else e.setAttribute(name, v!);
   return true;
 }
 
 /** A run of attributes: those that the server may set and did not are removed. */
-function writeSpan(part: Part, n: Element, v: string, c?: MorphContext): boolean {
-  const next = (parse(`<${n.localName} ${v} >`, part.host).firstChild as Element).attributes;
+function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: MorphContext): boolean {
+  const next = parse(`<${e.localName} ${v} >`, host).firstElementChild!;
   let changed = false;
-  for (const name of part.names ?? n.getAttributeNames()) {
-    if (name && !next.getNamedItem(name) && !part.fixed.includes(name) && n.hasAttribute(name)) {
-      changed = writeAttribute(n, name, null, c) || changed;
-    }
-  }
-  for (const a of next) {
-    if (!part.fixed.includes(a.name)) changed = writeAttribute(n, a.name, a.value, c) || changed;
+  for (const name of new Set([...(names ?? e.getAttributeNames()), ...next.getAttributeNames()])) {
+    if (!fixed!.includes(name) && writeAttribute(e, name, next.getAttribute(name), c)) changed = true;
   }
   return changed;
 }
 
-function writeRaw(n: Element, v: string, c?: MorphContext): boolean {
-  const text = /^(textarea|title)$/i.test(n.nodeName) ? decodeText(afterTag(n, v)) : v;
-  if (n.textContent === text) return false;
-  n.textContent = text;
-  if (c && n instanceof HTMLTextAreaElement) c.inputs.text(n);
+function writeRaw(e: Element, v: string, c?: MorphContext): boolean {
+  const text = /^(textarea|title)$/i.test(e.nodeName) ? decodeText(v) : v;
+  if (e.textContent === text) return false;
+  e.textContent = text;
+  if (c && e instanceof HTMLTextAreaElement) c.inputs.text(e);
   return true;
 }

@@ -47,8 +47,9 @@ func (b *block) appendManifest(w []byte) []byte {
 		w = b.layout.units[i].appendManifest(w)
 	}
 	w = append(w, ']')
-	if b.layout.uniform {
-		w = append(w, `,"f":1`...)
+	if k := b.keyUnit(); k >= 0 {
+		w = append(w, `,"k":`...)
+		w = strconv.AppendInt(w, int64(k), 10)
 	}
 	if b.layout.namespace != "" {
 		w = append(w, `,"n":"`...)
@@ -56,6 +57,20 @@ func (b *block) appendManifest(w []byte) []byte {
 		w = append(w, '"')
 	}
 	return append(w, '}')
+}
+
+// keyUnit returns the unit that holds a row's key: an attribute, or the call of
+// the block that has it; -1 for none.
+func (b *block) keyUnit() int {
+	return slices.IndexFunc(b.layout.units, func(u unit) bool {
+		switch u.kind {
+		case attrUnit:
+			return len(b.key.slots) > 0 && slices.Equal(u.slots, b.key.slots)
+		case blockUnit:
+			return u.slots[0] == b.key.call
+		}
+		return false
+	})
 }
 
 // appendPlaceholder writes what stands for a unit in a skeleton.
