@@ -45,7 +45,9 @@ const counterHTML = `<p>n={{.N}} last={{.Last}} saved={{.Saved}}</p>
 
 func TestClickAndPush(t *testing.T) {
 	t.Parallel()
-	for name, newStore := range map[string]func(*testing.T) store{"memory": memStore, "redis": redisStore} {
+	for name, newStore := range map[string]func(*testing.T) store{
+		"memory": func(t *testing.T) store { t.Helper(); return memStore(t) }, "redis": redisStore,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

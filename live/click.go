@@ -9,7 +9,7 @@ import (
 
 // receive takes a message off the socket. Actions wait for their turn, all else
 // is dealt with at once.
-func (c *conn) receive(in inbound) {
+func (c *conn) receive(in *inbound) {
 	if in.err != nil {
 		c.refuse(frameError{Code: in.err.code, Text: in.err.text, Number: in.err.number, Action: in.err.action})
 		return

@@ -24,7 +24,7 @@ type conn struct {
 
 	heard    atomic.Int64           // unix nanoseconds of the last message
 	name     atomic.Pointer[string] // the connection's ID, for other goroutines
-	inbox    chan inbound
+	inbox    chan *inbound
 	wrote    chan error
 	stopping chan ending
 	gone     chan error
@@ -121,7 +121,7 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: p.hub.cfg.AllowedOrigins})
+	ws, err := websocket.Accept(slim{w}, r, &websocket.AcceptOptions{OriginPatterns: p.hub.cfg.AllowedOrigins})
 	if err != nil {
 		p.hub.discharge(id.Session)
 		p.hub.log.DebugContext(r.Context(), "websocket refused", "view", p.name, "error", err)
@@ -130,7 +130,7 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 	c := &conn{
 		page: p, hub: p.hub, ws: ws,
 		who:   &visitor{Identity: id, view: p.name, request: keepRequest(r)},
-		inbox: make(chan inbound, 4), wrote: make(chan error, 1),
+		inbox: make(chan *inbound, 4), wrote: make(chan error, 1),
 		stopping: make(chan ending, 1), gone: make(chan error, 1), done: make(chan struct{}),
 		limiter: rate.NewLimiter(rate.Limit(p.hub.cfg.MessageRate), p.hub.cfg.MessageBurst),
 	}
@@ -198,7 +198,7 @@ func (c *conn) read(ctx context.Context) {
 			c.stop(ending{ReasonPolicy, websocket.StatusPolicyViolation, "too many messages"})
 			continue
 		}
-		var in inbound
+		in := new(inbound)
 		if in.message, err = decodeMessage(b, c.hub.cfg.MaxMessageBytes); err != nil {
 			in.err, _ = errors.AsType[*messageError](err)
 		} else if in.heartbeat() && !c.beat(ctx) {

@@ -93,7 +93,9 @@ func put(item any) map[string]any { return map[string]any{"item": fmt.Sprint(ite
 // onBoth runs a test on both stores, in a bubble.
 func onBoth(t *testing.T, test func(t *testing.T, s store)) {
 	t.Helper()
-	for name, newStore := range map[string]func(*testing.T) store{"memory": memStore, "redis": redisStore} {
+	for name, newStore := range map[string]func(*testing.T) store{
+		"memory": func(t *testing.T) store { t.Helper(); return memStore(t) }, "redis": redisStore,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { test(t, newStore(t)) })

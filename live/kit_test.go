@@ -26,7 +26,7 @@ type store interface {
 }
 
 // memStore returns a store in memory.
-func memStore(t *testing.T) store {
+func memStore(t testing.TB) store {
 	t.Helper()
 	s, err := mempush.New(mempush.Config{})
 	if err != nil {
@@ -62,7 +62,7 @@ type node struct {
 func secret() []byte { return bytes.Repeat([]byte("s"), 32) }
 
 // startNode starts a web process on the store.
-func startNode(t *testing.T, s store, cfg live.Config) *node {
+func startNode(t testing.TB, s store, cfg live.Config) *node {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = quiet()
@@ -93,12 +93,12 @@ func startNode(t *testing.T, s store, cfg live.Config) *node {
 }
 
 // view makes a page from a template text.
-func view[S any](t *testing.T, n *node, controller any, initial S, text string) *live.View[S] {
+func view[S any](t testing.TB, n *node, controller any, initial S, text string) *live.View[S] {
 	t.Helper()
 	return viewNamed(t, n, "page", controller, initial, text)
 }
 
-func viewNamed[S any](t *testing.T, n *node, name string, controller any, initial S, text string) *live.View[S] {
+func viewNamed[S any](t testing.TB, n *node, name string, controller any, initial S, text string) *live.View[S] {
 	t.Helper()
 	tmpl, err := template.New(name).Parse(text)
 	if err != nil {
