@@ -197,7 +197,7 @@ func TestStoreEmptied(t *testing.T) {
 		store.publish(t, "1")
 		synctest.Wait()
 		before := n.Epoch()
-		store.Flush()
+		store.memory.Flush()
 		synctest.Wait()
 		if err := f.Err(); !errors.Is(err, push.ErrCursorTooOld) {
 			t.Errorf("feed after the store was emptied: %v, want ErrCursorTooOld", err)
@@ -244,7 +244,7 @@ func TestUndecodableEntry(t *testing.T) {
 		store := newFaulty(t, mempush.Config{})
 		n, _ := startNode(t, store, push.NodeConfig{})
 		f := subscribe(t, n, 0)
-		if _, err := store.AppendStored("s", "bad", []byte(`{"v":9}`)); err != nil {
+		if _, err := store.memory.AppendStored("s", "bad", []byte(`{"v":9}`)); err != nil {
 			t.Fatal(err)
 		}
 		store.publish(t, "good")
@@ -256,7 +256,7 @@ func TestUndecodableEntry(t *testing.T) {
 		if err := f.Bury(t.Context(), e, push.Burial{Reason: push.ReasonDecode, Error: string(make([]byte, 5000))}); err != nil {
 			t.Fatal(err)
 		}
-		letters, err := store.List(t.Context(), push.DeadQuery{})
+		letters, err := store.memory.List(t.Context(), push.DeadQuery{})
 		if err != nil || len(letters) != 1 {
 			t.Fatalf("dead letters %+v, %v, want one", letters, err)
 		}

@@ -15,7 +15,9 @@ import (
 
 // faulty is a store whose hints and calls a test can bend.
 type faulty struct {
-	*mempush.Transport
+	push.Transport
+	// memory is what Transport is in most tests.
+	memory *mempush.Transport
 
 	mu sync.Mutex
 	// hints changes what a node hears.
@@ -35,8 +37,14 @@ func newFaulty(t *testing.T, cfg mempush.Config) *faulty {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return bend(store)
+}
+
+// bend returns a store with no faults yet.
+func bend(store push.Transport) *faulty {
+	memory, _ := store.(*mempush.Transport)
 	return &faulty{
-		Transport: store, fail: map[string]error{}, calls: map[string]int{},
+		Transport: store, memory: memory, fail: map[string]error{}, calls: map[string]int{},
 		before: map[string]func(){}, after: map[string]func(){},
 	}
 }

@@ -16,6 +16,8 @@ import (
 
 	"lastmile/push"
 	"lastmile/push/mempush"
+	"lastmile/push/pushtest"
+	"lastmile/push/redisstream"
 )
 
 // TestProtocolModel runs random histories of one session on two nodes:
@@ -27,6 +29,34 @@ import (
 // waits for the next mount.
 func TestProtocolModel(t *testing.T) {
 	t.Parallel()
+	model(t, 200, func(t *testing.T) push.Transport {
+		t.Helper()
+		store, err := mempush.New(mempush.Config{MailboxLen: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	})
+}
+
+// TestProtocolModelRedis runs shorter histories through Redis's scripts.
+func TestProtocolModelRedis(t *testing.T) {
+	t.Parallel()
+	model(t, 40, func(t *testing.T) push.Transport {
+		t.Helper()
+		store, err := redisstream.New(pushtest.NewRedis(t).Client(t), redisstream.Config{
+			MailboxLen: 100, Partitions: 1, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	})
+}
+
+// model checks histories of up to most steps.
+func model(t *testing.T, most int, open func(t *testing.T) push.Transport) {
+	t.Helper()
 	step := rapid.Custom(func(t *rapid.T) op {
 		return op{
 			kind: rapid.SampledFrom(opKinds).Draw(t, "kind"),
@@ -35,9 +65,9 @@ func TestProtocolModel(t *testing.T) {
 		}
 	})
 	rapid.Check(t, func(rt *rapid.T) {
-		history := rapid.SliceOfN(step, 20, 200).Draw(rt, "history")
+		history := rapid.SliceOfN(step, 20, most).Draw(rt, "history")
 		var err error
-		synctest.Test(t, func(t *testing.T) { err = play(t, history) })
+		synctest.Test(t, func(t *testing.T) { err = play(t, open(t), history) })
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -58,7 +88,7 @@ var opKinds = []string{
 // world is the model's state and the system under test.
 type world struct {
 	t      *testing.T
-	store  *mempush.Transport
+	store  push.Transport
 	nodes  []*simNode
 	tabs   []*tab
 	pushes []push.Entry
@@ -67,6 +97,8 @@ type world struct {
 	durable map[push.Seq]bool
 	// covered says that an acknowledgement has claimed it as applied.
 	covered map[push.Seq]bool
+	// remounted says that a tab had to be given up for a fresh one.
+	remounted bool
 }
 
 // simNode is a node and its own view of the store.
@@ -91,12 +123,8 @@ type tab struct {
 
 func (c *tab) has(action string) bool { return c.view == 2 || (action == "B") == (c.view == 1) }
 
-func play(t *testing.T, history []op) (err error) {
+func play(t *testing.T, store push.Transport, history []op) (err error) {
 	t.Helper()
-	store, err := mempush.New(mempush.Config{MailboxLen: 100})
-	if err != nil {
-		return err
-	}
 	w := &world{t: t, store: store, buried: map[push.Seq]bool{}, durable: map[push.Seq]bool{}, covered: map[push.Seq]bool{}}
 	w.nodes = []*simNode{w.start(), w.start()}
 	defer func() {
@@ -115,8 +143,7 @@ func play(t *testing.T, history []op) (err error) {
 }
 
 func (w *world) start() *simNode {
-	f := newFaulty(w.t, mempush.Config{})
-	f.Transport = w.store
+	f := bend(w.store)
 	n, err := push.NewNode(f, push.NodeConfig{Logger: slog.New(slog.DiscardHandler), Fetchers: 2, DrainTimeout: time.Second})
 	if err != nil {
 		w.t.Fatal(err)
@@ -277,6 +304,7 @@ func (w *world) resume(c *tab, node int) error {
 
 // remount gives the connection up for a fresh one of the same view.
 func (w *world) remount(c *tab) error {
+	w.remounted = true
 	w.tabs = slices.DeleteFunc(w.tabs, func(d *tab) bool { return d == c })
 	return w.mount(c.view, c.node)
 }
@@ -337,92 +365,6 @@ func (w *world) step(c *tab, most int, bury bool) error {
 		}
 		c.feed.Close()
 		return w.remount(c)
-	}
-	return nil
-}
-
-// cover notes what an acknowledgement claims.
-func (w *world) cover(a push.Ack, entries []push.Entry) {
-	for _, e := range entries {
-		if e.Seq > a.After && e.Seq <= a.UpTo && !slices.Contains(a.Skipped, e.Seq) {
-			w.covered[e.Seq] = true
-		}
-	}
-}
-
-func (w *world) coverSent(n *simNode) {
-	for _, a := range n.store.sent() {
-		if a.After > 0 { // a mount's covers only what it was given
-			w.cover(a, w.pushes)
-		}
-	}
-}
-
-// settle lets everything arrive, and checks.
-func (w *world) settle() error {
-	for _, n := range w.nodes {
-		n.store.set(func() { n.store.hints = nil })
-	}
-	for range 3 { // a tab that mounts anew catches up in the next round
-		time.Sleep(40 * time.Second)
-		for _, c := range slices.Clone(w.tabs) {
-			for range 20 {
-				if err := w.step(c, 100, false); err != nil {
-					return err
-				}
-				synctest.Wait()
-			}
-		}
-	}
-	for i, c := range w.tabs {
-		if err := w.checkTab(c); err != nil {
-			return fmt.Errorf("tab %d of view %d: %w", i, c.view, err)
-		}
-		c.commit(w)
-		c.ack()
-	}
-	time.Sleep(time.Second)
-	return w.checkOwed()
-}
-
-// superseded reports whether a later push has the key of p.
-func (w *world) superseded(p push.Entry) bool {
-	return p.Replaces != "" && slices.ContainsFunc(w.pushes, func(q push.Entry) bool { return q.Replaces == p.Replaces && q.Seq > p.Seq })
-}
-
-func (w *world) checkTab(c *tab) error {
-	if !slices.IsSorted(c.applied) || len(slices.Compact(slices.Clone(c.applied))) != len(c.applied) {
-		return fmt.Errorf("applied out of order or twice: %v", c.applied)
-	}
-	for _, p := range w.pushes {
-		if p.Seq <= c.mounted || !c.has(p.Action) || w.buried[p.Seq] || w.superseded(p) {
-			continue
-		}
-		if !slices.Contains(c.applied, p.Seq) {
-			return fmt.Errorf("push %s (%s) was lost; mounted at %s, now at %s", p.ID, p.Seq, c.mounted, c.cursor)
-		}
-	}
-	return nil
-}
-
-func (w *world) checkOwed() error {
-	for _, n := range w.nodes {
-		w.coverSent(n)
-	}
-	b, err := w.store.Pending(w.t.Context(), "s", 0)
-	if err != nil {
-		return err
-	}
-	for _, p := range w.pushes {
-		waits := slices.ContainsFunc(b.Entries, func(e push.Entry) bool { return e.Seq == p.Seq })
-		switch {
-		case waits && w.buried[p.Seq]:
-			return fmt.Errorf("push %s is buried and pending", p.ID)
-		case waits && w.covered[p.Seq]:
-			return fmt.Errorf("push %s was acknowledged and is pending", p.ID)
-		case !waits && !w.durable[p.Seq] && !w.buried[p.Seq] && !w.superseded(p):
-			return fmt.Errorf("push %s (%s) was applied by nobody and waits for nobody", p.ID, p.Seq)
-		}
 	}
 	return nil
 }

@@ -77,6 +77,7 @@ type Node struct {
 	id      string
 
 	running atomic.Bool
+	heard   atomic.Bool  // the transport has registered the node
 	contact atomic.Int64 // unix nanoseconds of the last store call that worked
 	failing atomic.Int64 // of the first one that failed since, or zero
 	waiting atomic.Int64 // bytes in all queues
@@ -119,10 +120,14 @@ func (n *Node) Epoch() string {
 	return n.epoch
 }
 
-// Healthy returns nil while Run is at work and the store answers.
+// Healthy returns nil while Run is at work, the node is registered for hints,
+// and the store answers.
 func (n *Node) Healthy() error {
 	if !n.running.Load() {
 		return errors.New("push: node is not running")
+	}
+	if !n.heard.Load() {
+		return errors.New("push: node is not listening yet")
 	}
 	if since := n.failing.Load(); since != 0 {
 		if d := time.Since(time.Unix(0, since)); d > n.cfg.StaleAfter {

@@ -244,8 +244,13 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newFaulty(t, mempush.Config{})
+		store.before["listen"] = func() { time.Sleep(time.Minute) }
 		n, stop := startNode(t, store, push.NodeConfig{})
 		synctest.Wait()
+		if err := n.Healthy(); err == nil {
+			t.Error("health before the node is registered: no error")
+		}
+		time.Sleep(2 * time.Minute)
 		if err := n.Healthy(); err != nil {
 			t.Errorf("health: %v", err)
 		}

@@ -22,6 +22,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.New("push: node is running already")
 	}
 	defer n.running.Store(false)
+	n.heard.Store(false)
 	n.contact.Store(time.Now().UnixNano())
 	n.failing.Store(0)
 
@@ -226,6 +227,8 @@ func (l listener) Notify(hints []Notice) {
 }
 
 func (l listener) Resync() {
+	l.node.heard.Store(true)
+	l.node.contact.Store(time.Now().UnixNano())
 	l.node.metrics.resyncs.Inc()
 	l.node.mu.RLock()
 	defer l.node.mu.RUnlock()
