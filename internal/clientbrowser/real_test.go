@@ -19,7 +19,7 @@ import (
 )
 
 // board is a page of every kind of interaction.
-type board struct{ publisher *push.Publisher }
+type board struct{}
 
 type boardState struct {
 	Count  int

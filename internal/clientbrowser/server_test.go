@@ -216,11 +216,10 @@ func (s *server) socket(w http.ResponseWriter, r *http.Request) {
 		case first:
 			c.hello, first = m, false
 			s.conns <- c
-		case m.text == "{}":
-			if !s.muted() {
+		default:
+			if m.text == "{}" && !s.muted() {
 				_ = ws.Write(r.Context(), websocket.MessageText, text)
 			}
-		default:
 			c.in <- m
 		}
 	}
