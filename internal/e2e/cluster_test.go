@@ -72,20 +72,33 @@ func (c *cluster) waitReady(n *webNode) {
 	})
 }
 
-// jobs asks the worker program's command line for the jobs it knows.
-func (c *cluster) jobs() []jobLine {
-	c.t.Helper()
-	out := harness.Run(c.t, harness.Spec{Name: "worker", Path: binaries.Worker(c.t), Args: []string{"jobs", "list", "--json"}, Env: []string{c.redisURL()}})
-	var lines []jobLine
-	if err := json.Unmarshal(out, &lines); err != nil {
-		c.t.Fatalf("worker jobs list: %v:\n%s", err, out)
-	}
-	return lines
+// job is what the worker program's command line tells of one.
+type job struct {
+	ID      string `json:"id"`
+	State   string `json:"state"`
+	Attempt int    `json:"attempt"`
+	Gen     int    `json:"gen"`
 }
 
-type jobLine struct {
-	ID    string `json:"id"`
-	State string `json:"state"`
+// onlyJob returns the job that is open, and fails the test when there is not
+// exactly one.
+func (c *cluster) onlyJob() job {
+	c.t.Helper()
+	var open []job
+	if c.ask(&open, "list"); len(open) != 1 {
+		c.t.Fatalf("%d jobs are open, want 1", len(open))
+	}
+	return open[0]
+}
+
+// ask runs "worker jobs" with a command and reads its answer.
+func (c *cluster) ask(answer any, command ...string) {
+	c.t.Helper()
+	args := append(append([]string{"jobs"}, command...), "--json")
+	out := harness.Run(c.t, harness.Spec{Name: "worker", Path: binaries.Worker(c.t), Args: args, Env: []string{c.redisURL()}})
+	if err := json.Unmarshal(out, answer); err != nil {
+		c.t.Fatalf("worker %v: %v:\n%s", args, err, out)
+	}
 }
 
 // get fetches a page.

@@ -27,6 +27,7 @@ func TestKillWorkerMidJob(t *testing.T) {
 	p := openTab(t, browser.New(t), c.proxy.Addr())
 	p.startSample()
 	p.waitMoving(20)
+	job := c.onlyJob()
 	c.worker.Kill()
 	killed := time.Now()
 	c.startWorker()
@@ -36,8 +37,8 @@ func TestKillWorkerMidJob(t *testing.T) {
 	if labels := p.seen().Labels; !slices.Contains(labels, "no sign of life") {
 		t.Errorf("the tab showed %q, and never that the job stalled", labels)
 	}
-	if jobs := c.jobs(); len(jobs) != 1 || jobs[0].State != "completed" {
-		t.Errorf("jobs: %+v, want one, completed", jobs)
+	if c.ask(&job, "show", job.ID); job.State != "completed" || job.Attempt != 2 || job.Gen != 1 {
+		t.Errorf("the job is %+v, want it completed in the second attempt", job)
 	}
 }
 
@@ -75,12 +76,13 @@ func TestClosedBrowserFindsResult(t *testing.T) {
 	p := openTab(t, browser.Tab(ctx, t), c.proxy.Addr())
 	p.startSample()
 	p.waitMoving(10)
+	job := c.onlyJob()
 	if err := chromedp.Cancel(p.ctx); err != nil {
 		t.Fatalf("close the tab: %v", err)
 	}
-	harness.Eventually(t, "the job", func() (bool, string) {
-		jobs := c.jobs()
-		return len(jobs) == 1 && jobs[0].State == "completed", ""
+	harness.Eventually(t, "the end of the job", func() (bool, string) {
+		c.ask(&job, "show", job.ID)
+		return job.State == "completed", job.State
 	})
 	again := openTab(t, ctx, c.proxy.Addr())
 	if got := again.seen().Labels; !slices.Equal(got, []string{"done"}) {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -16,6 +17,10 @@ var binaries harness.Binaries
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(testapp.Variable); spec != "" {
 		os.Exit(testapp.Main(spec)) // this is a child of one of the tests
+	}
+	// The tests wait for timeouts much more than they work.
+	if err := flag.Set("test.parallel", "5"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		binaries.Remove()

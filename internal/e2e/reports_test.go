@@ -43,11 +43,23 @@ func TestBrowserReports(t *testing.T) {
 	one.cancelAndRetry(two)
 }
 
+// hero takes README's picture: a job under way above a finished report.
+func (p *tab) hero() {
+	p.t.Helper()
+	p.shoot("hero", 1280, "light")
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatalf("screenshot: %v", err)
+	}
+	p.keep("hero", png)
+}
+
 // cancelAndRetry ends a job in one tab, which the other sees, and runs it again.
 func (p *tab) cancelAndRetry(other *tab) {
 	p.t.Helper()
 	p.startSample()
-	p.waitMoving(10)
+	p.waitMoving(30)
+	p.hero()
 	browser.Eval[string](p.ctx, p.t, `document.querySelector('.list button[value=Cancel]').click(), ''`)
 	for _, v := range []*tab{p, other} {
 		browser.WaitFor(v.ctx, p.t, `document.querySelector('.list .chip').textContent === 'cancelled'`)
@@ -105,7 +117,7 @@ func TestReportsWithoutJavaScript(t *testing.T) {
 	}
 	post(t, client, base, url.Values{"live-action": {"Sample"}})
 	body := waitPage(t, client, base, ">done<")
-	for _, want := range []string{"10,000", "svg class=\"chart\"", "SPECIES"} {
+	for _, want := range []string{"10,000", "svg class=\"chart\"", "Wildlife Species"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}

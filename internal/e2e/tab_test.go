@@ -165,6 +165,7 @@ func (p *tab) shoot(name string, width int64, scheme string) {
 		})
 		return chromedp.Void{}, err
 	})
+	browser.Eval[bool](p.ctx, p.t, `Promise.allSettled(document.getAnimations().map((a) => a.finished)).then(() => true)`)
 	if sideways := browser.Eval[float64](p.ctx, p.t, `document.documentElement.scrollWidth - innerWidth`); sideways > 0 {
 		p.t.Errorf("%s at %d px is %v px too wide", name, width, sideways)
 	}
@@ -172,11 +173,19 @@ func (p *tab) shoot(name string, width int64, scheme string) {
 	if err != nil {
 		p.t.Fatalf("screenshot: %v", err)
 	}
+	p.keep(name+"-"+strconv.FormatInt(width, 10)+"-"+scheme, png)
+}
+
+// keep stores a screenshot where the flag says.
+func (p *tab) keep(name string, png []byte) {
+	p.t.Helper()
 	if *screenshots == "" {
 		return
 	}
-	file := filepath.Join(*screenshots, name+"-"+strconv.FormatInt(width, 10)+"-"+scheme+".png")
-	if err := os.WriteFile(file, png, 0o600); err != nil {
+	if err := os.MkdirAll(*screenshots, 0o750); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), png, 0o600); err != nil {
 		p.t.Fatal(err)
 	}
 }
