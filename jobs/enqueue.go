@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/otel/propagation"
 
 	"lastmile/push"
@@ -165,8 +164,8 @@ func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
 	return h, nil
 }
 
-// create makes the record and, in the same round trip, lists the job with its
-// session.
+// create lists the job with its session and makes the record. Listed without a
+// record it does not show, so the order hides no job.
 func (c *Client) create(ctx context.Context, t *task, s *settings, to string, now time.Time) (reply, error) {
 	opt, err := json.Marshal(t.opts)
 	if err != nil {
@@ -192,20 +191,12 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string, no
 	args = append([]any{t.id, ms(now), ms(check), to, uni,
 		"gen", 1, "att", 0, "lim", s.maxRetry + 1, "st", string(st), "kind", t.kind, "queue", t.queue,
 		"pay", t.payload, "opt", opt, "made", ms(now), "upd", ms(now)}, args...)
-	if s.session == "" {
-		return c.reply(ctx, "create", t.id, args...)
+	if s.session != "" {
+		if err := c.index(ctx, s.session, t.id, now); err != nil {
+			return nil, err
+		}
 	}
-	pipe := c.rdb.Pipeline()
-	cmd := c.scripts["create"].EvalSha(ctx, pipe, c.job(t.id), args...)
-	c.index(ctx, pipe, s.session, t.id, now)
-	_, err = pipe.Exec(ctx)
-	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		return c.reply(ctx, "create", t.id, args...)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("jobs: create job %q: %w", t.id, err)
-	}
-	return cmd.Slice()
+	return c.reply(ctx, "create", t.id, args...)
 }
 
 // submit puts the task into Asynq's queue. It is there already when the ID is

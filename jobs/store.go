@@ -19,6 +19,7 @@ type store struct {
 	keys
 	rdb     redis.UniversalClient
 	scripts map[string]*redis.Script
+	combine *combiner
 }
 
 func newStore(rdb redis.UniversalClient, prefix string) (*store, error) {
@@ -26,7 +27,7 @@ func newStore(rdb redis.UniversalClient, prefix string) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{keys: keys{prefix}, rdb: rdb, scripts: make(map[string]*redis.Script, len(entries))}
+	s := &store{keys: keys{prefix}, rdb: rdb, combine: &combiner{rdb: rdb}, scripts: make(map[string]*redis.Script, len(entries))}
 	for _, e := range entries {
 		src, err := luaFiles.ReadFile("lua/" + e.Name())
 		if err != nil {
@@ -38,7 +39,7 @@ func newStore(rdb redis.UniversalClient, prefix string) (*store, error) {
 }
 
 func (s *store) run(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return s.scripts[script].Run(ctx, s.rdb, keys, args...)
+	return s.combine.run(ctx, s.scripts[script], keys, args)
 }
 
 // reply runs a script that answers with an array.
@@ -147,11 +148,12 @@ func (s *store) list(ctx context.Context, session string, limit int) ([]Info, er
 }
 
 // index adds a job to its session's list and bounds the list.
-func (s *store) index(ctx context.Context, pipe redis.Pipeliner, session, id string, made time.Time) {
-	key := s.session(session)
-	pipe.ZAdd(ctx, key, redis.Z{Score: float64(made.UnixMilli()), Member: id})
-	pipe.ZRemRangeByRank(ctx, key, 0, -maxListed-1)
-	pipe.Expire(ctx, key, indexLife)
+func (s *store) index(ctx context.Context, session, id string, made time.Time) error {
+	err := s.run(ctx, "index", []string{s.session(session)}, ms(made), id, maxListed, msOf(indexLife)).Err()
+	if err != nil {
+		return fmt.Errorf("jobs: list job %q: %w", id, err)
+	}
+	return nil
 }
 
 // finished is what deciding a job's end came to.

@@ -7,7 +7,6 @@ local v = redis.call("HMGET", rec, "gen", "fin", "run", "cancel")
 if v[1] ~= ARGV[2] or v[2] == v[1] or v[3] ~= ARGV[3] then return -1 end
 if v[4] == "1" then return 2 end
 redis.call("HSET", rec, "st", ARGV[6], "next", ARGV[7], "upd", ARGV[4])
-redis.call("HDEL", rec, "hb")
 if ARGV[8] == "1" then redis.call("HINCRBY", rec, "att", -1) end
 if ARGV[9] ~= "" then redis.call("HSET", rec, "code", ARGV[9], "err", ARGV[10]) end
 redis.call("ZADD", open, ARGV[5], ARGV[1])

@@ -2,22 +2,21 @@
 -- KEYS: record, open. ARGV: id, gen, now, check at.
 -- Returns {verdict, run or state, attempt, limit, destination...}.
 local rec, open = KEYS[1], KEYS[2]
-local v = redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton")
+local v = redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next")
 if not v[1] then return {"gone"} end
 if v[1] ~= ARGV[2] then return {"old"} end
 if v[2] == v[1] then return {v[6] and "owed" or "over", v[3]} end
-local run = redis.call("HINCRBY", rec, "run", 1)
-local att, lim = 0, tonumber(v[4])
+local run, att, lim = tonumber(v[8] or "0") + 1, tonumber(v[9] or "0") + 1, tonumber(v[4])
 local verdict = "run"
 if v[5] == "1" then
   verdict = "cancel"
+  redis.call("HSET", rec, "run", run)
+elseif att > lim then
+  verdict = "spent"
+  redis.call("HSET", rec, "run", run, "att", att)
 else
-  att = redis.call("HINCRBY", rec, "att", 1)
-  if att > lim then verdict = "spent" end
-end
-if verdict == "run" then
-  redis.call("HSET", rec, "st", "running", "hb", ARGV[3], "start", ARGV[3], "upd", ARGV[3])
-  redis.call("HDEL", rec, "next")
+  redis.call("HSET", rec, "run", run, "att", att, "st", "running", "hb", ARGV[3], "start", ARGV[3], "upd", ARGV[3])
+  if v[10] then redis.call("HDEL", rec, "next") end
 end
 redis.call("ZADD", open, ARGV[4], ARGV[1])
 local r = {verdict, run, att, lim}
