@@ -153,7 +153,9 @@ func (s *Set) newExecutor() (*executor, error) {
 		return nil, err
 	}
 	e := &executor{set: c, root: c.Lookup(s.name)}
-	c.Funcs(template.FuncMap{memoFunc: e.run.rows})
+	if len(s.memos) > 0 || len(s.roots) == 0 {
+		c.Funcs(template.FuncMap{memoFunc: e.run.rows})
+	}
 	for name, list := range s.roots {
 		c.Lookup(name).Tree.Root = list
 	}

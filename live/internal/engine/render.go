@@ -26,6 +26,7 @@ type renderer struct {
 	stack   []frame
 	inValue bool // the position is a value slot
 	escape  bool // and its bytes arrive unescaped
+	memo    *memoRun
 	scratch []byte
 }
 
@@ -80,7 +81,9 @@ func (r *renderer) static(b *block, k int) error {
 		return err
 	}
 	f := &r.stack[len(r.stack)-1]
-	r.endSlot(f)
+	if err := r.endSlot(f); err != nil {
+		return err
+	}
 	if k == len(b.slots) {
 		r.stack = r.stack[:len(r.stack)-1]
 		r.inValue, r.escape = false, false
@@ -170,10 +173,17 @@ func (r *renderer) beginSlot(f *frame) {
 	}
 }
 
-func (r *renderer) endSlot(f *frame) {
-	if f.block.slots[f.slot].kind == valueSlot {
+func (r *renderer) endSlot(f *frame) error {
+	switch f.block.slots[f.slot].kind {
+	case valueSlot:
 		r.span(f).b = uint32(len(r.buf))
+	case rowsSlot:
+		if r.memo != nil {
+			return r.memo.merge(f.inst, f.slot)
+		}
+	case branchSlot, callSlot:
 	}
+	return nil
 }
 
 // giveUp ends the topmost frame, which a break or continue has left in the
@@ -181,7 +191,9 @@ func (r *renderer) endSlot(f *frame) {
 // was filtered out and never was.
 func (r *renderer) giveUp() {
 	f := r.stack[len(r.stack)-1]
-	r.endSlot(&f)
+	if f.block.slots[f.slot].kind == valueSlot {
+		r.span(&f).b = uint32(len(r.buf))
+	}
 	w := r.scratch[:0]
 	for k := 0; k <= f.slot; k++ {
 		w = append(w, f.block.statics[k]...)

@@ -4,11 +4,12 @@ package engine
 // the bytes of the values. Instances, spans and bytes lie flat in three slices,
 // so a tree is reused without allocating and an idle one is three objects.
 type tree struct {
-	set   *Set
-	buf   []byte     // the values' bytes, in the order of writing
-	spans []span     // one for each slot of each instance
-	insts []instance // insts[0] is the root
-	plans []plan     // what the row memo remembers of this render
+	set    *Set
+	buf    []byte     // the values' bytes, in the order of writing
+	spans  []span     // one for each slot of each instance
+	insts  []instance // insts[0] is the root
+	plans  []plan     // what the row memo remembers of this render
+	hashes []uint64
 }
 
 // span is the content of a slot. Value: bytes [a,b) of buf. Branch and call:
@@ -24,7 +25,8 @@ type instance struct {
 }
 
 func (t *tree) reset() {
-	t.buf, t.spans, t.insts, t.plans = t.buf[:0], t.spans[:0], t.insts[:0], t.plans[:0]
+	t.buf, t.spans, t.insts = t.buf[:0], t.spans[:0], t.insts[:0]
+	t.plans, t.hashes = t.plans[:0], t.hashes[:0]
 }
 
 func (t *tree) blockOf(i uint32) *block { return t.set.blocks[t.insts[i].block] }
@@ -40,7 +42,8 @@ func (t *tree) copyFrom(o *tree) {
 	t.buf = fitted(t.buf, o.buf)
 	t.spans = fitted(t.spans, o.spans)
 	t.insts = fitted(t.insts, o.insts)
-	t.plans = copyPlans(t.plans, o.plans)
+	t.plans = fitted(t.plans, o.plans)
+	t.hashes = fitted(t.hashes, o.hashes)
 }
 
 // fitted copies src over dst. It allocates when dst is too small or more than

@@ -113,9 +113,6 @@ func (v *View) render(state any) (*renderer, error) {
 	r.start(v.set)
 	e.run.begin(r, &v.base)
 	err = v.execute(e, r, state)
-	if err == nil {
-		err = e.run.merge()
-	}
 	e.run.end()
 	v.set.executors.Put(e)
 	if err != nil {
