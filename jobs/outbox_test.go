@@ -1,0 +1,112 @@
+package jobs_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"lastmile/jobs"
+	"lastmile/jobs/jobstest"
+)
+
+// sqlOutbox is jobs.Outbox over database/sql; its table is
+//
+//	CREATE TABLE outbox (seq BIGSERIAL PRIMARY KEY, id TEXT UNIQUE, step TEXT)
+type sqlOutbox struct{ db *sql.DB }
+
+// Add puts a job into the outbox, in the transaction that makes it necessary.
+func (o sqlOutbox) Add(ctx context.Context, tx *sql.Tx, job jobs.Outgoing) error {
+	step, err := json.Marshal(job.Step)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO outbox (id, step) VALUES (?, ?)", job.ID, string(step))
+	return err
+}
+
+// Pending implements jobs.Outbox.
+func (o sqlOutbox) Pending(ctx context.Context, limit int) (out []jobs.Outgoing, err error) {
+	rows, err := o.db.QueryContext(ctx, "SELECT id, step FROM outbox ORDER BY seq LIMIT ?", limit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var job jobs.Outgoing
+		var step []byte
+		if err := rows.Scan(&job.ID, &step); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(step, &job.Step); err != nil {
+			return nil, err
+		}
+		out = append(out, job)
+	}
+	return out, rows.Err()
+}
+
+// Delete implements jobs.Outbox.
+func (o sqlOutbox) Delete(ctx context.Context, ids []string) error {
+	for _, id := range ids {
+		if _, err := o.db.ExecContext(ctx, "DELETE FROM outbox WHERE id = ?", id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var _ jobs.Outbox = sqlOutbox{}
+
+func TestOutbox(t *testing.T) {
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		kind := define()
+		start(k, kind, quick)
+		table := new(memoryTable)
+		db := sql.OpenDB(table)
+		defer func() { _ = db.Close() }()
+		box := sqlOutbox{db}
+		order := func(id string, commit bool) {
+			t.Helper()
+			tx, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := box.Add(t.Context(), tx, jobs.Outgoing{ID: id, Step: kind.Step(args{id}, notify(k))}); err != nil {
+				t.Fatal(err)
+			}
+			if commit {
+				err = tx.Commit()
+			} else {
+				err = tx.Rollback()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		order("order-1", true)
+		order("order-2", false)
+		table.failDeletes(2) // as if the relay died after the enqueue
+
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 2 { // relays on two nodes
+			wg.Go(func() {
+				if err := k.Client.Relay(ctx, box, time.Second); err != nil {
+					t.Errorf("Relay = %v", err)
+				}
+			})
+		}
+		k.WaitState("order-1", jobs.StateCompleted)
+		k.Until("the outbox is empty", func() bool { return table.len() == 0 })
+		stop()
+		wg.Wait()
+		wantEnd(t, k, "order-1", jobs.StateCompleted)
+		if _, err := k.Client.Get(t.Context(), "order-2"); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("the job of a transaction that was rolled back: %v", err)
+		}
+	})
+}
