@@ -172,13 +172,7 @@ func (c *conn) mayStart(ctx context.Context, it *item) bool {
 	if !it.redelivered || it.marked || (c.marked && !c.careful) {
 		return true
 	}
-	n, err := 0, error(nil)
-	if it.starts > 0 {
-		n, err = c.feed.Mark(ctx, it.entry)
-		c.hub.marks.set(c.who.Session, it.entry.Seq, n)
-	} else {
-		n, err = c.page.mark(ctx, c.who.Session, it.entry)
-	}
+	n, err := c.countStart(ctx, it)
 	switch {
 	case err != nil:
 		c.retry = &retry{item: it, at: time.Now().Add(push.Backoff(2, stallBase, stallMax))}
@@ -195,6 +189,19 @@ func (c *conn) mayStart(ctx context.Context, it *item) bool {
 	it.marked, c.marked = true, true
 	c.careful = c.careful || n > 1
 	return true
+}
+
+// countStart counts a start of the push, once in this process; when it has
+// waited under suspicion, it looks again.
+func (c *conn) countStart(ctx context.Context, it *item) (int, error) {
+	if it.starts == 0 {
+		return c.page.mark(ctx, c.who.Session, it.entry)
+	}
+	n, err := c.feed.Mark(ctx, it.entry)
+	if err == nil {
+		c.hub.marks.set(c.who.Session, it.entry.Seq, n)
+	}
+	return n, err
 }
 
 // failed has a push retried, or gives it up.

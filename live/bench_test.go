@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,9 +26,9 @@ type rawConn struct {
 }
 
 // dialRaw loads a page and opens its WebSocket by hand.
-func dialRaw(tb testing.TB, server *httptest.Server, cookie *http.Cookie) *rawConn {
+func dialRaw(tb testing.TB, server *httptest.Server) *rawConn {
 	tb.Helper()
-	page, cookie := load(tb.Context(), server.URL, cookie)
+	page, cookie := load(tb.Context(), server.URL)
 	d := dataOf(page)
 	conn, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -109,11 +110,11 @@ func BenchmarkIdleConnection(b *testing.B) {
 			runtime.ReadMemStats(&m)
 			return m.HeapAlloc + m.StackInuse
 		}
-		dialRaw(b, server, nil)
+		dialRaw(b, server)
 		before := weigh()
 		open := make([]*rawConn, 0, conns)
 		for range conns {
-			open = append(open, dialRaw(b, server, nil))
+			open = append(open, dialRaw(b, server))
 		}
 		http.DefaultClient.CloseIdleConnections()
 		time.Sleep(300 * time.Millisecond)
@@ -130,7 +131,7 @@ func BenchmarkPushToFrame(b *testing.B) {
 	v := view(b, n, counting{}, counter{}, counterHTML)
 	server := httptest.NewServer(v)
 	defer server.Close()
-	c := dialRaw(b, server, nil)
+	c := dialRaw(b, server)
 	session := n.publisher.Session(c.session)
 	r := bufio.NewReader(c)
 	var took []time.Duration
@@ -141,7 +142,7 @@ func BenchmarkPushToFrame(b *testing.B) {
 		if err := session.TriggerAction("Note", map[string]any{"text": i}); err != nil {
 			b.Fatal(err)
 		}
-		if frame := readFrame(b, r); !strings.Contains(string(frame), fmt.Sprint(i)) {
+		if frame := readFrame(b, r); !strings.Contains(string(frame), strconv.Itoa(i)) {
 			b.Fatalf("push %d made the frame %s", i, frame)
 		}
 		took = append(took, time.Since(start))
@@ -164,7 +165,7 @@ func BenchmarkClick(b *testing.B) {
 	v := view(b, n, counting{}, counter{}, counterHTML)
 	server := httptest.NewServer(v)
 	defer server.Close()
-	c := dialRaw(b, server, nil)
+	c := dialRaw(b, server)
 	r := bufio.NewReader(c)
 	i := 0
 	b.ReportAllocs()

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"lastmile/push"
 )
@@ -125,5 +126,5 @@ func (c *conn) clickID(m message) string {
 	if m.Number == 0 {
 		return actionID("click", c.who.conn, push.NewID())
 	}
-	return actionID("click", c.who.conn, "n", fmt.Sprint(m.Number))
+	return actionID("click", c.who.conn, "n", strconv.FormatUint(m.Number, 10))
 }

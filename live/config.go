@@ -148,7 +148,7 @@ func (c *Config) fill() error {
 		return fmt.Errorf("live: Config: Secret has %d bytes, at least 32 are needed", len(c.Secret))
 	}
 	c.CookieName = cmp.Or(c.CookieName, "lastmile")
-	if err := (&http.Cookie{Name: c.CookieName, Value: "x"}).Valid(); err != nil {
+	if err := (&http.Cookie{Name: c.CookieName, Value: "x"}).Valid(); err != nil { //nolint:gosec // it is only checked
 		return fmt.Errorf("live: Config: CookieName: %w", err)
 	}
 	if c.TracerProvider == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,22 +91,29 @@ func waitItems(t *testing.T, p *livetest.Page, want string) {
 
 func put(item any) map[string]any { return map[string]any{"item": fmt.Sprint(item)} }
 
+// env is what a test on one of the stores has.
+type env struct {
+	t     *testing.T
+	store store
+}
+
 // onBoth runs a test on both stores, in a bubble.
-func onBoth(t *testing.T, test func(t *testing.T, s store)) {
+func onBoth(t *testing.T, test func(env)) {
 	t.Helper()
 	for name, newStore := range map[string]func(*testing.T) store{
 		"memory": func(t *testing.T) store { t.Helper(); return memStore(t) }, "redis": redisStore,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { test(t, newStore(t)) })
+			synctest.Test(t, func(t *testing.T) { test(env{t, newStore(t)}) })
 		})
 	}
 }
 
 func TestTabsOnTwoNodesSeePushesOnceInOrder(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		c1, c2 := newListing(), newListing()
 		v1, v2 := view(t, one, c1, list{}, listHTML), view(t, two, c2, list{}, listHTML)
@@ -115,7 +123,7 @@ func TestTabsOnTwoNodesSeePushesOnceInOrder(t *testing.T) {
 		var want []string
 		for i := range 100 {
 			trigger(t, session, "Put", put(i))
-			want = append(want, fmt.Sprint(i))
+			want = append(want, strconv.Itoa(i))
 		}
 		waitItems(t, p1, strings.Join(want, " "))
 		waitItems(t, p2, strings.Join(want, " "))
@@ -127,7 +135,8 @@ func TestTabsOnTwoNodesSeePushesOnceInOrder(t *testing.T) {
 
 func TestReconnectToAnotherNodeAfterACrash(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		c1, c2 := newListing(), newListing()
 		v1, v2 := view(t, one, c1, list{}, listHTML), view(t, two, c2, list{}, listHTML)
@@ -155,7 +164,8 @@ func TestReconnectToAnotherNodeAfterACrash(t *testing.T) {
 
 func TestSplitBrain(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		one := startNode(t, s, live.Config{})
 		var conn string
 		v1 := view(t, one, connName{&conn}, plain{}, `{{.N}}`)
@@ -189,7 +199,8 @@ func (c connName) Inc(s plain, ctx *live.Context) (plain, error) {
 
 func TestPersistedFieldsOfTwoTabs(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
 		b := livetest.NewBrowser(t)
@@ -271,7 +282,8 @@ func TestHopelessPushGoesToTheDeadLetters(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(t *testing.T, s store) {
+			onBoth(t, func(e env) {
+				t, s := e.t, e.store
 				n := startNode(t, s, live.Config{})
 				c := newListing()
 				c.err, c.sleep, c.fails["bad"] = tt.err, tt.sleep, 100
@@ -305,7 +317,8 @@ func TestHopelessPushGoesToTheDeadLetters(t *testing.T) {
 
 func TestUnknownActionWaitsForAViewThatHasIt(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		plainPage := viewNamed(t, n, "other", connName{new(string)}, plain{}, `{{.N}}`)
 		c := newListing()
@@ -330,7 +343,8 @@ func TestUnknownActionWaitsForAViewThatHasIt(t *testing.T) {
 
 func TestCrashLoopIsFoundOut(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		c := newListing()
 		v := view(t, n, c, list{}, listHTML)
@@ -362,7 +376,8 @@ func TestCrashLoopIsFoundOut(t *testing.T) {
 
 func TestTabsThatComeBackTogetherAreNoCrashLoop(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		const tabs = 6
 		var pages []*livetest.Page
 		var views []*live.View[list]

@@ -81,7 +81,7 @@ func Example() {
 // browse stands for a browser: it loads the page and, until that shows data,
 // connects its WebSocket.
 func browse(ctx context.Context, server *httptest.Server) string {
-	page, cookie := load(ctx, server.URL, nil)
+	page, cookie := load(ctx, server.URL)
 	connection := connect(ctx, server.URL, cookie, page)
 	defer connection.CloseNow() //nolint:errcheck // the program ends
 	for {
@@ -96,19 +96,16 @@ func browse(ctx context.Context, server *httptest.Server) string {
 }
 
 // load gets the page and the session's cookie.
-func load(ctx context.Context, address string, cookie *http.Cookie) (string, *http.Cookie) {
+func load(ctx context.Context, address string) (page string, cookie *http.Cookie) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		panic(err)
-	}
-	if cookie != nil {
-		r.AddCookie(cookie)
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		panic(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read
+	defer res.Body.Close()
 	for _, c := range res.Cookies() {
 		cookie = c
 	}

@@ -43,7 +43,7 @@ func setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []Flash) {
 			return
 		}
 		if value := base64.RawURLEncoding.EncodeToString(b); len(value) <= maxFlashCookie {
-			http.SetCookie(w, &http.Cookie{
+			http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure under TLS; plain http is for development
 				Name: flashCookie, Value: value, Path: "/", MaxAge: 60,
 				HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
 			})
@@ -59,7 +59,7 @@ func takeFlashCookie(w http.ResponseWriter, r *http.Request) []Flash {
 	if err != nil {
 		return nil
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // it takes the other one back
 		Name: flashCookie, Path: "/", MaxAge: -1,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
 	})

@@ -55,7 +55,7 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 		target = m.fx.navigate.URL
 	}
 	setFlashCookie(w, r, m.fx.flashes)
-	http.Redirect(w, r, target, http.StatusSeeOther)
+	http.Redirect(w, r, target, http.StatusSeeOther) //nolint:gosec // pageAddress makes a local path; Redirect's is the program's
 }
 
 // readForm returns the form's action and its other fields as an object.
@@ -64,7 +64,7 @@ func (p *page) readForm(w http.ResponseWriter, r *http.Request) (string, json.Ra
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	err := r.ParseForm() // ParseMultipartForm would hide its error
 	if err == nil {
-		err = r.ParseMultipartForm(limit)
+		err = r.ParseMultipartForm(limit) //nolint:gosec // the body is bounded above
 	}
 	if err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		return "", nil, fmt.Errorf("form cannot be read: %w", err)

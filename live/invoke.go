@@ -117,7 +117,7 @@ func (p *page) span(ctx context.Context, inv invocation) (context.Context, trace
 		remote := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": inv.parent})
 		opts = append(opts, trace.WithLinks(trace.LinkFromContext(remote)))
 	}
-	return p.hub.tracer.Start(ctx, "live.action", opts...)
+	return p.hub.tracer.Start(ctx, "live.action", opts...) //nolint:spancheck // the caller ends it
 }
 
 // logFailure reports an action's error once, where it is handled.

@@ -3,7 +3,7 @@ package live
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"time"
 
 	"lastmile/push"
@@ -189,7 +189,7 @@ func (c *conn) connect(ctx context.Context) {
 	c.connected = true
 	c.out.greet = true
 	if h := c.page.model.onConnect; h != nil {
-		inv := invocation{source: sourceConnect, action: "OnConnect", id: actionID("connect", c.who.conn, fmt.Sprint(c.fence))}
+		inv := invocation{source: sourceConnect, action: "OnConnect", id: actionID("connect", c.who.conn, strconv.FormatUint(c.fence, 10))}
 		out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
 		if err != nil {
 			c.page.logFailure(ctx, c.who, inv, 1, err)

@@ -54,7 +54,8 @@ const formHTML = `{{define "title"}}{{if .Name}}{{.Name}} & co{{else}}Nobody{{en
 
 func TestWithoutJavaScript(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, forming{}, form{}, formHTML)
 		b := livetest.NewBrowser(t)
@@ -81,7 +82,7 @@ func TestWithoutJavaScript(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		res, _ := b.Do(v, r)
+		res, _ := b.Do(v, r) //nolint:bodyclose // Do closes it
 		if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "/elsewhere?x=1" {
 			t.Errorf("Redirect answered %d to %q", res.StatusCode, got)
 		}
@@ -114,7 +115,7 @@ func TestFormsThatAreRefused(t *testing.T) {
 			}
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header.Set("Origin", tt.origin)
-			res, body := livetest.NewBrowser(t).Do(v, r)
+			res, body := livetest.NewBrowser(t).Do(v, r) //nolint:bodyclose // Do closes it
 			if res.StatusCode != tt.status || !strings.Contains(body, tt.want) {
 				t.Errorf("%s: got %d %q, want %d with %q", tt.name, res.StatusCode, body, tt.status, tt.want)
 			}
@@ -135,7 +136,7 @@ func TestRedirectStaysOnTheSite(t *testing.T) {
 			r.URL.Path, r.URL.RawPath = "", ""
 			r.URL.Opaque = path
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			res, _ := livetest.NewBrowser(t).Do(v, r)
+			res, _ := livetest.NewBrowser(t).Do(v, r) //nolint:bodyclose // Do closes it
 			if got := res.Header.Get("Location"); strings.HasPrefix(got, "//") || strings.Contains(got, `\`) || !strings.HasPrefix(got, "/") {
 				t.Errorf("POST %s leads to %q", path, got)
 			}
@@ -145,7 +146,8 @@ func TestRedirectStaysOnTheSite(t *testing.T) {
 
 func TestParkedPushesMeetTheNextPage(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		c := newListing()
 		v := view(t, n, c, list{}, listHTML)
@@ -173,7 +175,8 @@ func TestParkedPushesMeetTheNextPage(t *testing.T) {
 
 func TestUnconfirmedPageLosesNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, newListing(), list{}, listHTML)
 		b := livetest.NewBrowser(t)
@@ -193,7 +196,8 @@ func TestUnconfirmedPageLosesNothing(t *testing.T) {
 
 func TestFailingParkedPushWaitsForTheSocket(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s store) {
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		c := newListing()
 		c.err = errors.New("not yet")

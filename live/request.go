@@ -1,7 +1,6 @@
 package live
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -57,11 +56,4 @@ func keepRequest(r *http.Request) Request {
 			out.wildcards[name] = r.PathValue(name)
 		}
 	}
-}
-
-// clone returns a visitor that can change without the other.
-func (v *visitor) clone() *visitor {
-	c := *v
-	c.topics = maps.Clone(v.topics)
-	return &c
 }

@@ -75,12 +75,12 @@ func (h *Hub) cookieSession(w http.ResponseWriter, r *http.Request) string {
 		return c.Value
 	}
 	id := push.NewID() + push.NewID() // at least 256 bits
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{   //nolint:gosec // Secure under TLS; plain http is for development
 		Name: h.cfg.CookieName, Value: id, Path: "/", MaxAge: int(cookieAge.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
 	})
 	// Whoever asks again while this request is served gets the same answer.
-	r.AddCookie(&http.Cookie{Name: h.cfg.CookieName, Value: id})
+	r.AddCookie(&http.Cookie{Name: h.cfg.CookieName, Value: id}) //nolint:gosec // not sent anywhere
 	return id
 }
 

@@ -141,7 +141,7 @@ func (b *Browser) get(h http.Handler, path string) *Document {
 	if err != nil {
 		b.t.Fatalf("livetest: GET %s: %v", path, err)
 	}
-	res, body := b.Do(h, r)
+	res, body := b.Do(h, r) //nolint:bodyclose // Do closes it
 	return &Document{Status: res.StatusCode, Header: res.Header, HTML: body, browser: b, handler: h, path: path, root: parse(body)}
 }
 
@@ -202,7 +202,7 @@ func (b *Browser) Post(h http.Handler, path string, form url.Values) *Document {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", origin)
-	res, body := b.Do(h, r)
+	res, body := b.Do(h, r) //nolint:bodyclose // Do closes it
 	if location := res.Header.Get("Location"); location != "" {
 		return b.Get(h, resolve(path, location))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -235,9 +236,7 @@ func (p *Page) Click(target string, data map[string]any) {
 	if target == "" || target[0] < 'A' || target[0] > 'Z' {
 		action, all = p.aim(target)
 	}
-	for k, v := range data {
-		all[k] = v
-	}
+	maps.Copy(all, data)
 	if err := p.Try(action, all); err != nil {
 		p.t.Fatalf("livetest: click %s: %s: %s", target, err.Code, err.Message)
 	}
@@ -265,12 +264,8 @@ func (p *Page) aim(sel string) (string, map[string]any) {
 		p.t.Fatalf("livetest: element %s has no live-click and no form", sel)
 	}
 	data := fields(form)
-	for k, v := range values(form) {
-		data[k] = v
-	}
-	for k, v := range values(n) {
-		data[k] = v
-	}
+	maps.Copy(data, values(form))
+	maps.Copy(data, values(n))
 	action, _ := data["live-action"].(string)
 	if name, _ := attr(n, "name"); name == "live-action" {
 		action, _ = attr(n, "value")
@@ -325,12 +320,12 @@ func (p *Page) Reconnect(h http.Handler) {
 }
 
 // load fetches a manifest.
-func (p *Page) load(ctx context.Context, h http.Handler, print string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+resolve(p.path, "?_live=manifest."+print+".json"), nil)
+func (p *Page) load(ctx context.Context, h http.Handler, fingerprint string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+resolve(p.path, "?_live=manifest."+fingerprint+".json"), nil)
 	if err != nil {
 		return err
 	}
-	res, body := p.browser.Do(h, r)
+	res, body := p.browser.Do(h, r) //nolint:bodyclose // Do closes it
 	if res.StatusCode != http.StatusOK {
 		return errors.New("livetest: manifest: status " + res.Status)
 	}
@@ -340,6 +335,6 @@ func (p *Page) load(ctx context.Context, h http.Handler, print string) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.model, p.manifest = m, print
+	p.model, p.manifest = m, fingerprint
 	return nil
 }

@@ -69,7 +69,7 @@ func (b *Browser) Dial(h http.Handler, path string) (*websocket.Conn, error) {
 // that the handler takes over is dropped.
 func (b *Browser) Status(h http.Handler, r *http.Request) int {
 	b.t.Helper()
-	res, err := (&http.Client{Transport: transport{h}, Jar: b.jar}).Do(r)
+	res, err := (&http.Client{Transport: transport{h}, Jar: b.jar}).Do(r) //nolint:gosec // it stays in this process
 	if err != nil {
 		b.t.Fatalf("livetest: %s %s: %v", r.Method, r.URL, err)
 	}

@@ -1,0 +1,140 @@
+package live_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lastmile/live"
+	"lastmile/live/livetest"
+)
+
+func TestTopics(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
+		cfg := live.Config{Topics: func(_ live.Identity, topic string) error {
+			if !strings.HasPrefix(topic, "room:") {
+				return errors.New("no such room")
+			}
+			return nil
+		}}
+		one, two := startNode(t, s, cfg), startNode(t, s, cfg)
+		v1, v2 := view(t, one, chat{}, plain{}, `{{.N}}`), view(t, two, chat{}, plain{}, `{{.N}}`)
+		p1, p2 := livetest.Open(t, v1, "/"), livetest.Open(t, v2, "/")
+		if err := p1.Try("Join", map[string]any{"topic": "secret"}); err == nil {
+			t.Error("a topic that the ACL refuses can be joined")
+		}
+		p1.Click("Join", map[string]any{"topic": "room:1"})
+		p2.Click("Join", map[string]any{"topic": "room:1"})
+		p1.Click("Say", map[string]any{"topic": "room:1"})
+		p2.WaitText("1")
+		if got := p1.Text(); got != "0" {
+			t.Errorf("the sender got its own message: %s", got)
+		}
+		p2.Reconnect(v1) // subscriptions are part of what is resumed
+		p1.Click("Say", map[string]any{"topic": "room:1"})
+		p2.WaitText("2")
+		if err := two.hub.Publish(t.Context(), "room:1", "Heard", nil); err != nil {
+			t.Fatal(err)
+		}
+		p1.WaitText("1")
+		p2.WaitText("3")
+		p1.Click("Leave", map[string]any{"topic": "room:1"})
+		p2.Click("Say", map[string]any{"topic": "room:1"})
+		time.Sleep(time.Second)
+		if got := p1.Text(); got != "1" {
+			t.Errorf("who has left still hears: %s", got)
+		}
+	})
+}
+
+type chat struct{}
+
+func (chat) Mount(s plain, ctx *live.Context) (plain, error) {
+	return s, ctx.Subscribe(ctx.SelfTopic())
+}
+
+func (chat) Join(s plain, ctx *live.Context) (plain, error) {
+	return s, ctx.Subscribe(ctx.GetString("topic"))
+}
+
+func (chat) Leave(s plain, ctx *live.Context) (plain, error) {
+	return s, ctx.Unsubscribe(ctx.GetString("topic"))
+}
+
+func (chat) Say(s plain, ctx *live.Context) (plain, error) {
+	return s, ctx.Publish(ctx.GetString("topic"), "Heard", nil)
+}
+
+func (chat) Tell(s plain, ctx *live.Context) (plain, error) {
+	return s, ctx.Publish(ctx.SelfTopic(), "Heard", nil)
+}
+
+func (chat) Heard(s plain, _ *live.Context) (plain, error) {
+	s.N++
+	return s, nil
+}
+
+func TestSelfTopicReachesTheOtherTabs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := startNode(t, memStore(t), live.Config{})
+		v := view(t, n, chat{}, plain{}, `{{.N}}`)
+		b := livetest.NewBrowser(t)
+		p1, p2, stranger := b.Open(v, "/"), b.Open(v, "/"), livetest.Open(t, v, "/")
+		p1.Click("Tell", nil)
+		p2.WaitText("1")
+		time.Sleep(time.Second)
+		if p1.Text() != "0" || stranger.Text() != "0" {
+			t.Errorf("sender %s, stranger %s: want 0", p1.Text(), stranger.Text())
+		}
+	})
+}
+
+func TestTitleFlashEventsAndNavigation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := startNode(t, memStore(t), live.Config{})
+		v := view(t, n, effecting{}, plain{}, `{{define "title"}}N & {{.N}}{{end}}<b>{{.N}}</b>`)
+		p := livetest.Open(t, v, "/")
+		if got := p.State().Title; got != "N & 0" {
+			t.Errorf("title %q", got)
+		}
+		p.Click("Act", nil)
+		got := p.State()
+		if got.Title != "N & 1" || !slices.Equal(got.Flashes, [][2]string{{"info", "<done>"}}) ||
+			len(got.Events) != 1 || got.Events[0].Name != "chart" || string(got.Events[0].Detail) != `{"n":1}` || got.Location != "" {
+			t.Errorf("after Act: %+v", got)
+		}
+		p.Click("Go", nil)
+		if got := p.State().Location; got != "/there" {
+			t.Errorf("location %q", got)
+		}
+		if err := p.Try("GoWrong", nil); err == nil {
+			t.Error("Redirect to javascript: did not fail")
+		}
+	})
+}
+
+type effecting struct{}
+
+func (effecting) Act(s plain, ctx *live.Context) (plain, error) {
+	s.N++
+	ctx.SetFlash("info", "<done>")
+	return s, ctx.Emit("chart", map[string]int{"n": s.N})
+}
+
+func (effecting) Go(s plain, ctx *live.Context) (plain, error) { return s, ctx.Navigate("/there") }
+
+func (effecting) GoWrong(s plain, ctx *live.Context) (plain, error) {
+	for _, bad := range []string{"//evil.test", `/\evil.test`, "https://evil.test", "javascript:alert(1)", ""} {
+		if err := ctx.Navigate(bad); !errors.Is(err, live.ErrNavigate) {
+			return s, nil
+		}
+	}
+	return s, ctx.Redirect("javascript:alert(1)")
+}
