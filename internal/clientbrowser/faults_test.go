@@ -60,9 +60,9 @@ var faultCases = cases{
 	},
 	"another protocol version reloads once": func(p *tab) {
 		p.visit("")
-		for range 3 {
-			p.accept().send(obj{"v": 2})
-		}
+		p.accept().send(obj{"v": 2})
+		p.accept().closeWith(4003, "version")
+		p.accept().send(obj{"v": 2})
 		if n := p.count("GET /page"); n != 2 {
 			p.t.Errorf("page loaded %d times, want 2", n)
 		}

@@ -6,7 +6,7 @@ import { createHooks } from "./hooks";
 import { flash, notice, prepare } from "./notice";
 import { Outbox } from "./outbox";
 import { Page, type PageHost } from "./page";
-import { fire, VERSION, type Config, type Frame, type LiveError, type Send } from "./protocol";
+import { CODE_TAKEN, CODE_VERSION, fire, VERSION, type Config, type Frame, type LiveError, type Send } from "./protocol";
 import { Socket, type SocketHost } from "./socket";
 
 /** How long a connection may be lost before the user hears of it. */
@@ -72,7 +72,8 @@ export class App implements PageHost, SocketHost {
     this.up = false;
     // Another tab has taken the connection over, a duplicate of this one:
     // start a connection of our own instead of taking turns.
-    if (code === 4000) this.config.token = "";
+    if (code === CODE_TAKEN) this.config.token = "";
+    if (code === CODE_VERSION) this.#reload();
     this.#outbox.down(code === 1009);
     this.#page.reset();
     this.#watch();
@@ -99,9 +100,7 @@ export class App implements PageHost, SocketHost {
   /** The server's answer to the hello; false when the two do not understand each other. */
   #welcome(f: Frame): boolean {
     if (f.v !== VERSION) {
-      this.report("version", `server ${f.v}, page ${VERSION}`);
-      this.socket.drop(1013);
-      this.#reload();
+      this.socket.drop(CODE_VERSION);
       return false;
     }
     this.up = true;
@@ -159,8 +158,9 @@ export class App implements PageHost, SocketHost {
     location[replace ? "replace" : "assign"](target);
   }
 
-  /** Loads the page again, but not over and over. */
+  /** Loads the page again for another protocol version, but not over and over. */
   #reload(): void {
+    this.report("version", `not ${VERSION}`);
     try {
       const now = Date.now();
       if (now - +(sessionStorage.getItem(RELOADED) ?? 0) < RELOAD_EVERY) return;

@@ -3,6 +3,10 @@
 
 export const VERSION = 1;
 
+/** Close codes that the whole client reacts to. */
+export const CODE_TAKEN = 4000;
+export const CODE_VERSION = 4003;
+
 /** What the server wrote into the page: the container's data-live attribute. */
 export interface Config {
   view: string;

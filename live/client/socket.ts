@@ -23,8 +23,8 @@ const MAX_DELAY = 5000;
 const SPREAD = 2000;
 /** A connection that lived this long has earned a fast first retry. */
 const STABLE = 5000;
-/** Closes that a fast retry would only repeat: policy, try later, slow client, session closed. */
-const SLOW_CODES = [1008, 1013, 4001, 4002];
+/** Closes that a fast retry would only repeat: policy, try later, slow client, session closed, version. */
+const SLOW_CODES = [1008, 1013, 4001, 4002, 4003];
 const RESTART = 1012;
 
 export class Socket {
