@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 FUZZTIME ?= 30s
+SOAKTIME ?= 10m
 ARGS ?=
 
 .PHONY: help
@@ -34,8 +35,8 @@ e2e: ## Run the end-to-end tests: real processes, killed ones, a real browser
 	go test -race -v -timeout 22m ./internal/e2e/...
 
 .PHONY: soak
-soak: ## Run the long form of the fault tests
-	SOAK=1 go test -v -timeout 3h ./internal/e2e/...
+soak: ## Run the long form of the fault tests (SOAKTIME=10m)
+	go test -v -timeout 3h -run Soak ./internal/e2e -soak $(SOAKTIME) -sessions 200 -pushes 20000
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

@@ -1,0 +1,86 @@
+// Package webtest sets up what the application's pages stand on, in one process
+// and in fake time: for tests inside a testing/synctest bubble.
+package webtest
+
+import (
+	"log/slog"
+	"net/http"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/cmd/web/ui"
+	"lastmile/internal/filestore"
+	"lastmile/internal/profilejob"
+	"lastmile/jobs"
+	"lastmile/live"
+	"lastmile/live/livetest"
+	"lastmile/push"
+	"lastmile/push/pushtest"
+	"lastmile/push/redisstream"
+)
+
+// World is a web node with its workers.
+type World struct {
+	Redis     *pushtest.Redis
+	Client    redis.UniversalClient
+	Transport *redisstream.Transport
+	Publisher *push.Publisher
+	Node      *push.Node
+	Hub       *live.Hub
+	Jobs      *jobs.Client
+	Pool      *jobs.Pool
+	Files     *filestore.Store
+	UI        *ui.UI
+	Log       *slog.Logger
+	Mux       *http.ServeMux
+	t         *testing.T
+}
+
+// New makes a world. Register pages with its Mux, then call Run.
+func New(t *testing.T, files filestore.Config) *World {
+	t.Helper()
+	w := &World{t: t, Redis: pushtest.NewRedis(t), Mux: http.NewServeMux(), Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	w.Client = w.Redis.Client(t)
+	var err error
+	must := func() {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Transport, err = redisstream.New(w.Client, redisstream.Config{Logger: w.Log})
+	must()
+	w.Publisher, err = push.NewPublisher(w.Transport, push.PublisherConfig{Logger: w.Log})
+	must()
+	w.Node, err = push.NewNode(w.Transport, push.NodeConfig{Logger: w.Log})
+	must()
+	w.Hub, err = live.New(live.Deps{Node: w.Node, Publisher: w.Publisher, States: w.Transport, Broker: w.Transport}, live.Config{
+		Secret: make([]byte, 32), Topics: func(live.Identity, string) error { return nil }, Logger: w.Log,
+	})
+	must()
+	config := jobs.ClientConfig{Logger: w.Log}
+	w.Jobs, err = jobs.NewClient(w.Client, w.Publisher, config)
+	must()
+	w.Pool, err = jobs.NewPool(w.Client, w.Publisher, jobs.PoolConfig{ClientConfig: config})
+	must()
+	w.Files, err = filestore.New(w.Client, files)
+	must()
+	err = profilejob.Handle(w.Pool, w.Files)
+	must()
+	w.UI, err = ui.New(w.Log)
+	must()
+	return w
+}
+
+// Run runs the node and the hub until the test ends.
+func (w *World) Run() {
+	w.t.Helper()
+	livetest.Run(w.t, w.Node.Run, w.Hub.Run)
+}
+
+// Work runs the workers; the returned function stops them early.
+func (w *World) Work() (stop func()) {
+	w.t.Helper()
+	return livetest.Start(w.t, w.Pool.Run)
+}
