@@ -48,7 +48,7 @@ func (b *board) Say(s boardState, ctx *live.Context) (boardState, error) {
 }
 
 func (b *board) Ask(s boardState, ctx *live.Context) (boardState, error) {
-	return s, ctx.Session().TriggerAction("Pushed", map[string]any{"value": "from afar"})
+	return s, ctx.Session().TriggerAction("Pushed", map[string]any{"value": ctx.GetString("for")})
 }
 
 func (b *board) Pushed(s boardState, ctx *live.Context) (boardState, error) {
@@ -61,7 +61,7 @@ const boardPage = `{{define "title"}}{{.Count}} counted{{end}}
 <input id="q" name="q" live-input="Search"> <p id="found">You look for {{.Query}}.</p>
 <form method="post"><input name="text" id="text"><button name="live-action" value="Say">Say</button></form>
 <ul>{{range .Said}}<li>{{.}}</li>{{end}}</ul>
-<button id="ask" live-click="Ask">ask</button>{{with .Pushed}}<p id="pushed">{{.}}</p>{{end}}`
+<button id="ask" live-click="Ask" live-value-for="far">ask</button>{{with .Pushed}}<p id="pushed" live-hook="Note">{{.}}</p>{{end}}`
 
 // node is a web process with the board at its root.
 type node struct {
@@ -141,7 +141,13 @@ func TestBrowserRealServer(t *testing.T) {
 		browser.WaitFor(ctx, t, `document.querySelector("`+selector+`")?.textContent === "`+want+`"`)
 	}
 	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](`window.same = document.querySelector("#q"); window.errors = [];
-		live.on("live:error", (e) => errors.push(e.code))`))
+		live.on("live:error", (e) => errors.push(e.code));
+		window.notes = [];
+		live.hook("Note", {
+			mounted: (el) => notes.push("+" + el.textContent),
+			updated: (el) => notes.push("=" + el.textContent),
+			destroyed: (el) => notes.push("-" + el.textContent),
+		})`))
 
 	browser.Do(ctx, t, chromedp.Click("#add"), chromedp.Click("#add"))
 	text("#count", "4")
@@ -150,7 +156,11 @@ func TestBrowserRealServer(t *testing.T) {
 	text("li", "one <b>")
 	text(".live-flash-info", "said")
 	browser.Do(ctx, t, chromedp.Click("#ask"))
-	text("#pushed", "from afar")
+	text("#pushed", "far")
+	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](`live.push("Ask", {for: "farther"})`))
+	text("#pushed", "farther")
+	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](`live.push("Ask")`))
+	browser.WaitFor(ctx, t, `notes.join() === "+far,=farther,-farther"`)
 	browser.Do(ctx, t, chromedp.SendKeys("#q", "abc"))
 	text("#found", "You look for abc.")
 
