@@ -25,7 +25,7 @@ type Cluster struct {
 // a replica if asked for. cfg is each server's.
 func StartCluster(t testing.TB, cfg Config, replicas bool) *Cluster {
 	t.Helper()
-	cfg.Args = append(cfg.Args, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1500")
+	cfg.Args = append(cfg.Args, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0")
 	const masters = 3
 	c := &Cluster{}
 	all := make([]*Server, 0, 2*masters)

@@ -15,7 +15,7 @@ import (
 const MasterName = "lastmile"
 
 // Sentinel is a master with a replica, watched by one Sentinel that promotes
-// the replica about a second after the master's death.
+// the replica some three seconds after the master's death.
 type Sentinel struct {
 	Master, Replica *Server
 	watcher         *Server
@@ -25,14 +25,15 @@ type Sentinel struct {
 // cfg is the master's and the replica's.
 func StartSentinel(t testing.TB, cfg Config) *Sentinel {
 	t.Helper()
+	cfg.Args = append(cfg.Args, "--repl-diskless-sync-delay", "0")
 	s := &Sentinel{Master: Start(t, cfg)}
 	cfg.Args = append(cfg.Args, "--replicaof", "127.0.0.1 "+strconv.Itoa(s.Master.port))
 	s.Replica = Start(t, cfg)
 	s.Replica.await(t, "to follow its master", contains("master_link_status:up"), "INFO", "replication")
 
 	conf := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]d 1\nsentinel down-after-milliseconds %[1]s 500\n"+
-		"sentinel failover-timeout %[1]s 3000\n", MasterName, s.Master.port)
+	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]d 1\nsentinel down-after-milliseconds %[1]s 2000\n"+
+		"sentinel failover-timeout %[1]s 10000\n", MasterName, s.Master.port)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatalf("redistest: %v", err)
 	}

@@ -3,36 +3,46 @@ package redisstream
 import (
 	"context"
 	"errors"
+	"net"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// dialFunc makes a client for blocking reads of key. owned tells whether the
-// caller closes it.
-type dialFunc func(ctx context.Context, key string) (client redis.UniversalClient, owned bool, err error)
+// dialFunc makes what blocking reads of key go through.
+type dialFunc func(ctx context.Context, key string) (*readClient, error)
+
+// readClient is a client for blocking reads.
+type readClient struct {
+	redis.UniversalClient
+	// block is how long a read may block.
+	block time.Duration
+	// cut ends a read that blocks, which go-redis does not do when its context
+	// ends. close ends the client. Neither does anything to a client that is
+	// not the reader's own.
+	cut, close func()
+}
 
 // blockingClients returns how to make clients for blocking reads: such a read
 // holds its connection, so it must not share a pool with anything else.
 func blockingClients(client redis.UniversalClient, cfg Config) (dialFunc, error) {
 	if cfg.BlockingClient != nil {
-		return func(context.Context, string) (redis.UniversalClient, bool, error) {
-			return cfg.BlockingClient, false, nil
+		return func(context.Context, string) (*readClient, error) {
+			return &readClient{cfg.BlockingClient, sharedBlock, func() {}, func() {}}, nil
 		}, nil
 	}
 	switch c := client.(type) {
 	case *redis.Client:
-		return func(context.Context, string) (redis.UniversalClient, bool, error) {
-			return readerClient(c), true, nil
-		}, nil
+		return func(context.Context, string) (*readClient, error) { return newReadClient(c), nil }, nil
 	case *redis.ClusterClient:
-		return func(ctx context.Context, key string) (redis.UniversalClient, bool, error) {
+		return func(ctx context.Context, key string) (*readClient, error) {
 			c.ReloadState(ctx) // whoever asks anew may have been redirected, or lost its master
 			master, err := c.MasterForKey(ctx, key)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
-			return readerClient(master), true, nil
+			return newReadClient(master), nil
 		}, nil
 	}
 	return nil, errors.New("redisstream: Config.BlockingClient is needed with a client of this type")
@@ -47,9 +57,9 @@ func impatient(c redis.UniversalClient, d time.Duration) redis.UniversalClient {
 	return c
 }
 
-// readerClient returns a client like c with one connection, whose reads end
+// newReadClient returns a client like c with one connection, whose reads end
 // when they should.
-func readerClient(c *redis.Client) *redis.Client {
+func newReadClient(c *redis.Client) *readClient {
 	o := *c.Options()
 	o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 1, 0, 0, 0
 	o.MaxRetries = -1 // the reader retries by itself
@@ -60,5 +70,41 @@ func readerClient(c *redis.Client) *redis.Client {
 	if o.DialTimeout <= 0 || o.DialTimeout > 2*time.Second {
 		o.DialTimeout = 2 * time.Second
 	}
-	return redis.NewClient(&o)
+	w := &wires{dial: o.Dialer}
+	o.Dialer = w.open
+	client := redis.NewClient(&o)
+	return &readClient{client, readBlock, w.cut, func() { _ = client.Close() }}
+}
+
+// wires knows a client's connections, so that they can be cut.
+type wires struct {
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	mu    sync.Mutex
+	conns []net.Conn
+	off   bool
+}
+
+func (w *wires) open(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := w.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.off {
+		_ = c.Close()
+		return nil, net.ErrClosed
+	}
+	w.conns = append(w.conns, c)
+	return c, nil
+}
+
+func (w *wires) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.off = true
+	for _, c := range w.conns {
+		_ = c.Close()
+	}
 }

@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,6 +13,16 @@ import (
 
 // topicProbe is how long the subscription may be silent before it is probed.
 const topicProbe = 10 * time.Second
+
+// maxTopicLen bounds topics, in bytes: room for a few IDs.
+const maxTopicLen = 512
+
+func checkTopic(topic string) error {
+	if topic == "" || len(topic) > maxTopicLen {
+		return fmt.Errorf("redisstream: %w: topic of %d bytes, 1 to %d are allowed", push.ErrInvalid, len(topic), maxTopicLen)
+	}
+	return nil
+}
 
 // topics is a Transport's subscription: one connection, there while somebody
 // follows a topic.
@@ -26,7 +37,7 @@ type topics struct {
 
 // Publish implements push.Broker.
 func (t *Transport) Publish(ctx context.Context, topic string, payload []byte) error {
-	if err := check("topic", topic); err != nil {
+	if err := checkTopic(topic); err != nil {
 		return err
 	}
 	channel := t.keys.channel(topic)
@@ -46,7 +57,7 @@ func (t *Transport) Publish(ctx context.Context, topic string, payload []byte) e
 // subscription. One goroutine of this Transport, there while anything is
 // followed, calls the functions.
 func (t *Transport) Follow(ctx context.Context, topic string, fn func(payload []byte)) (stop func(), err error) {
-	if err := check("topic", topic); err != nil {
+	if err := checkTopic(topic); err != nil {
 		return nil, err
 	}
 	channel := t.keys.channel(topic)

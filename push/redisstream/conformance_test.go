@@ -55,9 +55,28 @@ func TestConformanceServer(t *testing.T) {
 	server := redistest.Start(t, redistest.Config{AOF: "always"})
 	pushtest.Run(t, func(t *testing.T) pushtest.Backend {
 		t.Helper()
-		cfg := redisstream.Config{MailboxLen: 20, ResumeWindow: 2 * time.Second, MaxAge: 8 * time.Second, DedupeTTL: 8 * time.Second, Prefix: push.NewID()}
-		b := backend(t, server.Client(t), cfg, func(d time.Duration) { <-time.After(d) })
-		b.StateTTL = 4 * time.Second
-		return b
+		client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+		t.Cleanup(func() { _ = client.Close() })
+		return realTime(t, client)
 	})
+}
+
+// TestConformanceCluster runs the suite on three masters: no script touches
+// two slots, and what pipelines span is put together again.
+func TestConformanceCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, redistest.Config{}, false)
+	pushtest.Run(t, func(t *testing.T) pushtest.Backend {
+		t.Helper()
+		return realTime(t, cluster.Client(t))
+	})
+}
+
+// realTime returns a backend with lifetimes that a test can outwait.
+func realTime(t *testing.T, client redis.UniversalClient) pushtest.Backend {
+	t.Helper()
+	cfg := redisstream.Config{MailboxLen: 20, ResumeWindow: time.Second, MaxAge: 5 * time.Second, DedupeTTL: 4 * time.Second, Prefix: push.NewID()}
+	b := backend(t, client, cfg, func(d time.Duration) { <-time.After(d) })
+	b.StateTTL = 2 * time.Second
+	return b
 }

@@ -141,9 +141,8 @@ type reader struct {
 	streams []string
 	last    []string // by stream: the last entry handled
 
-	client      redis.UniversalClient // for blocking reads; nil before connect
-	closeClient func()
-	block       time.Duration
+	client *readClient // nil before connect
+	forget func() bool // keeps the end of the context from cutting client
 
 	renewed, beaten time.Time
 	runID           string
@@ -179,30 +178,21 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// connect makes the client for blocking reads. It is closed when ctx ends,
-// since only that interrupts a blocked read.
+// connect makes the client for blocking reads. Its connection is cut when ctx
+// ends.
 func (r *reader) connect(ctx context.Context) error {
-	client, owned, err := r.t.dial(ctx, r.streams[0])
+	client, err := r.t.dial(ctx, r.streams[0])
 	if err != nil {
 		return fmt.Errorf("find the server to read from: %w", err)
 	}
-	r.client, r.closeClient, r.block = client, func() {}, sharedBlock
-	if owned {
-		r.block = readBlock
-		var once sync.Once
-		closeOnce := func() { once.Do(func() { _ = client.Close() }) }
-		forget := context.AfterFunc(ctx, closeOnce)
-		r.closeClient = func() {
-			forget()
-			closeOnce()
-		}
-	}
+	r.client, r.forget = client, context.AfterFunc(ctx, client.cut)
 	return nil
 }
 
 func (r *reader) disconnect() {
 	if r.client != nil {
-		r.closeClient()
+		r.forget()
+		r.client.close()
 		r.client = nil
 	}
 }
@@ -234,15 +224,15 @@ func (r *reader) step(ctx context.Context) error {
 
 // read waits for hints and hands them on.
 func (r *reader) read(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.block+readGrace)
+	ctx, cancel := context.WithTimeout(ctx, r.client.block+readGrace)
 	defer cancel()
 	started := time.Now()
 	args := make([]string, 0, 2*len(r.streams))
 	args = append(append(args, r.streams...), r.last...)
-	got, err := r.client.XRead(ctx, &redis.XReadArgs{Streams: args, Count: readCount, Block: r.block}).Result()
+	got, err := r.client.XRead(ctx, &redis.XReadArgs{Streams: args, Count: readCount, Block: r.client.block}).Result()
 	if errors.Is(err, redis.Nil) {
-		if time.Since(started) < r.block/2 { // a server that does not block must not make this loop spin
-			wait(ctx, r.block/10)
+		if time.Since(started) < r.client.block/2 { // a server that does not block must not make this loop spin
+			wait(ctx, r.client.block/10)
 		}
 		return nil
 	}

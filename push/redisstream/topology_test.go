@@ -10,29 +10,14 @@ import (
 
 	"lastmile/internal/redistest"
 	"lastmile/push"
-	"lastmile/push/pushtest"
 	"lastmile/push/redisstream"
 )
-
-// TestConformanceCluster runs the suite on three masters: no script touches
-// two slots, and what pipelines span is put together again.
-func TestConformanceCluster(t *testing.T) {
-	t.Parallel()
-	cluster := redistest.StartCluster(t, redistest.Config{}, false)
-	pushtest.Run(t, func(t *testing.T) pushtest.Backend {
-		t.Helper()
-		cfg := redisstream.Config{MailboxLen: 20, ResumeWindow: 2 * time.Second, MaxAge: 8 * time.Second, DedupeTTL: 8 * time.Second, Prefix: push.NewID()}
-		b := backend(t, cluster.Client(t), cfg, func(d time.Duration) { <-time.After(d) })
-		b.StateTTL = 4 * time.Second
-		return b
-	})
-}
 
 // TestClusterFailover kills a master under publishers to many sessions; its
 // replica takes over, with what WAIT has made sure of.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
-	cluster := redistest.StartCluster(t, redistest.Config{}, true)
+	cluster := redistest.StartCluster(t, redistest.Config{AOF: "everysec"}, true)
 	cfg := redisstream.Config{MailboxLen: 1 << 20, WaitReplicas: 1, NodeTTL: 6 * time.Second}
 	transport := newTransport(t, cluster.Client(t), cfg)
 	survivesDeath(t, transport, newTransport(t, cluster.Client(t), cfg), cluster.Masters[1], func() { cluster.Replicas[1].AwaitPromotion(t) })
@@ -41,7 +26,7 @@ func TestClusterFailover(t *testing.T) {
 // TestSentinelFailover is the same with one master.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartSentinel(t, redistest.Config{})
+	s := redistest.StartSentinel(t, redistest.Config{AOF: "everysec"})
 	cfg := redisstream.Config{MailboxLen: 1 << 20, WaitReplicas: 1, NodeTTL: 6 * time.Second}
 	transport := newTransport(t, s.Client(t), cfg)
 	survivesDeath(t, transport, newTransport(t, s.Client(t), cfg), s.Master, func() { s.AwaitSwitch(t) })
