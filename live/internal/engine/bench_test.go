@@ -1,0 +1,165 @@
+package engine_test
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"testing"
+
+	"lastmile/live/internal/engine"
+	"lastmile/live/internal/engine/enginetest"
+)
+
+func compile(t testing.TB, text string, state any, o engine.Options) *engine.Set {
+	t.Helper()
+	set, err := engine.Compile(enginetest.MustParse(text), reflect.TypeOf(state), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+var plainOptions = engine.Options{NoMemo: true, NoTyped: true}
+
+// BenchmarkRender compares one render into a tree with plain Execute into a
+// buffer, on the four pages.
+func BenchmarkRender(b *testing.B) {
+	for _, p := range []struct {
+		name, text string
+		state      any
+	}{
+		{"counter", enginetest.CounterPage, enginetest.Counter{Count: 42}},
+		{"todo 100", enginetest.TodoPage, enginetest.NewTodo(100)},
+		{"table 1000", enginetest.TablePage, enginetest.NewTable(1000)},
+		{"dashboard 48", enginetest.DashboardPage, enginetest.NewDashboard(48)},
+	} {
+		b.Run(p.name+"/plain", func(b *testing.B) {
+			t := enginetest.MustParse(p.text)
+			var w bytes.Buffer
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Reset()
+				if err := t.Execute(&w, p.state); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		for _, m := range []struct {
+			name string
+			opts engine.Options
+		}{{"tree", plainOptions}, {"typed", engine.Options{NoMemo: true}}} {
+			b.Run(p.name+"/"+m.name, func(b *testing.B) {
+				set := compile(b, p.text, p.state, m.opts)
+				v := set.NewView()
+				render(b, v, p.state)
+				b.ReportAllocs()
+				for b.Loop() {
+					render(b, v, p.state)
+				}
+			})
+		}
+	}
+}
+
+func render(t testing.TB, v *engine.View, state any) {
+	t.Helper()
+	if err := v.Rebase(state); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tableOps are the changes of the 1,000-row table, with the most bytes that
+// each may send.
+var tableOps = []struct {
+	name string
+	max  int
+	edit func(rows []enginetest.TableRow) []enginetest.TableRow
+}{
+	{"nothing", 0, func(rows []enginetest.TableRow) []enginetest.TableRow { return rows }},
+	{"update 1", 30, func(rows []enginetest.TableRow) []enginetest.TableRow {
+		rows[500].Count = 99
+		return rows
+	}},
+	{"update every 10th", 3300, func(rows []enginetest.TableRow) []enginetest.TableRow {
+		for i := 0; i < len(rows); i += 10 {
+			rows[i].Price += "!"
+		}
+		return rows
+	}},
+	{"append", 120, func(rows []enginetest.TableRow) []enginetest.TableRow { return append(rows, enginetest.NewTableRow(1001)) }},
+	{"prepend", 120, func(rows []enginetest.TableRow) []enginetest.TableRow {
+		return slices.Insert(rows, 0, enginetest.NewTableRow(1001))
+	}},
+	{"delete", 15, func(rows []enginetest.TableRow) []enginetest.TableRow { return slices.Delete(rows, 500, 501) }},
+	{"swap", 25, func(rows []enginetest.TableRow) []enginetest.TableRow {
+		rows[1], rows[998] = rows[998], rows[1]
+		return rows
+	}},
+	{"reverse", 9813, func(rows []enginetest.TableRow) []enginetest.TableRow {
+		slices.Reverse(rows)
+		return rows
+	}},
+	{"clear", 20, func([]enginetest.TableRow) []enginetest.TableRow { return nil }},
+}
+
+// BenchmarkPatch measures render, diff and encoding of changes to the table,
+// there and back: two patches an iteration.
+func BenchmarkPatch(b *testing.B) {
+	base := enginetest.NewTable(1000)
+	for _, m := range []struct {
+		name string
+		opts engine.Options
+	}{{"plain", plainOptions}, {"typed", engine.Options{NoMemo: true}}, {"memo", engine.Options{NoTyped: true}}, {"both", engine.Options{}}} {
+		for _, op := range tableOps {
+			b.Run(m.name+"/"+op.name, func(b *testing.B) {
+				v := compile(b, enginetest.TablePage, base, m.opts).NewView()
+				states := []enginetest.Table{base.With(op.edit), base}
+				render(b, v, base)
+				var out []byte
+				i := 0
+				b.ReportAllocs()
+				for b.Loop() {
+					var err error
+					if out, _, err = v.Patch(out[:0], states[i%2]); err != nil {
+						b.Fatal(err)
+					}
+					i++
+				}
+			})
+		}
+	}
+}
+
+// TestWireBytes holds the patches' sizes at or under what was agreed.
+func TestWireBytes(t *testing.T) {
+	t.Parallel()
+	for _, m := range []engine.Options{plainOptions, {}} {
+		base := enginetest.NewTable(1000)
+		for _, op := range tableOps {
+			v := compile(t, enginetest.TablePage, base, m).NewView()
+			render(t, v, base)
+			checkBytes(t, v, "table: "+op.name, base.With(op.edit), op.max)
+		}
+		v := compile(t, enginetest.CounterPage, enginetest.Counter{}, m).NewView()
+		render(t, v, enginetest.Counter{Count: 42})
+		checkBytes(t, v, "counter", enginetest.Counter{Count: 43}, 8)
+		todo := enginetest.NewTodo(100)
+		v = compile(t, enginetest.TodoPage, todo, m).NewView()
+		render(t, v, todo)
+		todo = enginetest.NewTodo(100)
+		todo.Items[50].Done, todo.Left = true, 99
+		checkBytes(t, v, "todo: toggle", todo, 50)
+	}
+}
+
+func checkBytes(t *testing.T, v *engine.View, name string, state any, most int) {
+	t.Helper()
+	out, _, err := v.Patch(nil, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) > most {
+		t.Errorf("%s: %d bytes, want at most %d: %.200s", name, len(out), most, out)
+	}
+	t.Logf("report: %s: %d bytes", name, len(out))
+}
