@@ -38,7 +38,7 @@ func Build(dir string) ([]byte, error) {
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
-		Charset:           api.CharsetUTF8,
+		Charset:           api.CharsetASCII, // right in a page of any encoding
 		LegalComments:     api.LegalCommentsNone,
 		Banner:            map[string]string{"js": banner},
 		Write:             false,
