@@ -86,7 +86,9 @@ var tableOps = []struct {
 		}
 		return rows
 	}},
-	{"append", 120, func(rows []enginetest.TableRow) []enginetest.TableRow { return append(rows, enginetest.NewTableRow(1001)) }},
+	{"append", 120, func(rows []enginetest.TableRow) []enginetest.TableRow {
+		return append(rows, enginetest.NewTableRow(1001))
+	}},
 	{"prepend", 120, func(rows []enginetest.TableRow) []enginetest.TableRow {
 		return slices.Insert(rows, 0, enginetest.NewTableRow(1001))
 	}},

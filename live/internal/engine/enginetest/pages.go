@@ -115,4 +115,6 @@ func NewDashboard(n int) Dashboard {
 }
 
 // MustParse parses a page.
-func MustParse(text string) *template.Template { return template.Must(template.New("page").Parse(text)) }
+func MustParse(text string) *template.Template {
+	return template.Must(template.New("page").Parse(text))
+}
