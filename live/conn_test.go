@@ -137,7 +137,7 @@ func TestBusyBrowserGetsCoalescedFrames(t *testing.T) {
 		p := b.Open(v, "/")
 		session := sessionOf(t, n, b)
 		p.Mute(true)
-		for i := range 500 {
+		for i := range 300 {
 			trigger(t, session, "Put", put(i))
 			synctest.Wait()
 		}
@@ -146,7 +146,7 @@ func TestBusyBrowserGetsCoalescedFrames(t *testing.T) {
 		}
 		p.Mute(false)
 		p.Reconnect(v)
-		p.Wait("all items", func() bool { return strings.Count(p.HTML(), "<li>") == 500 })
+		p.Wait("all items", func() bool { return strings.Count(p.HTML(), "<li>") == 300 })
 	})
 }
 

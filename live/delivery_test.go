@@ -352,6 +352,7 @@ func TestCrashLoopIsFoundOut(t *testing.T) {
 		p := b.Open(v, "/")
 		session := sessionOf(t, n, b)
 		p.Drop()
+		synctest.Wait()
 		receipt, err := session.Trigger(t.Context(), "Put", put("killer"))
 		if err != nil {
 			t.Fatal(err)
@@ -392,6 +393,7 @@ func TestTabsThatComeBackTogetherAreNoCrashLoop(t *testing.T) {
 		for _, p := range pages {
 			p.Drop()
 		}
+		synctest.Wait()
 		trigger(t, session, "Put", put("healthy"))
 		for i, p := range pages {
 			if err := p.TryConnect(views[i]); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -130,3 +131,5 @@ func (f *flakyStates) TakeConn(ctx context.Context, session, conn string, ttl ti
 	}
 	return f.store.TakeConn(ctx, session, conn, ttl)
 }
+
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }

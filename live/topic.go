@@ -36,7 +36,8 @@ func (c *Context) SelfTopic() string { return c.hub.selfTopic(c.who.Session) }
 // Subscribe makes this connection run the actions that are published on a
 // topic, until it mounts anew; subscribing again does nothing. Delivery is at
 // most once: what is published while the connection or its node is away from
-// the store is missed. It returns an error that wraps ErrTopic unless
+// the store is missed, and what it did to the state is stored within
+// Config.CommitDelay. It returns an error that wraps ErrTopic unless
 // Config.Topics allows the topic.
 func (c *Context) Subscribe(topic string) error {
 	if err := c.checkTopic(topic); err != nil {
