@@ -72,10 +72,9 @@ func newRowHasher(elem reflect.Type) *rowHasher {
 // appendHashes appends one hash for each element of the slice v. Hashes are
 // keyed with a random seed: nobody can choose rows that collide.
 func (h *rowHasher) appendHashes(dst []uint64, v reflect.Value) []uint64 {
-	row := v.UnsafePointer()
-	for range v.Len() {
-		dst = append(dst, h.hash(row))
-		row = unsafe.Add(row, h.size)
+	first := v.UnsafePointer()
+	for i := range v.Len() { // from the base: a pointer past the last row must never exist
+		dst = append(dst, h.hash(unsafe.Add(first, uintptr(i)*h.size)))
 	}
 	return dst
 }
