@@ -131,6 +131,7 @@ func TestNamesInTheDocsExist(t *testing.T) {
 		{"make targets", regexp.MustCompile("`make ([a-z-]+)"), "\n" + read(t, "Makefile"), func(s string) string { return "\n" + s + ":" }},
 		{"environment", regexp.MustCompile("`((?:LASTMILE_|LOG_|REDIS_|OTEL_)[A-Z_]+)"), sources(t, ".go", "docker-compose.yml", ".ci/run"), func(s string) string { return s }},
 		{"flags of the programs", regexp.MustCompile("`(?:web|worker|go run \\./cmd/\\w+)[^`]* --([a-z-]+)"), sources(t, ".go"), func(s string) string { return s }},
+		{"metrics", regexp.MustCompile("`((?:push|live|jobs)_[a-z_]+)`"), sources(t, ".go"), func(s string) string { return `"` + s + `"` }},
 		{"exported names", regexp.MustCompile("`(?:push|live|jobs)\\.([A-Z]\\w*)"), sources(t, ".go"), func(s string) string { return s }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -200,6 +201,22 @@ func TestFilesStaySmall(t *testing.T) {
 			if n := strings.Count(read(t, p), "\n"); n > 400 && !strings.HasSuffix(p, "_test.go") {
 				t.Errorf("%s has %d lines", p, n)
 			}
+		}
+	}
+}
+
+// TestReadmeNamesEverySetting finds each environment variable of the programs
+// in README.
+func TestReadmeNamesEverySetting(t *testing.T) {
+	t.Parallel()
+	readme := read(t, "README.md")
+	settings := regexp.MustCompile(`env:"([A-Z_]+)"`).FindAllStringSubmatch(sources(t, "config.go", "redis.go", "push.go", "cli.go", "run.go"), -1)
+	if len(settings) < 20 {
+		t.Fatalf("only %d settings found", len(settings))
+	}
+	for _, s := range settings {
+		if !strings.Contains(readme, "`"+s[1]+"`") {
+			t.Errorf("README.md does not name %s", s[1])
 		}
 	}
 }
