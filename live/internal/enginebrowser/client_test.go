@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/evanw/esbuild/pkg/api"
 	"go.uber.org/goleak"
@@ -50,6 +51,11 @@ func open(t testing.TB) context.Context {
 	t.Helper()
 	ctx := browser.New(t, chromedp.Flag("disable-features", "Translate"))
 	browser.Do(ctx, t, chromedp.Navigate("data:text/html,<!doctype html><title>engine</title>"))
+	// Without it the page is never in front, and focus and blur stay silent.
+	focus := emulation.SetFocusEmulationEnabledParams{Enabled: true}
+	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, focus); err != nil {
+		t.Fatal(err)
+	}
 	load(ctx, t)
 	return ctx
 }
