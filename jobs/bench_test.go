@@ -3,7 +3,6 @@ package jobs_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -51,7 +50,7 @@ func newBench(b *testing.B) *bench {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = rdb.Close() })
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	c, err := jobs.NewClient(rdb, pub, jobs.ClientConfig{Logger: log})
 	if err != nil {
 		b.Fatal(err)
@@ -63,6 +62,7 @@ func newBench(b *testing.B) *bench {
 }
 
 func (e *bench) raw(b *testing.B, c *asynq.Client) {
+	b.Helper()
 	payload, err := json.Marshal(benchArgs{e.args.Pad, time.Now().UnixNano()})
 	if err != nil {
 		b.Error(err)
@@ -73,6 +73,7 @@ func (e *bench) raw(b *testing.B, c *asynq.Client) {
 }
 
 func (e *bench) ours(b *testing.B, opts ...jobs.Option) {
+	b.Helper()
 	args := e.args
 	args.At = time.Now().UnixNano()
 	if _, err := e.kind.Enqueue(b.Context(), args, opts...); err != nil {
@@ -143,6 +144,7 @@ func BenchmarkEnqueue(b *testing.B) {
 
 // reportMemory tells what an open job costs in Redis.
 func (e *bench) reportMemory(b *testing.B) {
+	b.Helper()
 	n, err := e.rdb.Info(b.Context(), "memory").Result()
 	if err != nil {
 		b.Fatal(err)

@@ -48,7 +48,9 @@ func TestCancelInEveryState(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
+				t.Helper()
 				kind := define()
 				if tt.h != nil {
 					start(k, kind, tt.h)
@@ -76,7 +78,9 @@ func TestCancelInEveryState(t *testing.T) {
 }
 
 func TestCancelWithALostMessage(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		start(k, kind, func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
 			<-ctx.Done()
@@ -97,7 +101,9 @@ func TestCancelWithALostMessage(t *testing.T) {
 }
 
 func TestCancelWhenTheWorkerIsDead(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		var ran atomic.Int32
 		h := func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
@@ -123,6 +129,7 @@ func TestCancelWhenTheWorkerIsDead(t *testing.T) {
 }
 
 func TestCancelErrors(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define()
 		start(k, kind, quick)
@@ -141,6 +148,7 @@ func TestCancelErrors(t *testing.T) {
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
 	t.Run("waits for handlers", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
 			kind := define()
 			w := start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
@@ -161,6 +169,7 @@ func TestGracefulStop(t *testing.T) {
 		deaf bool
 	}{{"gives unfinished jobs back", false}, {"gives jobs of deaf handlers back", true}} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
 				kind := define(jobs.MaxRetry(0))
 				w := start(k, kind, func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
@@ -187,7 +196,7 @@ func TestGracefulStop(t *testing.T) {
 				if end.Event.Attempt != 1 {
 					t.Errorf("attempt = %d, want 1: a stop is no failure", end.Event.Attempt)
 				}
-				if got := actions(k, "s"); slices.Contains(got, "Retrying") || slices.Contains(got, "Failed") {
+				if got := actions(k); slices.Contains(got, "Retrying") || slices.Contains(got, "Failed") {
 					t.Errorf("events = %v, want no failure", got)
 				}
 				time.Sleep(5 * time.Minute)
@@ -197,6 +206,7 @@ func TestGracefulStop(t *testing.T) {
 }
 
 func TestSnoozeAtTheLimit(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define(jobs.MaxRetry(0))
 		var ran atomic.Int32

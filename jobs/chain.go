@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +67,9 @@ func Then(steps ...Step) Option {
 	return func(s *settings) { s.follow = &follow{Next: steps} }
 }
 
+// Err reports what is wrong with the step's definition, options or arguments.
+func (s Step) Err() error { return s.err }
+
 func (f *follow) check() error {
 	if f == nil {
 		return nil
@@ -118,14 +122,32 @@ func stepID(id string, gen int) string {
 	return fmt.Sprintf("%s/%d.%d", base, n+1, gen)
 }
 
+// EnqueueStep enqueues a step under the ID: repeating it is safe. See
+// [Kind.Enqueue] for its errors.
+func (c *Client) EnqueueStep(ctx context.Context, id string, s Step) (Handle, error) {
+	if s.err != nil {
+		return Handle{}, s.err
+	}
+	if id == "" || len(id) > maxIDLen || strings.Contains(id, "~") {
+		return Handle{}, fmt.Errorf("%w: ID %q", ErrInvalid, id)
+	}
+	return c.putStep(ctx, s, id, nil)
+}
+
 func (c *Client) enqueueStep(ctx context.Context, s Step, id string, f *follow) error {
+	_, err := c.putStep(ctx, s, id, f)
+	return err
+}
+
+func (c *Client) putStep(ctx context.Context, s Step, id string, f *follow) (Handle, error) {
 	set := settings{
 		queue: s.Queue, maxRetry: s.MaxRetry, timeout: s.Opts.Timeout, retention: s.Opts.Retention,
 		backoffBase: s.Opts.Base, backoffMax: s.Opts.Max, limits: s.Opts.Limits,
 		session: s.Session, actions: s.Actions, in: s.In, id: id, follow: f,
 	}
-	_, err := c.put(ctx, &Enqueueing{ID: id, Kind: s.Kind, Queue: s.Queue, Args: s.Args, set: &set})
-	return err
+	h, err := c.put(ctx, &Enqueueing{ID: id, Kind: s.Kind, Queue: s.Queue, Args: s.Args, set: &set})
+	c.metrics.enqueued(s.Kind, h, err)
+	return h, err
 }
 
 // Batch enqueues the steps side by side, and then finally once all of them have
@@ -136,7 +158,7 @@ func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Ste
 	if id == "" || len(id) > maxIDLen-16 || len(steps) == 0 || len(steps) > maxSteps {
 		return fmt.Errorf("%w: a batch needs an ID of at most %d bytes and 1 to %d steps", ErrInvalid, maxIDLen-16, maxSteps)
 	}
-	for _, s := range append(steps[:len(steps):len(steps)], finally) {
+	for _, s := range append(slices.Clip(steps), finally) {
 		if s.err != nil {
 			return fmt.Errorf("jobs: batch %q: %w", id, s.err)
 		}

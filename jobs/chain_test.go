@@ -14,6 +14,7 @@ import (
 )
 
 func TestThreeFailuresThenSuccess(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define(jobs.MaxRetry(3))
 		var attempts []int
@@ -35,7 +36,7 @@ func TestThreeFailuresThenSuccess(t *testing.T) {
 			t.Errorf("terminal push = %+v", end.Message)
 		}
 		want := []string{"Queued", "Started", "Retrying", "Started", "Retrying", "Started", "Retrying", "Started", "Done"}
-		if got := actions(k, "s"); !slices.Equal(got, want) {
+		if got := actions(k); !slices.Equal(got, want) {
 			t.Errorf("events = %v, want %v", got, want)
 		}
 		if !slices.Equal(attempts, []int{1, 2, 3, 4}) {
@@ -76,6 +77,7 @@ func TestFailures(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
 				kind := define(jobs.MaxRetry(2), jobs.Timeout(5*time.Second))
 				var ran atomic.Int32

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 	"lastmile/push"
 )
 
-// Publisher stores pushes; *push.Publisher is one.
-type Publisher interface {
+// publisher stores pushes; *push.Publisher is one.
+type publisher interface {
 	Publish(ctx context.Context, m push.Message) (push.Receipt, error)
 }
 
@@ -53,7 +54,7 @@ func (c *ClientConfig) fill() error {
 // Client enqueues jobs and looks after them. It is safe for concurrent use.
 type Client struct {
 	*store
-	pub     Publisher
+	pub     publisher
 	tasks   *asynq.Client
 	inspect *asynq.Inspector
 	cfg     ClientConfig
@@ -64,9 +65,9 @@ type Client struct {
 	queues  sync.Map // queue name -> struct{}
 }
 
-// NewClient checks cfg and fills its defaults. It starts nothing and does not
-// own rdb. rdb may be a single server, a cluster or a Sentinel client.
-func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Client, error) {
+// NewClient checks cfg and fills its defaults; pub is a *push.Publisher. It
+// starts nothing and does not own rdb. rdb may be a single server, a cluster or a Sentinel client.
+func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Client, error) {
 	if rdb == nil || pub == nil {
 		return nil, errors.New("jobs: NewClient: needs a Redis client and a publisher")
 	}
@@ -99,6 +100,12 @@ func clientOf(ctx context.Context) *Client {
 	return c
 }
 
+// JobOf returns the ID of the job that an Asynq task belongs to.
+func (c *Client) JobOf(task string) string {
+	id, _, _ := strings.Cut(task, "~")
+	return id
+}
+
 // Get returns what is known of a job, or ErrNotFound.
 func (c *Client) Get(ctx context.Context, id string) (Info, error) {
 	r, err := c.load(ctx, id)
@@ -126,20 +133,20 @@ func (c *Client) Cancel(ctx context.Context, id string) error {
 		return err
 	}
 	gen, run, state := int(r.num(1)), r.num(2), State(r.str(3))
-	switch verdict := r.str(0); {
-	case verdict == "gone":
+	switch r.str(0) {
+	case "gone":
 		return fmt.Errorf("%w: %q", ErrNotFound, id)
-	case verdict == "owed":
+	case "owed":
 		if err := c.deliver(ctx, id); err != nil {
 			return err
 		}
 		fallthrough
-	case verdict == "over":
+	case "over":
 		if state != StateCancelled {
 			return fmt.Errorf("%w: %q is %s", ErrEnded, id, state)
 		}
 		return nil
-	case verdict == "signal":
+	case "signal":
 		// The heartbeat finds the request too, so a lost message costs seconds.
 		if err := c.rdb.Publish(ctx, c.cancel(), id).Err(); err != nil {
 			c.log.WarnContext(ctx, "cancel message not sent", "id", id, "error", err)

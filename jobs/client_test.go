@@ -27,6 +27,7 @@ func (a *action) ActionID() string      { return a.id }
 func (a *action) Session() push.Session { return a.session }
 
 func TestEnqueueInsideAnAction(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define()
 		run := func(id string) (ids [2]string) {
@@ -54,6 +55,7 @@ func TestEnqueueInsideAnAction(t *testing.T) {
 }
 
 func TestClientFromContext(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define()
 		if _, err := kind.Enqueue(t.Context(), args{}); !errors.Is(err, jobs.ErrInvalid) {
@@ -77,6 +79,7 @@ func TestClientFromContext(t *testing.T) {
 }
 
 func TestInvalid(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		for name, opt := range map[string]jobs.Option{
 			"queue": jobs.Queue(""), "retries": jobs.MaxRetry(501), "timeout": jobs.Timeout(0), "retention": jobs.Retention(0),
@@ -113,6 +116,7 @@ func TestInvalid(t *testing.T) {
 }
 
 func TestWhatAPoolCannotRun(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		start(k, define(), quick)
 		unknown := jobs.Define[args, result]("test.unknown", jobs.MaxRetry(1))
@@ -137,6 +141,7 @@ func TestWhatAPoolCannotRun(t *testing.T) {
 // A mailbox that is full owes nobody silence: the event waits until there is
 // room.
 func TestFullMailbox(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define()
 		start(k, kind, quick)
@@ -162,6 +167,7 @@ func TestFullMailbox(t *testing.T) {
 }
 
 func TestLargeResult(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := jobs.Define[args, string]("test.large")
 		k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) {
@@ -178,6 +184,7 @@ func TestLargeResult(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		reg := prometheus.NewPedanticRegistry()
 		kind := define(jobs.MaxRetry(0))

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -68,14 +69,15 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 	if err := s.check(); err != nil {
 		return Handle{}, err
 	}
+	s.retention = max(s.retention, s.unique) // the record is what makes it unique
 	if len(payload) > maxArgs {
 		return Handle{}, fmt.Errorf("%w: arguments of %d bytes, at most %d are allowed", ErrInvalid, len(payload), maxArgs)
 	}
 	s.id = c.jobID(ctx, d.name, payload, &s)
 	e := &Enqueueing{ID: s.id, Kind: d.name, Queue: s.queue, Args: payload, set: &s}
 	next := c.put
-	for i := len(c.cfg.Middleware) - 1; i >= 0; i-- {
-		next = c.cfg.Middleware[i](next)
+	for _, wrap := range slices.Backward(c.cfg.Middleware) {
+		next = wrap(next)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -90,8 +92,8 @@ func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *sett
 	switch {
 	case s.id != "":
 		return s.id
-	case s.unique > 0 && s.uniqueKey != "":
-		return "u" + digest(kind, "key", s.uniqueKey)
+	case s.unique > 0 && len(s.uniqueKey) > 0:
+		return "u" + digest(append([]string{kind, "key"}, s.uniqueKey...)...)
 	case s.unique > 0:
 		return "u" + digest(kind, "args", string(payload))
 	}
@@ -103,8 +105,11 @@ func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *sett
 	if !loaded {
 		context.AfterFunc(ctx, func() { c.actions.Delete(ctx) })
 	}
-	n := counter.(*atomic.Int64).Add(1) //nolint:forcetypeassert // the only type stored
-	return "a" + digest(kind, a.ActionID(), strconv.FormatInt(n, 10))
+	n, ok := counter.(*atomic.Int64)
+	if !ok {
+		return rand.Text() // nothing else is stored there
+	}
+	return "a" + digest(kind, a.ActionID(), strconv.FormatInt(n.Add(1), 10))
 }
 
 func digest(parts ...string) string {
@@ -188,9 +193,11 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string, no
 		}
 		args = append(args, "follow", f)
 	}
-	args = append([]any{t.id, ms(now), ms(check), to, uni,
+	args = append([]any{
+		t.id, ms(now), ms(check), to, uni,
 		"gen", 1, "att", 0, "lim", s.maxRetry + 1, "st", string(st), "kind", t.kind, "queue", t.queue,
-		"pay", t.payload, "opt", opt, "made", ms(now), "upd", ms(now)}, args...)
+		"pay", t.payload, "opt", opt, "made", ms(now), "upd", ms(now),
+	}, args...)
 	if s.session != "" {
 		if err := c.index(ctx, s.session, t.id, now); err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -170,8 +171,8 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 		x.payload = w.Args
 		return x.handler(ctx, x)
 	}
-	for i := len(x.pool.cfg.Work) - 1; i >= 0; i-- {
-		next = x.pool.cfg.Work[i](next)
+	for _, wrap := range slices.Backward(x.pool.cfg.Work) {
+		next = wrap(next)
 	}
 	o.result, o.err = next(ctx, &Work{
 		ID: x.id, Kind: x.kind, Queue: x.queue, Attempt: x.attempt, Gen: x.gen, Args: x.payload,

@@ -3,8 +3,8 @@ package jobs_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +15,7 @@ import (
 )
 
 func TestUnique(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define(jobs.MaxRetry(0), jobs.Unique(10*time.Minute))
 		bound := kind.With(k.Client)
@@ -73,6 +74,7 @@ func TestUnique(t *testing.T) {
 }
 
 func TestDelayed(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define()
 		var at atomic.Int64
@@ -101,6 +103,7 @@ func TestDelayed(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	t.Run("concurrency", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
 			kind := define(jobs.Concurrency("tenant", 2), jobs.MaxRetry(0))
 			var now, most atomic.Int32
@@ -130,6 +133,7 @@ func TestLimits(t *testing.T) {
 		})
 	})
 	t.Run("rate", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
 			kind := define(jobs.RateLimit("api", 5, 10*time.Second))
 			var mu sync.Mutex
@@ -158,6 +162,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestChain(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define(jobs.MaxRetry(0))
 		var mu sync.Mutex
@@ -184,6 +189,7 @@ func TestChain(t *testing.T) {
 }
 
 func TestBatch(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define(jobs.MaxRetry(0))
 		summary := jobs.Define[string, map[jobs.State]int]("test.summary")
@@ -206,7 +212,7 @@ func TestBatch(t *testing.T) {
 		})
 		var steps []jobs.Step
 		for i := range 25 {
-			steps = append(steps, kind.Step(args{fmt.Sprint(i)}))
+			steps = append(steps, kind.Step(args{strconv.Itoa(i)}))
 		}
 		for range 2 { // repeating it changes nothing
 			if err := k.Client.Batch(t.Context(), "batch", steps, summary.Step("batch", notify(k))); err != nil {
@@ -220,46 +226,6 @@ func TestBatch(t *testing.T) {
 		}
 		if n := len(k.Terminal("s", "batch:finally")); n != 1 {
 			t.Errorf("%d ends, want 1", n)
-		}
-	})
-}
-
-func TestCron(t *testing.T) {
-	bubble(t, func(t *testing.T, k *jobstest.Kit) {
-		kind := define()
-		start(k, kind, quick)
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for range 3 { // three nodes
-			c, err := jobs.NewCron(k.Client, jobs.CronEntry{
-				Name: "tidy", Spec: "*/5 * * * *", CatchUp: time.Hour, Step: kind.Step(args{"cron"}, notify(k)),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			wg.Go(func() {
-				if err := c.Run(ctx); err != nil {
-					t.Errorf("Run = %v", err)
-				}
-			})
-		}
-		time.Sleep(15*time.Minute + 10*time.Second)
-		stop()
-		wg.Wait()
-		k.Drain()
-		var ids []string
-		for _, p := range k.Events("s") {
-			if p.Action == "Done" {
-				ids = append(ids, p.Event.ID)
-			}
-		}
-		midnight := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
-		want := make([]string, 4) // one made up for, three on time
-		for i := range want {
-			want[i] = fmt.Sprintf("cron:tidy:%d", midnight+int64(i)*300)
-		}
-		if !slices.Equal(ids, want) {
-			t.Errorf("jobs = %v, want %v", ids, want)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package jobs
 import (
 	"hash/fnv"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -57,12 +56,6 @@ func taskID(id string, gen int) string {
 		return id
 	}
 	return id + "~" + strconv.Itoa(gen)
-}
-
-// TaskJob returns the ID of the job that an Asynq task belongs to.
-func TaskJob(task string) string {
-	id, _, _ := strings.Cut(task, "~")
-	return id
 }
 
 func ms(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -58,8 +58,9 @@ func (k *Kind[A, R]) With(c *Client) *Kind[A, R] { return &Kind[A, R]{def: k.def
 // that the kind is bound to, else the one that ctx carries ([WithClient]; the
 // context of a handler carries its pool's).
 //
-// Inside an action of a live page the job's ID derives from the action, so that
-// an action which runs again after a crash enqueues nothing twice.
+// When ctx is the context of a live page's action itself, the job's ID derives
+// from the action, so that one which runs again after a crash enqueues nothing
+// twice, and the job is listed with the page's session.
 //
 // The error wraps ErrInvalid when the call itself is wrong. Any other error
 // says that the job will not run, or that its fate is unknown; repeating the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -28,7 +29,7 @@ type limit struct {
 // attempt. After a crash a place is free again within 30 seconds. The key may
 // be empty: then the bound is for the kind.
 func Concurrency(key string, n int) Option {
-	return func(s *settings) { s.limits = append(s.limits[:len(s.limits):len(s.limits)], limit{key, n, 0}) }
+	return func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, 0}) }
 }
 
 // RateLimit bounds how many jobs of the kind with the same key start in a
@@ -36,7 +37,7 @@ func Concurrency(key string, n int) Option {
 // holding a worker or using an attempt. The key may be empty: then the bound is
 // for the kind.
 func RateLimit(key string, n int, per time.Duration) Option {
-	return func(s *settings) { s.limits = append(s.limits[:len(s.limits):len(s.limits)], limit{key, n, per}) }
+	return func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, per}) }
 }
 
 func (l limit) check() error {

@@ -25,7 +25,6 @@ var errBoom = errors.New("boom: secret detail")
 // bubble runs f in fake time with a kit.
 func bubble(t *testing.T, f func(t *testing.T, k *jobstest.Kit)) {
 	t.Helper()
-	t.Parallel()
 	inBubble(t, func(t *testing.T) { f(t, jobstest.New(t)) })
 }
 
@@ -66,10 +65,10 @@ func enqueue(t *testing.T, k *jobstest.Kit, kind *jobs.Kind[args, result], opts 
 	return h.ID
 }
 
-// actions returns the actions that the session was sent, in order.
-func actions(k *jobstest.Kit, session string) []string {
+// actions returns the actions that session "s" was sent, in order.
+func actions(k *jobstest.Kit) []string {
 	var out []string
-	for _, p := range k.Events(session) {
+	for _, p := range k.Events("s") {
 		out = append(out, p.Action)
 	}
 	return out
@@ -85,7 +84,7 @@ func wantEnd(t *testing.T, k *jobstest.Kit, id string, want jobs.State) jobstest
 	}
 	ends := k.Terminal("s", id)
 	if len(ends) != 1 {
-		t.Fatalf("%d terminal events, want 1: %v", len(ends), actions(k, "s"))
+		t.Fatalf("%d terminal events, want 1: %v", len(ends), actions(k))
 	}
 	if got := ends[0].Event.State; got != info.State {
 		t.Errorf("event says %s, the record %s", got, info.State)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestRetryOpensTheNextGeneration(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define(jobs.MaxRetry(1))
 		var ok atomic.Bool
@@ -61,20 +62,38 @@ func TestOperatorWithAsynqsTools(t *testing.T) {
 		do    func(k *jobstest.Kit, id string) error
 		state jobs.State
 	}{
-		{"run of a failed job", fail, jobs.StateFailed, []jobs.Option{jobs.MaxRetry(0)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateFailed},
-		{"run of a retrying job", failOnce(), jobs.StateRetrying, []jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateCompleted},
-		{"archive of a scheduled job", quick, jobs.StateScheduled, []jobs.Option{jobs.ProcessIn(3 * time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("default", id) }, jobs.StateFailed},
-		{"delete of a retrying job", fail, jobs.StateRetrying, []jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateLost},
-		{"delete of a failed job", fail, jobs.StateFailed, []jobs.Option{jobs.MaxRetry(0)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateFailed},
-		{"cancel of a running job", stuck, jobs.StateRunning, nil,
-			func(k *jobstest.Kit, id string) error { return k.Inspector().CancelProcessing(id) }, jobs.StateCancelled},
+		{
+			"run of a failed job", fail, jobs.StateFailed,
+			[]jobs.Option{jobs.MaxRetry(0)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateFailed,
+		},
+		{
+			"run of a retrying job", failOnce(), jobs.StateRetrying,
+			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateCompleted,
+		},
+		{
+			"archive of a scheduled job", quick, jobs.StateScheduled,
+			[]jobs.Option{jobs.ProcessIn(3 * time.Minute)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("default", id) }, jobs.StateFailed,
+		},
+		{
+			"delete of a retrying job", fail, jobs.StateRetrying,
+			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateLost,
+		},
+		{
+			"delete of a failed job", fail, jobs.StateFailed,
+			[]jobs.Option{jobs.MaxRetry(0)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateFailed,
+		},
+		{
+			"cancel of a running job", stuck, jobs.StateRunning, nil,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().CancelProcessing(id) }, jobs.StateCancelled,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
 				kind := define(tt.opts...)
 				start(k, kind, tt.h)
@@ -105,6 +124,7 @@ func failOnce() handler {
 }
 
 func TestForSession(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define(jobs.Retention(3 * time.Minute))
 		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
@@ -145,6 +165,7 @@ func TestForSession(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		kind := define()
 		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {

@@ -23,7 +23,7 @@ type settings struct {
 	at          time.Time
 	in          time.Duration
 	unique      time.Duration
-	uniqueKey   string
+	uniqueKey   []string
 	limits      []limit
 	session     string
 	actions     map[string]string
@@ -80,14 +80,12 @@ func ProcessAt(t time.Time) Option { return func(s *settings) { s.at, s.in = t, 
 // ProcessIn puts the start off by d, or up to a second longer.
 func ProcessIn(d time.Duration) Option { return func(s *settings) { s.in, s.at = d, time.Time{} } }
 
-// Unique makes jobs of the kind with equal arguments one: while such a job is
-// open, and for d after it was made when it completed, Enqueue returns it
-// instead of a new one and adds the requester to those who get its events. A
-// job that failed, was cancelled or got lost makes room at once.
-func Unique(d time.Duration) Option { return func(s *settings) { s.unique = max(d, 1) } }
-
-// UniqueBy is [Unique] with a key of its own in place of the arguments.
-func UniqueBy(key string, d time.Duration) Option {
+// Unique makes jobs of the kind with equal arguments, or with the given key, one:
+// while such a job is open, and for d after it was made when it completed,
+// Enqueue returns it instead of a new one and adds the requester to those who
+// get its events. A job that failed, was cancelled or got lost makes room at
+// once.
+func Unique(d time.Duration, key ...string) Option {
 	return func(s *settings) { s.unique, s.uniqueKey = max(d, 1), key }
 }
 

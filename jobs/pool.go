@@ -41,9 +41,6 @@ type PoolConfig struct {
 	Grace time.Duration
 	// Work wraps every handler, the first one outermost.
 	Work []WorkMiddleware
-	// BaseContext, when set, is where handlers get their values from instead
-	// of the context of Run.
-	BaseContext context.Context //nolint:containedctx // a source of values, like http.Server.BaseContext
 }
 
 func (c *PoolConfig) fill() error {
@@ -90,9 +87,9 @@ type Pool struct {
 	busy    sync.WaitGroup                     // executions
 }
 
-// NewPool checks cfg and fills its defaults. It starts nothing and does not own
-// rdb, from whose options it makes a client of its own while it runs.
-func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, error) {
+// NewPool checks cfg and fills its defaults; pub is a *push.Publisher. It starts
+// nothing and does not own rdb, from whose options it makes a client of its own while it runs.
+func NewPool(rdb redis.UniversalClient, pub publisher, cfg PoolConfig) (*Pool, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
@@ -127,7 +124,7 @@ func (p *Pool) register(d *definition, h handlerFunc) {
 	}
 }
 
-// Run works until ctx ends. Then it takes no more jobs, closes Job.Draining,
+// Run works until ctx ends, whose values the handlers' contexts carry. Then it takes no more jobs, closes Job.Draining,
 // waits DrainTimeout for the running handlers, ends the contexts of the rest
 // and gives their jobs back without counting the attempt. It returns nil after
 // such a stop, and an error when the pool is set up wrongly. Run a pool once.
@@ -186,11 +183,7 @@ func (p *Pool) drain() {
 }
 
 func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
-	base := ctx
-	if p.cfg.BaseContext != nil {
-		base = p.cfg.BaseContext
-	}
-	base = WithClient(context.WithoutCancel(base), p.client)
+	base := WithClient(context.WithoutCancel(ctx), p.client)
 	return asynq.Config{
 		Concurrency: p.cfg.Concurrency, Queues: p.cfg.Queues, StrictPriority: p.cfg.Strict,
 		TaskCheckInterval: p.cfg.CheckInterval, DelayedTaskCheckInterval: p.cfg.DelayedInterval,

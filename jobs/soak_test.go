@@ -105,7 +105,7 @@ func (s *soak) command(crash int) *exec.Cmd {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := exec.Command(self) //nolint:noctx // killed by hand
+	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), soakRedis+"="+s.server.Addr(), soakCrash+"="+strconv.Itoa(crash))
 	if _, err := cmd.StdinPipe(); err != nil {
 		s.t.Fatal(err)

@@ -28,8 +28,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if addr := os.Getenv(soakRedis); addr != "" {
-		os.Exit(soakWorker(addr))
+	if addr := os.Getenv(soakRedis); addr != "" { //nolint:forbidigo // this is a worker process
+		os.Exit(soakWorker(addr)) //nolint:forbidigo // this is a worker process
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -46,7 +46,7 @@ func soakKind() *jobs.Kind[soakArgs, result] {
 // soakPublisher opens the way into the mailboxes.
 func soakPublisher(addr string) (*redis.Client, *redisstream.Transport, *push.Publisher, error) {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	tr, err := redisstream.New(rdb, redisstream.Config{Logger: log})
 	if err != nil {
 		return nil, nil, nil, err
@@ -76,13 +76,13 @@ func soakWorker(addr string) int {
 	defer stop()
 	go func() { // the parent's end closes our input
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is a worker process
 	}()
 	rdb, _, pub, err := soakPublisher(addr)
 	if err != nil {
 		return 2
 	}
-	percent, _ := strconv.Atoi(os.Getenv(soakCrash))
+	percent, _ := strconv.Atoi(os.Getenv(soakCrash)) //nolint:forbidigo // this is a worker process
 	pool, err := jobs.NewPool(rdb, dying{pub, percent}, jobs.PoolConfig{
 		ClientConfig: jobs.ClientConfig{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 		DrainTimeout: 2 * time.Second, Grace: time.Second,

@@ -2,7 +2,6 @@ package dashboard_test
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -40,20 +39,16 @@ func request(method, path string, change func(*http.Request)) *http.Request {
 	return r
 }
 
-func serve(h http.Handler, r *http.Request) *http.Response {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
+type response struct {
+	code int
+	head http.Header
+	body string
 }
 
-func body(t *testing.T, r *http.Response) string {
-	t.Helper()
-	defer func() { _ = r.Body.Close() }()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+func serve(h http.Handler, r *http.Request) response {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return response{w.Code, w.Header(), w.Body.String()}
 }
 
 func TestAccess(t *testing.T) {
@@ -95,8 +90,8 @@ func TestAccess(t *testing.T) {
 		{"missing file", "GET", "/admin/asynq/static/js/none.js", dev, nil, 404},
 		{"page of the console", "GET", "/admin/asynq/queues/default", dev, nil, 200},
 	} {
-		if got := serve(tt.h, request(tt.method, tt.path, tt.change)); got.StatusCode != tt.want {
-			t.Errorf("%s: status %d, want %d", tt.name, got.StatusCode, tt.want)
+		if got := serve(tt.h, request(tt.method, tt.path, tt.change)); got.code != tt.want {
+			t.Errorf("%s: status %d, want %d", tt.name, got.code, tt.want)
 		}
 	}
 }
@@ -109,7 +104,7 @@ func TestPageIsSelfContained(t *testing.T) {
 		t.Fatal(err)
 	}
 	res := serve(h, request("GET", "/admin/asynq/", nil))
-	page, csp := body(t, res), res.Header.Get("Content-Security-Policy")
+	page, csp := res.body, res.head.Get("Content-Security-Policy")
 	if regexp.MustCompile(`(src|href)="https?://`).MatchString(page) {
 		t.Error("the page refers to another host")
 	}
@@ -155,8 +150,8 @@ func TestOperatorsDoingsAreJobsDoings(t *testing.T) {
 				r = httptest.NewRequest(method, "http://127.0.0.1/admin/asynq/api/queues/default/"+path, strings.NewReader(text))
 				r.RemoteAddr = "127.0.0.1:1"
 			}
-			if res := serve(h, r); res.StatusCode >= 300 {
-				t.Errorf("%s %s: status %d", method, path, res.StatusCode)
+			if res := serve(h, r); res.code >= 300 {
+				t.Errorf("%s %s: status %d", method, path, res.code)
 			}
 		}
 		want := func(id string, gens int, s jobs.State) {
@@ -174,7 +169,7 @@ func TestOperatorsDoingsAreJobsDoings(t *testing.T) {
 		failed := add("fail")
 		want(failed, 1, jobs.StateFailed)
 		time.Sleep(time.Second)
-		shown := body(t, serve(h, request("GET", "/admin/asynq/api/queues/default/tasks/"+failed, nil)))
+		shown := serve(h, request("GET", "/admin/asynq/api/queues/default/tasks/"+failed, nil)).body
 		if strings.Contains(shown, "hush") || !strings.Contains(shown, "[redacted]") {
 			t.Errorf("the console shows %s", shown)
 		}

@@ -74,7 +74,7 @@ func New(t testing.TB, middleware ...jobs.EnqueueMiddleware) *Kit {
 		_ = own.Close()
 		_ = front.Close()
 		if k.wasCut() {
-			time.Sleep(lingering)
+			time.Sleep(lingering) //nolint:forbidigo // there is nothing of go-redis to wait for
 		}
 		m.Close()
 	})
@@ -111,7 +111,7 @@ func (k *Kit) OnPush(before func(push.Message) error, after func(push.Message)) 
 // Outage cuts every connection to Redis but the kit's own for d.
 func (k *Kit) Outage(d time.Duration) {
 	k.setAll(true)
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // the outage is the time
 	k.setAll(false)
 }
 
@@ -184,12 +184,7 @@ func (k *Kit) Drain() {
 }
 
 func (k *Kit) isOpen(id string) bool {
-	for _, o := range k.open() {
-		if o == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(k.open(), id)
 }
 
 // open returns the jobs that are open or owe an event.

@@ -128,7 +128,7 @@ func (c *linkConn) pump() {
 }
 
 // SetDeadline bounds reads only: writes are buffered.
-func (c *linkConn) SetDeadline(t time.Time) error { return c.Conn.SetReadDeadline(t) }
+func (c *linkConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 // SetWriteDeadline does nothing: writes are buffered.
 func (c *linkConn) SetWriteDeadline(time.Time) error { return nil }

@@ -47,7 +47,7 @@ func (i *Inline) Middleware(next func(context.Context, *jobs.Enqueueing) (jobs.H
 		if err != nil || k == nil {
 			return h, err
 		}
-		h.State = k.Wait(h.ID).State
+		h.State = k.Wait(h.ID).State //nolint:contextcheck // it waits with the test
 		return h, nil
 	}
 }

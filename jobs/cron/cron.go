@@ -1,17 +1,23 @@
-package jobs
+// Package cron enqueues jobs at set times, from any number of processes, without
+// a leader.
+package cron
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"lastmile/jobs"
 )
 
-// CronEntry is a job to be enqueued at set times.
-type CronEntry struct {
+// Entry is a job to be enqueued at set times.
+type Entry struct {
 	// Name names the entry; all processes that run it use the same.
 	Name string
 	// Spec says when: five fields (minute, hour, day, month, weekday), or
@@ -25,51 +31,53 @@ type CronEntry struct {
 	// than the step's Retention. Defaults to 0: none.
 	CatchUp time.Duration
 	// Step is the job.
-	Step Step
+	Step jobs.Step
 }
 
 // Cron enqueues jobs at set times. Any number of processes may run the same
 // entries: the time is part of the job's ID, so each is enqueued once, without
 // a leader.
 type Cron struct {
-	client  *Client
-	entries []*cronEntry
+	client  *jobs.Client
+	log     *slog.Logger
+	entries []*entry
 }
 
-type cronEntry struct {
-	CronEntry
+type entry struct {
+	Entry
 	schedule cron.Schedule
 	last     time.Time // the last time dealt with
 }
 
 const (
+	maxName   = 64
 	cronRetry = 5 * time.Second
 	cronIdle  = time.Minute // at most, so that a clock that is set is noticed
 )
 
-// NewCron checks the entries. It starts nothing.
-func NewCron(c *Client, entries ...CronEntry) (*Cron, error) {
-	out := &Cron{client: c}
+// New checks the entries. It starts nothing. A nil log is slog.Default().
+func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
+	out := &Cron{client: c, log: cmp.Or(log, slog.Default())}
 	names := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		if e.Name == "" || len(e.Name) > maxIDLen-32 || names[e.Name] || e.CatchUp < 0 {
-			return nil, fmt.Errorf("%w: cron entry %q needs a name of its own and no negative CatchUp", ErrInvalid, e.Name)
+		if e.Name == "" || len(e.Name) > maxName || names[e.Name] || e.CatchUp < 0 {
+			return nil, fmt.Errorf("%w: cron entry %q needs a name of its own and no negative CatchUp", jobs.ErrInvalid, e.Name)
 		}
 		names[e.Name] = true
-		if e.Step.err != nil {
-			return nil, fmt.Errorf("jobs: cron entry %q: %w", e.Name, e.Step.err)
+		if err := e.Step.Err(); err != nil {
+			return nil, fmt.Errorf("cron: entry %q: %w", e.Name, err)
 		}
 		if strings.HasPrefix(e.Spec, "@every") || strings.Contains(e.Spec, "TZ=") {
-			return nil, fmt.Errorf("%w: cron entry %q: %q is not supported", ErrInvalid, e.Name, e.Spec)
+			return nil, fmt.Errorf("%w: cron entry %q: %q is not supported", jobs.ErrInvalid, e.Name, e.Spec)
 		}
 		s, err := cron.ParseStandard(e.Spec)
 		if err != nil {
-			return nil, fmt.Errorf("%w: cron entry %q: %w", ErrInvalid, e.Name, err)
+			return nil, fmt.Errorf("%w: cron entry %q: %w", jobs.ErrInvalid, e.Name, err)
 		}
 		if e.Location == nil {
 			e.Location = time.UTC
 		}
-		out.entries = append(out.entries, &cronEntry{CronEntry: e, schedule: s})
+		out.entries = append(out.entries, &entry{Entry: e, schedule: s})
 	}
 	return out, nil
 }
@@ -97,7 +105,7 @@ func (c *Cron) Run(ctx context.Context) error {
 }
 
 // latest returns the entry's last time in (after, until].
-func (e *cronEntry) latest(after, until time.Time) (slot time.Time, ok bool) {
+func (e *entry) latest(after, until time.Time) (slot time.Time, ok bool) {
 	for t := e.schedule.Next(after.In(e.Location)); !t.IsZero() && !t.After(until); t = e.schedule.Next(t) {
 		slot, ok = t, true
 	}
@@ -111,8 +119,8 @@ func (c *Cron) tick(ctx context.Context) time.Duration {
 		now := time.Now()
 		if slot, ok := e.latest(e.last, now); ok {
 			id := "cron:" + e.Name + ":" + strconv.FormatInt(slot.Unix(), 10)
-			if err := c.client.enqueueStep(ctx, e.Step, id, nil); err != nil {
-				c.client.log.WarnContext(ctx, "cron job not enqueued, trying again", "id", id, "error", err)
+			if _, err := c.client.EnqueueStep(ctx, id, e.Step); err != nil {
+				c.log.WarnContext(ctx, "cron job not enqueued, trying again", "id", id, "error", err)
 				wait = min(wait, cronRetry)
 				continue
 			}

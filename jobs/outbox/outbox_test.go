@@ -1,4 +1,4 @@
-package jobs_test
+package outbox_test
 
 import (
 	"context"
@@ -6,20 +6,27 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
+	"lastmile/jobs/outbox"
 )
 
-// sqlOutbox is jobs.Outbox over database/sql; its table is
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sqlOutbox is outbox.Table over database/sql; its table is
 //
 //	CREATE TABLE outbox (seq BIGSERIAL PRIMARY KEY, id TEXT UNIQUE, step TEXT)
 type sqlOutbox struct{ db *sql.DB }
 
 // Add puts a job into the outbox, in the transaction that makes it necessary.
-func (o sqlOutbox) Add(ctx context.Context, tx *sql.Tx, job jobs.Outgoing) error {
+func (o sqlOutbox) Add(ctx context.Context, tx *sql.Tx, job outbox.Job) error {
 	step, err := json.Marshal(job.Step)
 	if err != nil {
 		return err
@@ -28,15 +35,15 @@ func (o sqlOutbox) Add(ctx context.Context, tx *sql.Tx, job jobs.Outgoing) error
 	return err
 }
 
-// Pending implements jobs.Outbox.
-func (o sqlOutbox) Pending(ctx context.Context, limit int) (out []jobs.Outgoing, err error) {
+// Pending implements outbox.Table.
+func (o sqlOutbox) Pending(ctx context.Context, limit int) (out []outbox.Job, err error) {
 	rows, err := o.db.QueryContext(ctx, "SELECT id, step FROM outbox ORDER BY seq LIMIT ?", limit)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var job jobs.Outgoing
+		var job outbox.Job
 		var step []byte
 		if err := rows.Scan(&job.ID, &step); err != nil {
 			return nil, err
@@ -49,7 +56,7 @@ func (o sqlOutbox) Pending(ctx context.Context, limit int) (out []jobs.Outgoing,
 	return out, rows.Err()
 }
 
-// Delete implements jobs.Outbox.
+// Delete implements outbox.Table.
 func (o sqlOutbox) Delete(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		if _, err := o.db.ExecContext(ctx, "DELETE FROM outbox WHERE id = ?", id); err != nil {
@@ -59,12 +66,17 @@ func (o sqlOutbox) Delete(ctx context.Context, ids []string) error {
 	return nil
 }
 
-var _ jobs.Outbox = sqlOutbox{}
+var _ outbox.Table = sqlOutbox{}
 
 func TestOutbox(t *testing.T) {
-	bubble(t, func(t *testing.T, k *jobstest.Kit) {
-		kind := define()
-		start(k, kind, quick)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := jobstest.New(t)
+		kind := jobs.Define[string, int]("test.order")
+		var ran atomic.Int32
+		k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) {
+			kind.Handle(p, func(context.Context, *jobs.Job[string]) (int, error) { return int(ran.Add(1)), nil })
+		})
 		table := new(memoryTable)
 		db := sql.OpenDB(table)
 		defer func() { _ = db.Close() }()
@@ -75,7 +87,7 @@ func TestOutbox(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := box.Add(t.Context(), tx, jobs.Outgoing{ID: id, Step: kind.Step(args{id}, notify(k))}); err != nil {
+			if err := box.Add(t.Context(), tx, outbox.Job{ID: id, Step: kind.Step(id, jobs.Notify(k.Session("s"), jobs.Done("Done")))}); err != nil {
 				t.Fatal(err)
 			}
 			if commit {
@@ -95,7 +107,7 @@ func TestOutbox(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 2 { // relays on two nodes
 			wg.Go(func() {
-				if err := k.Client.Relay(ctx, box, time.Second); err != nil {
+				if err := outbox.Relay(ctx, k.Client, box, time.Second, nil); err != nil {
 					t.Errorf("Relay = %v", err)
 				}
 			})
@@ -104,7 +116,10 @@ func TestOutbox(t *testing.T) {
 		k.Until("the outbox is empty", func() bool { return table.len() == 0 })
 		stop()
 		wg.Wait()
-		wantEnd(t, k, "order-1", jobs.StateCompleted)
+		k.Wait("order-1")
+		if n := len(k.Terminal("s", "order-1")); n != 1 || ran.Load() != 1 {
+			t.Errorf("%d ends, %d runs, want one of each", n, ran.Load())
+		}
 		if _, err := k.Client.Get(t.Context(), "order-2"); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("the job of a transaction that was rolled back: %v", err)
 		}

@@ -1,27 +1,34 @@
-package jobs
+// Package outbox moves jobs from a table in an application's own database into
+// the queue, so that a job is enqueued if, and only if, the transaction that
+// makes it necessary commits.
+package outbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
+
+	"lastmile/jobs"
 )
 
-// Outgoing is a job that an application's own database promised to enqueue.
-type Outgoing struct {
+// Job is a job that an application's own database promised to enqueue.
+type Job struct {
 	// ID becomes the job's, so that relaying it twice enqueues it once. It has
 	// to be unique for good: a random one, or one that names the change.
 	ID string
 	// Step is the job, made by Kind.Step; it marshals to JSON and back.
-	Step Step
+	Step jobs.Step
 }
 
-// Outbox is a table of jobs in an application's own database. The application
+// Table holds jobs in an application's own database. The application
 // inserts a row in the transaction that makes the job necessary, so the job is
-// enqueued if, and only if, the transaction commits; [Client.Relay] moves the
+// enqueued if, and only if, the transaction commits; [Relay] moves the
 // rows on.
-type Outbox interface {
+type Table interface {
 	// Pending returns up to limit rows, oldest first.
-	Pending(ctx context.Context, limit int) ([]Outgoing, error)
+	Pending(ctx context.Context, limit int) ([]Job, error)
 	// Delete removes rows that have been enqueued. Rows that are gone are no
 	// error.
 	Delete(ctx context.Context, ids []string) error
@@ -36,8 +43,9 @@ const (
 // and returns nil then. A row is deleted after its job is stored; if the
 // process dies between, the ID keeps the job from being enqueued again while
 // its record exists (its Retention should exceed the longest outage). Any
-// number of processes may relay the same outbox.
-func (c *Client) Relay(ctx context.Context, o Outbox, every time.Duration) error {
+// number of processes may relay the same table. A nil log is slog.Default().
+func Relay(ctx context.Context, c *jobs.Client, o Table, every time.Duration, log *slog.Logger) error {
+	log = cmp.Or(log, slog.Default())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -46,10 +54,10 @@ func (c *Client) Relay(ctx context.Context, o Outbox, every time.Duration) error
 			return nil
 		case <-timer.C:
 		}
-		n, err := c.relay(ctx, o)
+		n, err := relay(ctx, c, o)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			c.log.WarnContext(ctx, "outbox not relayed, trying again", "error", err)
+			log.WarnContext(ctx, "outbox not relayed, trying again", "error", err)
 			timer.Reset(max(every, relayRetry))
 		case n == relayBatch:
 			timer.Reset(0)
@@ -59,21 +67,21 @@ func (c *Client) Relay(ctx context.Context, o Outbox, every time.Duration) error
 	}
 }
 
-func (c *Client) relay(ctx context.Context, o Outbox) (int, error) {
+func relay(ctx context.Context, c *jobs.Client, o Table) (int, error) {
 	rows, err := o.Pending(ctx, relayBatch)
 	if err != nil {
-		return 0, fmt.Errorf("jobs: read outbox: %w", err)
+		return 0, fmt.Errorf("outbox: read: %w", err)
 	}
 	done := make([]string, 0, len(rows))
 	for _, r := range rows {
-		if err = c.enqueueStep(ctx, r.Step, r.ID, nil); err != nil {
+		if _, err = c.EnqueueStep(ctx, r.ID, r.Step); err != nil {
 			break
 		}
 		done = append(done, r.ID)
 	}
 	if len(done) > 0 {
 		if err := o.Delete(ctx, done); err != nil {
-			return 0, fmt.Errorf("jobs: clear outbox: %w", err)
+			return 0, fmt.Errorf("outbox: delete: %w", err)
 		}
 	}
 	return len(done), err
