@@ -90,8 +90,11 @@ func appendPlaceholder(w []byte, i int, u *unit) []byte {
 // without empty strings at the end.
 func (u *unit) appendManifest(w []byte) []byte {
 	args := []string{string(u.kind), "", "", u.names}
-	if !u.region() {
-		args[1], args[2] = u.texts[0], u.texts[len(u.texts)-1]
+	if n := len(u.slots); !u.region() {
+		args[1] = u.texts[0]
+		if n > 0 {
+			args[2] = u.texts[n]
+		}
 	}
 	for len(args) > 1 && args[len(args)-1] == "" {
 		args = args[:len(args)-1]
