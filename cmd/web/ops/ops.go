@@ -5,6 +5,7 @@
 package ops
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"strings"
 	"time"
 
 	"lastmile/cmd/web/ui"
@@ -255,12 +257,21 @@ func letter(l push.DeadLetter) Letter {
 // indent lays data out for reading, cut where it gets long.
 func indent(data json.RawMessage) string {
 	const limit = 16 << 10
-	b, err := json.MarshalIndent(data, "", "  ")
-	if err != nil {
-		b = data
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	text := string(data)
+	if dec.Decode(&v) == nil {
+		var b strings.Builder
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false) // the template does it
+		enc.SetIndent("", "  ")
+		if enc.Encode(v) == nil {
+			text = strings.TrimSpace(b.String())
+		}
 	}
-	if len(b) > limit {
-		return string(b[:limit]) + "\n… cut after 16 KB"
+	if len(text) > limit {
+		return strings.ToValidUTF8(text[:limit], "") + "\n… cut after 16 KB"
 	}
-	return string(b)
+	return text
 }

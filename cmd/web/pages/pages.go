@@ -49,7 +49,7 @@ func Register(mux *http.ServeMux, d Deps) error {
 	mux.Handle("POST /hooks/{token}", hooks)
 	return errors.Join(
 		add(mux, d, "slow", "Slow load", &Controller{}, State{}),
-		add(mux, d, "timer", "Timer", &Timer{group: d.Group, log: d.Log}, TimerState{}, "Tick", "Rang"),
+		add(mux, d, "timer", "Timer", &Timer{group: d.Group, log: d.Log}, TimerState{}, "Tick", "Rang", "Halted"),
 		add(mux, d, "webhook", "Webhook", &Webhook{seal: seal, base: d.PublicURL}, WebhookState{}, "Hooked"),
 		add(mux, d, "board", "Board", &Board{}, BoardState{}, "Said"),
 	)

@@ -40,7 +40,7 @@ func Register(mux *http.ServeMux, d Deps) error {
 	kind := profilejob.Kind.With(d.Jobs)
 	page, err := live.NewView(d.Hub, "reports", &Reports{Profile: kind, Jobs: d.Jobs, Forget: d.Files.Delete, Log: d.Log},
 		State{MaxBytes: d.Files.MaxBytes(), Demo: d.Demo}, tmpl, live.ViewConfig{
-			Title: "Reports", Layout: d.UI.Layout(), PushOnly: []string{"ReportProgress", "ReportDone", "ReportFailed"},
+			Title: "Reports", Layout: d.UI.Layout(), PushOnly: []string{"ReportProgress", "ReportDone", "ReportFailed", "ReportRemoved"},
 		})
 	if err != nil {
 		return fmt.Errorf("reports: %w", err)

@@ -77,6 +77,11 @@ func (c *Reports) Mount(s State, ctx *live.Context) (State, error) {
 	return c.show(s, ctx, want)
 }
 
+// OnConnect follows what other tabs of the session do to the list.
+func (c *Reports) OnConnect(s State, ctx *live.Context) (State, error) {
+	return s, ctx.Subscribe(ctx.SelfTopic())
+}
+
 // Sample profiles the data set that is shipped with the program.
 func (c *Reports) Sample(s State, ctx *live.Context) (State, error) {
 	args := profilejob.Args{Name: sample.Name, Size: int64(len(sample.CSV))}
@@ -146,13 +151,29 @@ func (c *Reports) Remove(s State, ctx *live.Context) (State, error) {
 		return s, nil
 	}
 	c.forget(ctx, id)
+	if err := ctx.Publish(ctx.SelfTopic(), "ReportRemoved", map[string]any{"id": id}); err != nil {
+		return s, err
+	}
+	return c.remove(s, id), nil
+}
+
+// ReportRemoved follows another tab. Who misses it sees the list at the next
+// push or mount.
+func (c *Reports) ReportRemoved(s State, ctx *live.Context) (State, error) {
+	return c.remove(s, ctx.GetString("id")), nil
+}
+
+func (c *Reports) remove(s State, id string) State {
+	if slices.Contains(s.Hidden, id) {
+		return s
+	}
 	s.Rows = slices.DeleteFunc(slices.Clone(s.Rows), func(r Row) bool { return r.ID == id })
 	s.Hidden = append(slices.Clone(s.Hidden), id)
 	s.Hidden = s.Hidden[max(0, len(s.Hidden)-maxHidden):]
 	if s.Open == id {
 		s.Open, s.Report = "", nil
 	}
-	return s, nil
+	return s
 }
 
 // ReportProgress takes a job's step: queued, started, how far, retrying, stalled.

@@ -62,6 +62,7 @@ func TestSampleInEveryTab(t *testing.T) {
 			t.Error("the report does not open again")
 		}
 		one.Click("button[value=Remove]", nil)
+		two.WaitText("Nothing yet")
 		for _, p := range []*livetest.Page{one, browser.Open(w.Mux, "/reports")} {
 			if p.Has(".chip") {
 				t.Errorf("the removed report is still listed:\n%s", p.Text())

@@ -1,0 +1,219 @@
+package pages_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lastmile/cmd/web/pages"
+	"lastmile/cmd/web/webtest"
+	"lastmile/internal/filestore"
+	"lastmile/live"
+	"lastmile/live/livetest"
+)
+
+// start serves the pages in a bubble.
+func start(t *testing.T) *webtest.World {
+	t.Helper()
+	w, group := register(t)
+	w.Run()
+	livetest.Run(t, group.Run)
+	return w
+}
+
+func register(t *testing.T) (*webtest.World, *pages.Group) {
+	t.Helper()
+	w := webtest.New(t, filestore.Config{})
+	group := pages.NewGroup()
+	err := pages.Register(w.Mux, pages.Deps{
+		Hub: w.Hub, Publisher: w.Publisher, UI: w.UI, Group: group, Secret: make([]byte, 32),
+		PublicURL: &url.URL{Scheme: "http", Host: "live.test"}, Log: w.Log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, group
+}
+
+// The program that it all started from: the page is there at once, the data
+// when it is.
+func TestSlowLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		begun := time.Now()
+		p := livetest.Open(t, w.Mux, "/slow")
+		if !strings.Contains(p.Text(), "Loading") {
+			t.Errorf("first page:\n%s", p.Text())
+		}
+		p.WaitText("loaded at")
+		if took := time.Since(begun); took < 2*time.Second || took > 3*time.Second {
+			t.Errorf("the data took %s, want two seconds", took)
+		}
+	})
+}
+
+// The data arrives although the page has gone, without JavaScript too.
+func TestSlowLoadOfAClosedPage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		b := livetest.NewBrowser(t)
+		b.Open(w.Mux, "/slow").Close()
+		time.Sleep(5 * time.Second)
+		if page := b.Get(w.Mux, "/slow"); !strings.Contains(page.Text(), "loaded at") {
+			t.Errorf("the next page:\n%s", page.Text())
+		}
+	})
+}
+
+func TestTimerInEveryTab(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		b := livetest.NewBrowser(t)
+		one, two := b.Open(w.Mux, "/timer"), b.Open(w.Mux, "/timer")
+		begun := time.Now()
+		one.Click("button[value=Start]", nil)
+		two.Wait("the fifth second", func() bool { return two.TextOf(".big") == "5" })
+		for _, p := range []*livetest.Page{one, two} {
+			p.WaitText("Time’s up")
+		}
+		if took := time.Since(begun); took < 9*time.Second || took > 12*time.Second {
+			t.Errorf("ten seconds took %s", took)
+		}
+	})
+}
+
+func TestTimerStopsAndRingsForTheAbsent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		b := livetest.NewBrowser(t)
+		p := b.Open(w.Mux, "/timer")
+		p.Click("button[value=Start]", nil)
+		p.Wait("a tick", func() bool { return p.TextOf(".big") == "8" })
+		p.Click("button[value=Stop]", nil)
+		time.Sleep(15 * time.Second)
+		if got := p.TextOf(".big"); got != "Ready" {
+			t.Errorf("a stopped timer shows %q", got)
+		}
+		p.Click("button[value=Start]", nil)
+		p.Close()
+		time.Sleep(15 * time.Second)
+		b.Open(w.Mux, "/timer").WaitText("Time’s up")
+	})
+}
+
+var address = regexp.MustCompile(`http://live\.test/hooks/[\w-]+`)
+
+func call(method, target, kind, body string, header ...string) *http.Request {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", kind)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		b, outside := livetest.NewBrowser(t), livetest.NewBrowser(t)
+		p := b.Open(w.Mux, "/webhook")
+		hook := address.FindString(p.HTML())
+		if hook == "" {
+			t.Fatalf("no address in:\n%s", p.HTML())
+		}
+		for range 3 {
+			res, body := outside.Do(w.Mux, call(http.MethodPost, hook, "application/json", `{"order":42}`, "Idempotency-Key", "order-42"))
+			if res.StatusCode != http.StatusAccepted {
+				t.Fatalf("got status %d: %s", res.StatusCode, body)
+			}
+		}
+		p.WaitText(`{"order":42}`)
+		if n := strings.Count(p.Text(), `{"order":42}`); n != 1 {
+			t.Errorf("a call repeated with its key shows %d times", n)
+		}
+		if res, _ := b.Do(w.Mux, call(http.MethodPost, hook, "application/x-www-form-urlencoded", "text=by+hand")); res.StatusCode != http.StatusSeeOther {
+			t.Errorf("a form gets status %d", res.StatusCode)
+		}
+		p.WaitText("by hand")
+		p.Click("button[value=Clear]", nil)
+		p.WaitText("No call yet")
+	})
+}
+
+func TestWebhookRefuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		outside := livetest.NewBrowser(t)
+		hook := address.FindString(livetest.Open(t, w.Mux, "/webhook").HTML())
+		for name, tt := range map[string]struct {
+			target, body string
+			status       int
+		}{
+			"a forged address":  {hook[:len(hook)-2] + "AA", "{}", http.StatusForbidden},
+			"half an address":   {hook[:len(hook)/2], "{}", http.StatusForbidden},
+			"no address at all": {"http://live.test/hooks/x", "{}", http.StatusForbidden},
+			"a large body":      {hook, strings.Repeat("x", 17<<10), http.StatusRequestEntityTooLarge},
+		} {
+			if res, _ := outside.Do(w.Mux, call(http.MethodPost, tt.target, "text/plain", tt.body)); res.StatusCode != tt.status {
+				t.Errorf("%s: got status %d, want %d", name, res.StatusCode, tt.status)
+			}
+		}
+	})
+}
+
+func TestWebhookExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := register(t) // nothing runs, so that a week costs nothing
+		b := livetest.NewBrowser(t)
+		hook := address.FindString(b.Get(w.Mux, "/webhook").HTML)
+		for _, want := range []int{http.StatusAccepted, http.StatusForbidden} {
+			if res, _ := b.Do(w.Mux, call(http.MethodPost, hook, "text/plain", "hello")); res.StatusCode != want {
+				t.Errorf("after %s: got status %d, want %d", time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)), res.StatusCode, want)
+			}
+			time.Sleep(7*24*time.Hour + time.Second)
+		}
+	})
+}
+
+// A line reaches every tab of everybody, once.
+func TestBoard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		b := livetest.NewBrowser(t)
+		tabs := []*livetest.Page{b.Open(w.Mux, "/board"), b.Open(w.Mux, "/board"), livetest.Open(t, w.Mux, "/board")}
+		tabs[0].Submit("form", map[string]any{"text": " hello <all> "})
+		for i, p := range tabs {
+			p.WaitText("hello <all>")
+			if n := strings.Count(p.Text(), "hello <all>"); n != 1 {
+				t.Errorf("tab %d shows the line %d times", i, n)
+			}
+		}
+		tabs[0].Submit("form", map[string]any{"text": strings.Repeat("x", 281)})
+		if strings.Contains(tabs[0].Text(), "xxx") || len(tabs[0].State().Flashes) != 1 {
+			t.Errorf("a line of 281 characters is taken:\n%s", tabs[0].Text())
+		}
+	})
+}
+
+func TestTopics(t *testing.T) {
+	t.Parallel()
+	if err := pages.Topics(live.Identity{}, "board"); err != nil {
+		t.Errorf("board: %v", err)
+	}
+	if err := pages.Topics(live.Identity{}, "other"); err == nil {
+		t.Error("other: got no error")
+	}
+}
