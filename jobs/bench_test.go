@@ -159,6 +159,7 @@ func (e *bench) reportMemory(b *testing.B) {
 
 // work runs n prepared jobs, raw or ours, with 10 at a time.
 func (e *bench) work(b *testing.B, raw bool, started func(benchArgs)) (wait func(n int), stop func()) {
+	b.Helper()
 	var done atomic.Int64
 	handle := func(a benchArgs) {
 		if started != nil {

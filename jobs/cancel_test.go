@@ -131,6 +131,7 @@ func TestCancelWhenTheWorkerIsDead(t *testing.T) {
 func TestCancelErrors(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		start(k, kind, quick)
 		if err := k.Client.Cancel(t.Context(), "nobody"); !errors.Is(err, jobs.ErrNotFound) {
@@ -150,6 +151,7 @@ func TestGracefulStop(t *testing.T) {
 	t.Run("waits for handlers", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
 			kind := define()
 			w := start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
 				<-j.Draining()
@@ -171,6 +173,7 @@ func TestGracefulStop(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
+				t.Helper()
 				kind := define(jobs.MaxRetry(0))
 				w := start(k, kind, func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
 					if tt.deaf {
@@ -208,6 +211,7 @@ func TestGracefulStop(t *testing.T) {
 func TestSnoozeAtTheLimit(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(0))
 		var ran atomic.Int32
 		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {

@@ -16,6 +16,7 @@ import (
 func TestThreeFailuresThenSuccess(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(3))
 		var attempts []int
 		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
@@ -79,6 +80,7 @@ func TestFailures(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
+				t.Helper()
 				kind := define(jobs.MaxRetry(2), jobs.Timeout(5*time.Second))
 				var ran atomic.Int32
 				start(k, kind, func(ctx context.Context, j *jobs.Job[args]) (result, error) {

@@ -29,6 +29,7 @@ func (a *action) Session() push.Session { return a.session }
 func TestEnqueueInsideAnAction(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		run := func(id string) (ids [2]string) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -57,6 +58,7 @@ func TestEnqueueInsideAnAction(t *testing.T) {
 func TestClientFromContext(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		if _, err := kind.Enqueue(t.Context(), args{}); !errors.Is(err, jobs.ErrInvalid) {
 			t.Errorf("Enqueue without a client = %v, want ErrInvalid", err)
@@ -81,6 +83,7 @@ func TestClientFromContext(t *testing.T) {
 func TestInvalid(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		for name, opt := range map[string]jobs.Option{
 			"queue": jobs.Queue(""), "retries": jobs.MaxRetry(501), "timeout": jobs.Timeout(0), "retention": jobs.Retention(0),
 			"id": jobs.ID(strings.Repeat("x", 97)), "tilde": jobs.ID("a~2"), "delay": jobs.ProcessIn(-1),
@@ -118,6 +121,7 @@ func TestInvalid(t *testing.T) {
 func TestWhatAPoolCannotRun(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		start(k, define(), quick)
 		unknown := jobs.Define[args, result]("test.unknown", jobs.MaxRetry(1))
 		h, err := unknown.With(k.Client).Enqueue(t.Context(), args{}, notify(k))
@@ -143,6 +147,7 @@ func TestWhatAPoolCannotRun(t *testing.T) {
 func TestFullMailbox(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		start(k, kind, quick)
 		var full atomic.Bool
@@ -169,6 +174,7 @@ func TestFullMailbox(t *testing.T) {
 func TestLargeResult(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := jobs.Define[args, string]("test.large")
 		k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) {
 			kind.Handle(p, func(context.Context, *jobs.Job[args]) (string, error) { return strings.Repeat("x", 64<<10), nil })
@@ -186,6 +192,7 @@ func TestLargeResult(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		reg := prometheus.NewPedanticRegistry()
 		kind := define(jobs.MaxRetry(0))
 		k.Start(jobs.PoolConfig{ClientConfig: jobs.ClientConfig{Registerer: reg}}, func(p *jobs.Pool) { kind.Handle(p, quick) })

@@ -19,6 +19,7 @@ func quick(context.Context, *jobs.Job[args]) (result, error) { return result{7},
 func TestCrashMidJobStallsThenCompletes(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		first := start(k, kind, func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
 			<-ctx.Done()
@@ -46,6 +47,7 @@ func TestCrashMidJobStallsThenCompletes(t *testing.T) {
 func TestCrashOnLastAttemptFails(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(0))
 		var ran atomic.Int32
 		h := func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
@@ -94,6 +96,7 @@ func TestCrashAroundTheTerminalPush(t *testing.T) {
 			t.Run(tt.name+" "+string(fate), func(t *testing.T) {
 				t.Parallel()
 				bubble(t, func(t *testing.T, k *jobstest.Kit) {
+					t.Helper()
 					kind := define(jobs.MaxRetry(0))
 					var ran atomic.Int32
 					h := func(context.Context, *jobs.Job[args]) (result, error) {
@@ -133,6 +136,7 @@ func TestOutageWhenTheHandlerEnds(t *testing.T) {
 		t.Run(d.String(), func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
+				t.Helper()
 				kind := define()
 				var ran atomic.Int32
 				release := make(chan struct{})
@@ -162,6 +166,7 @@ func TestOutageWhenTheHandlerEnds(t *testing.T) {
 func TestOutageWhileAsynqMarksTheTaskDone(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		start(k, kind, quick)
 		var once atomic.Bool
@@ -184,6 +189,7 @@ func TestOutageWhileAsynqMarksTheTaskDone(t *testing.T) {
 func TestRefusingRedisDoesNotSpin(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) { kind.Handle(p, quick) })
 		wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted)
@@ -203,6 +209,7 @@ func TestRefusingRedisDoesNotSpin(t *testing.T) {
 func TestTimeoutWithADeafHandler(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(4), jobs.Timeout(time.Second), jobs.RetryBackoff(time.Second, time.Second))
 		var running, most atomic.Int32
 		k.Start(jobs.PoolConfig{Concurrency: 1, Grace: time.Second}, func(p *jobs.Pool) {
@@ -235,6 +242,7 @@ func TestLostRecordsAndTasks(t *testing.T) {
 	t.Run("enqueuer died before the task", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
 			kind := define()
 			id := enqueue(t, k, kind) // no worker yet
 			if err := k.Inspector().DeleteTask("default", id); err != nil {
@@ -250,6 +258,7 @@ func TestLostRecordsAndTasks(t *testing.T) {
 	t.Run("flushed", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
 			kind := define()
 			start(k, kind, quick)
 			wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted)

@@ -17,6 +17,7 @@ import (
 func TestUnique(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(0), jobs.Unique(10*time.Minute))
 		bound := kind.With(k.Client)
 		var ran atomic.Int32
@@ -76,6 +77,7 @@ func TestUnique(t *testing.T) {
 func TestDelayed(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		var at atomic.Int64
 		start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
@@ -105,6 +107,7 @@ func TestLimits(t *testing.T) {
 	t.Run("concurrency", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
 			kind := define(jobs.Concurrency("tenant", 2), jobs.MaxRetry(0))
 			var now, most atomic.Int32
 			for range 2 {
@@ -135,6 +138,7 @@ func TestLimits(t *testing.T) {
 	t.Run("rate", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
 			kind := define(jobs.RateLimit("api", 5, 10*time.Second))
 			var mu sync.Mutex
 			var starts []time.Time
@@ -164,6 +168,7 @@ func TestLimits(t *testing.T) {
 func TestChain(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(0))
 		var mu sync.Mutex
 		var order []string
@@ -191,6 +196,7 @@ func TestChain(t *testing.T) {
 func TestBatch(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(0))
 		summary := jobs.Define[string, map[jobs.State]int]("test.summary")
 		k.Start(jobs.PoolConfig{CheckInterval: checkEvery}, func(p *jobs.Pool) {
@@ -233,6 +239,7 @@ func TestBatch(t *testing.T) {
 func TestMiddleware(t *testing.T) {
 	t.Parallel()
 	check := func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(0))
 		var seen []string
 		wrap := func(name string) jobs.WorkMiddleware {
@@ -256,6 +263,7 @@ func TestMiddleware(t *testing.T) {
 		}
 	}
 	inBubble(t, func(t *testing.T) {
+		t.Helper()
 		check(t, jobstest.New(t, func(next func(context.Context, *jobs.Enqueueing) (jobs.Handle, error)) func(context.Context, *jobs.Enqueueing) (jobs.Handle, error) {
 			return func(ctx context.Context, e *jobs.Enqueueing) (jobs.Handle, error) {
 				if string(e.Args) == `{"name":"refused"}` {

@@ -25,7 +25,10 @@ var errBoom = errors.New("boom: secret detail")
 // bubble runs f in fake time with a kit.
 func bubble(t *testing.T, f func(t *testing.T, k *jobstest.Kit)) {
 	t.Helper()
-	inBubble(t, func(t *testing.T) { f(t, jobstest.New(t)) })
+	inBubble(t, func(t *testing.T) {
+		t.Helper()
+		f(t, jobstest.New(t))
+	})
 }
 
 func inBubble(t *testing.T, f func(t *testing.T)) {

@@ -15,6 +15,7 @@ import (
 func TestRetryOpensTheNextGeneration(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.MaxRetry(1))
 		var ok atomic.Bool
 		start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
@@ -95,6 +96,7 @@ func TestOperatorWithAsynqsTools(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
+				t.Helper()
 				kind := define(tt.opts...)
 				start(k, kind, tt.h)
 				id := enqueue(t, k, kind)
@@ -126,6 +128,7 @@ func failOnce() handler {
 func TestForSession(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define(jobs.Retention(3 * time.Minute))
 		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
 			j.Progress(0.5, "half")
@@ -167,6 +170,7 @@ func TestForSession(t *testing.T) {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
 		kind := define()
 		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
 			for i := range 1001 {

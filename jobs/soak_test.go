@@ -76,6 +76,7 @@ func TestSoak(t *testing.T) {
 }
 
 func newSoak(t *testing.T) *soak {
+	t.Helper()
 	server := redistest.Start(t, redistest.Config{AOF: "always"})
 	rdb, tr, pub, err := soakPublisher(server.Addr())
 	if err != nil {
