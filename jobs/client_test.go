@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.opentelemetry.io/otel/trace"
 
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
@@ -204,6 +205,29 @@ func TestMetrics(t *testing.T) {
 		n, err := testutil.GatherAndCount(reg, "jobs_ended_total", "jobs_attempts_total", "jobs_attempt_seconds", "jobs_abandoned_handlers")
 		if err != nil || n != 4 {
 			t.Errorf("%d series, %v, want 4", n, err)
+		}
+	})
+}
+
+func TestTraceReachesHandlerAndPushes(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define()
+		span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+		var inHandler atomic.Value
+		start(k, kind, func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
+			inHandler.Store(trace.SpanContextFromContext(ctx).TraceID())
+			return result{}, nil
+		})
+		ctx := trace.ContextWithSpanContext(t.Context(), span)
+		h, err := kind.With(k.Client).Enqueue(ctx, args{}, notify(k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := wantEnd(t, k, h.ID, jobs.StateCompleted)
+		if inHandler.Load() != span.TraceID() || !strings.Contains(end.Traceparent, span.TraceID().String()) {
+			t.Errorf("trace in the handler %v, in the push %q", inHandler.Load(), end.Traceparent)
 		}
 	})
 }

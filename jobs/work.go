@@ -11,7 +11,6 @@ import (
 
 	"github.com/hibiken/asynq"
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -36,6 +35,9 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) error {
 	}
 	p.enter(x)
 	defer p.leave(x)
+	if x.headers["traceparent"] != "" { // the handler and the pushes belong to the request's trace
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(x.headers))
+	}
 	settle := context.WithoutCancel(ctx)
 	var r reply
 	err = p.persist(settle, func(ctx context.Context) (err error) {
@@ -111,12 +113,10 @@ func (p *Pool) perform(ctx, settle context.Context, x *execution) error {
 	}
 	defer p.client.release(settle, x)
 
-	hctx := trace.ContextWithRemoteSpanContext(ctx, trace.SpanContextFromContext(
-		propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(x.headers))))
 	started := x.event(StateRunning)
 	p.client.tell(settle, eventStarted, started, x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
 	begun := time.Now()
-	o := x.execute(hctx)
+	o := x.execute(ctx)
 	p.client.metrics.seconds.WithLabelValues(x.metricKind()).Observe(time.Since(begun).Seconds())
 	return p.judge(settle, x, o)
 }
