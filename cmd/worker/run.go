@@ -71,11 +71,12 @@ func (c *runCommand) Run(ctx context.Context, t *tools) error {
 	}
 	front := []service.Task{{Name: "worker pool", Run: pool.Run}}
 	if c.Addr != "" {
-		web, err := c.server(ctx, t)
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: --worker-addr=%s: %w", config.ErrUsage, c.Addr, err)
 		}
-		front = append(front, web)
+		c.Addr = listener.Addr().String()
+		front = append(front, t.server(listener))
 	}
 	for _, w := range t.transport.Warnings(ctx) {
 		t.log.WarnContext(ctx, "redis set-up", "warning", w)
@@ -104,11 +105,7 @@ func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {
 }
 
 // server answers an orchestrator and a metrics collector.
-func (c *runCommand) server(ctx context.Context, t *tools) (service.Task, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
-	if err != nil {
-		return service.Task{}, fmt.Errorf("%w: --worker-addr=%s: %w", config.ErrUsage, c.Addr, err)
-	}
+func (t *tools) server(listener net.Listener) service.Task {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", obs.MetricsHandler(t.reg, t.log))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -122,10 +119,10 @@ func (c *runCommand) server(ctx context.Context, t *tools) (service.Task, error)
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	server := &http.Server{
-		Addr: c.Addr, Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+		Addr: listener.Addr().String(), Handler: mux, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(t.log.Handler(), slog.LevelWarn),
 	}
 	return service.Task{Name: "health server", Run: func(ctx context.Context) error {
 		return service.Serve(ctx, server, func() error { return server.Serve(listener) }, 5*time.Second)
-	}}, nil
+	}}
 }

@@ -1,0 +1,256 @@
+package main_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lastmile/internal/programtest"
+)
+
+func TestBadSettings(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args, env string
+		code      int
+		want      []string
+	}{
+		{"--addr=nowhere", "", 2, []string{"--addr=nowhere", "host:port"}},
+		{"--concurrency=0", "", 2, []string{"--concurrency=0", "1 to 1000"}},
+		{"--concurrency=x", "", 2, []string{"--concurrency", "x"}},
+		{"", "LASTMILE_CONCURRENCY=5000", 2, []string{"--concurrency=5000", "1 to 1000"}},
+		{"", "LASTMILE_MAX_UPLOAD=huge", 2, []string{"--max-upload", "huge", "LASTMILE_MAX_UPLOAD"}},
+		{"--max-upload=2GB", "", 2, []string{"--max-upload=2GB", "1KB to 1GB"}},
+		{"--max-stored=1MB", "", 2, []string{"--max-stored=1MB", "64MB"}},
+		{"--admin-token=short", "", 2, []string{"--admin-token", "16"}},
+		{"--public-url=example.com", "", 2, []string{"--public-url=example.com", "https://host"}},
+		{"--allowed-origins=https://a.example/x", "", 2, []string{"--allowed-origins=https://a.example/x", "https://host"}},
+		{"--redis-url=foo://h", "", 2, []string{"--redis-url=foo://h", "redis"}},
+		{"--log-format=xml", "", 2, []string{"--log-format", "xml", "json"}},
+		{"--resume-ttl=1s", "", 2, []string{"--resume-ttl=1s", "1m0s"}},
+		{"--nonsense", "", 2, []string{"--nonsense"}},
+		{"--addr=203.0.113.1:1", "", 1, []string{"203.0.113.1:1", "--addr"}},
+		{"--probe --addr=127.0.0.1:1", "", 1, []string{"refused"}},
+	} {
+		t.Run(tt.args+tt.env, func(t *testing.T) {
+			t.Parallel()
+			r := programtest.Run(t, []string{tt.env}, strings.Fields(tt.args)...)
+			if r.Code != tt.code {
+				t.Errorf("got code %d, want %d", r.Code, tt.code)
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(r.Errors, w) {
+					t.Errorf("it does not say %q:\n%s", w, r.Errors)
+				}
+			}
+			if strings.Contains(r.Errors, "short") {
+				t.Errorf("it prints a secret:\n%s", r.Errors)
+			}
+		})
+	}
+}
+
+// --help names the environment variable of every setting.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	r := programtest.Run(t, nil, "--help")
+	if r.Code != 0 {
+		t.Fatalf("got code %d", r.Code)
+	}
+	flags := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).Split(r.Out, -1)[1:]
+	names := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).FindAllStringSubmatch(r.Out, -1)
+	for i, text := range flags {
+		if name := names[i][1]; name != "help" && name != "probe" && !strings.Contains(text, "($") {
+			t.Errorf("--%s has no environment variable", name)
+		}
+	}
+	if len(flags) < 25 {
+		t.Errorf("only %d flags are listed", len(flags))
+	}
+}
+
+// web is a running program.
+type web struct {
+	*programtest.Process
+	t   *testing.T
+	url string
+}
+
+func start(t *testing.T, args ...string) *web {
+	t.Helper()
+	p := programtest.Start(t, nil, append([]string{"--addr=127.0.0.1:0", "--log-format=json"}, args...)...)
+	address, ok := p.WaitLine("listening")["url"].(string)
+	if !ok {
+		t.Fatalf("no address in the log:\n%s", p.Log())
+	}
+	w := &web{p, t, address}
+	w.waitReady()
+	return w
+}
+
+// waitReady waits until the program wants visitors.
+func (w *web) waitReady() {
+	w.t.Helper()
+	deadline, tick := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for w.status("/readyz", nil) != http.StatusOK {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			w.t.Fatal("/readyz never says 200")
+		}
+	}
+}
+
+func (w *web) do(client *http.Client, method, path string, edit func(*http.Request)) (*http.Response, string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, w.url+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if edit != nil {
+		edit(r)
+	}
+	c := *client
+	c.Transport = &http.Transport{DisableKeepAlives: true}
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := c.Do(r)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err := res.Body.Close(); err != nil {
+		w.t.Error(err)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res, string(b)
+}
+
+func (w *web) status(path string, edit func(*http.Request)) int {
+	w.t.Helper()
+	res, _ := w.do(http.DefaultClient, http.MethodGet, path, edit)
+	return res.StatusCode
+}
+
+func TestServesWithNothingElse(t *testing.T) {
+	t.Parallel()
+	w := start(t, "--demo")
+	for path, want := range map[string]string{
+		"/reports":           "What is in this file?",
+		"/slow":              "TriggerAction",
+		"/timer":             "Ready",
+		"/webhook":           w.url + "/hooks/",
+		"/board":             "Nobody has said anything",
+		"/ops":               "it is embedded",
+		"/healthz":           "ok",
+		"/readyz":            "ok",
+		"/metrics":           "lastmile_build_info",
+		"/admin/asynq/":      "<!doctype html>",
+		"/admin/pprof/heap":  "",
+		"/reports?report=xy": "Your reports",
+	} {
+		res, body := w.do(http.DefaultClient, http.MethodGet, path, nil)
+		if res.StatusCode != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: got status %d and no %q in:\n%.600s", path, res.StatusCode, want, body)
+		}
+		if res.Header.Get("Content-Security-Policy") == "" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers that protect are missing: %v", path, res.Header)
+		}
+	}
+	if res, body := w.do(http.DefaultClient, http.MethodGet, "/nowhere", nil); res.StatusCode != http.StatusNotFound || !strings.Contains(body, "There is nothing here") {
+		t.Errorf("/nowhere: got status %d:\n%s", res.StatusCode, body)
+	}
+	if res, _ := w.do(http.DefaultClient, http.MethodGet, "/", nil); res.StatusCode != http.StatusFound || res.Header.Get("Location") != "/reports" {
+		t.Errorf("/: got status %d", res.StatusCode)
+	}
+	foreign := func(r *http.Request) {
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Origin", "https://evil.example")
+	}
+	for _, path := range []string{"/reports", "/reports/upload", "/admin/asynq/api/queues/default:pause"} {
+		if res, _ := w.do(http.DefaultClient, http.MethodPost, path, foreign); res.StatusCode != http.StatusForbidden {
+			t.Errorf("a POST of another site to %s: got status %d, want 403", path, res.StatusCode)
+		}
+	}
+	if log := w.Log(); !strings.Contains(log, "all data dies with this process") || !strings.Contains(log, `"mode":"embedded"`) {
+		t.Errorf("the log lacks the mode:\n%s", log)
+	}
+	// The operator's pages are for this machine: not by another name, not
+	// through a proxy.
+	for name, edit := range map[string]func(*http.Request){
+		"another name":    func(r *http.Request) { r.Host = "evil.example" },
+		"through a proxy": func(r *http.Request) { r.Header.Set("X-Forwarded-For", "203.0.113.9") },
+	} {
+		for _, path := range []string{"/ops", "/metrics", "/admin/asynq/", "/admin/pprof/"} {
+			if got := w.status(path, edit); got != http.StatusForbidden {
+				t.Errorf("%s by %s: got status %d, want 403", path, name, got)
+			}
+		}
+	}
+	w.Signal(syscall.SIGTERM)
+	if code := w.Wait(); code != 0 {
+		t.Errorf("got exit code %d after SIGTERM, want 0", code)
+	}
+}
+
+func TestAdminToken(t *testing.T) {
+	t.Parallel()
+	const token = "correct horse battery"
+	w := start(t, "--admin-token", token)
+	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	for _, path := range []string{"/ops", "/metrics", "/admin/asynq/", "/admin/pprof/heap"} {
+		if got := w.status(path, nil); got != http.StatusUnauthorized {
+			t.Errorf("%s without a token: got status %d, want 401", path, got)
+		}
+		if got := w.status(path, func(r *http.Request) { r.SetBasicAuth("x", "wrong") }); got != http.StatusUnauthorized {
+			t.Errorf("%s with a wrong password: got status %d, want 401", path, got)
+		}
+		if got := w.status(path, bearer); got != http.StatusOK {
+			t.Errorf("%s with the token: got status %d, want 200", path, got)
+		}
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar}
+	if res, _ := w.do(client, http.MethodGet, "/ops", func(r *http.Request) { r.SetBasicAuth("ann", token) }); res.StatusCode != http.StatusOK {
+		t.Fatalf("with the password: got status %d", res.StatusCode)
+	}
+	if res, _ := w.do(client, http.MethodGet, "/ops", nil); res.StatusCode != http.StatusOK {
+		t.Errorf("with the cookie: got status %d", res.StatusCode)
+	}
+	if got := w.status("/ops", func(r *http.Request) { r.Header.Set("Cookie", "lastmile_admin=9999999999.00") }); got != http.StatusUnauthorized {
+		t.Errorf("with a forged cookie: got status %d", got)
+	}
+	if strings.Contains(w.Log(), token) {
+		t.Error("the token is in the log")
+	}
+}
+
+func TestStopping(t *testing.T) {
+	t.Parallel()
+	w := start(t, "--drain-delay=1m")
+	w.Signal(syscall.SIGTERM)
+	w.WaitLine("stopping")
+	if got := w.status("/readyz", nil); got != http.StatusServiceUnavailable {
+		t.Errorf("while stopping: /readyz %d, want 503", got)
+	}
+	if ready, live := w.status("/reports", nil), w.status("/healthz", nil); ready != http.StatusOK || live != http.StatusOK {
+		t.Errorf("while stopping: /reports %d, /healthz %d, want 200 both", ready, live)
+	}
+	w.Signal(syscall.SIGTERM) // the second one does not wait
+	if code := w.Wait(); code != -1 {
+		t.Errorf("got exit code %d after the second signal, want death by it", code)
+	}
+}

@@ -1,0 +1,250 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"lastmile/internal/programtest"
+	"lastmile/push"
+	"lastmile/push/redisstream"
+)
+
+// store is a Redis for one test.
+type store struct {
+	t   *testing.T
+	env []string
+	*redisstream.Transport
+}
+
+func newStore(t *testing.T) *store {
+	t.Helper()
+	m := miniredis.RunT(t)
+	m.ClockTTL(true)
+	client := redis.NewClient(&redis.Options{
+		Addr: m.Addr(), MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	transport, err := redisstream.New(client, redisstream.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &store{t, []string{"REDIS_URL=redis://" + m.Addr() + "/0"}, transport}
+}
+
+// run runs a command that must succeed, and decodes its JSON.
+func run[T any](s *store, args ...string) T {
+	s.t.Helper()
+	var v T
+	r := programtest.Run(s.t, s.env, append([]string{"--json"}, args...)...)
+	if r.Code != 0 {
+		s.t.Fatalf("worker %v: code %d: %s", args, r.Code, r.Errors)
+	}
+	if err := json.Unmarshal([]byte(r.Out), &v); err != nil {
+		s.t.Fatalf("worker %v: %v in:\n%s", args, err, r.Out)
+	}
+	return v
+}
+
+type job struct {
+	ID, Kind, State, Error string
+	Gen                    int
+	Existing               bool
+	Result                 struct{ Rows int }
+}
+
+func TestBadCommands(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, tt := range []struct {
+		args string
+		code int
+		want []string
+	}{
+		{"", 2, []string{"run", "enqueue"}},
+		{"run --concurrency=0", 2, []string{"--concurrency=0", "1 to 1000"}},
+		{"run --queues=a=0", 2, []string{"--queues a=0", "1 to 1000"}},
+		{"run --shutdown-timeout=1ms", 2, []string{"--shutdown-timeout=1ms", "1s"}},
+		{"run --worker-addr=nowhere", 2, []string{"--worker-addr=nowhere"}},
+		{"enqueue nope {}", 2, []string{"KIND=nope", "reports.profile"}},
+		{`enqueue reports.profile {"nme":1}`, 2, []string{"nme"}},
+		{"jobs list --limit=0", 2, []string{"--limit=0"}},
+		{"jobs show nobody", 1, []string{"not found"}},
+		{"jobs cancel nobody", 1, []string{"not found"}},
+		{"dead list --reason=bored", 2, []string{"--reason=bored", "expired"}},
+		{"dead purge", 2, []string{"--all"}},
+		{"dead show nobody", 1, []string{"not found"}},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			r := programtest.Run(t, s.env, strings.Fields(tt.args)...)
+			if r.Code != tt.code {
+				t.Errorf("got code %d, want %d", r.Code, tt.code)
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(r.Errors, w) {
+					t.Errorf("it does not say %q:\n%s", w, r.Errors)
+				}
+			}
+		})
+	}
+	t.Run("without a Redis", func(t *testing.T) {
+		t.Parallel()
+		if r := programtest.Run(t, nil, "dead", "list"); r.Code != 2 || !strings.Contains(r.Errors, "--redis-url") || !strings.Contains(r.Errors, "REDIS_URL") {
+			t.Errorf("got code %d: %s", r.Code, r.Errors)
+		}
+	})
+}
+
+func TestJobs(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const session = "A-SESSION-THAT-ASKS"
+	h := run[job](s, "enqueue", "reports.profile", `{"name":"x.csv"}`, "--id=one", "--session="+session)
+	if h.ID != "one" || h.Existing {
+		t.Fatalf("enqueue: got %+v", h)
+	}
+	if h = run[job](s, "enqueue", "reports.profile", `{"name":"x.csv"}`, "--id=one", "--session="+session); !h.Existing {
+		t.Errorf("enqueue again: got %+v, want the job that exists", h)
+	}
+	run[job](s, "enqueue", "reports.profile", `{"name":"later.csv"}`, "--id=two", "--in=1h")
+	if list := run[[]job](s, "jobs", "list"); len(list) != 2 {
+		t.Errorf("jobs list: got %+v, want two", list)
+	}
+	if list := run[[]job](s, "jobs", "list", "--session="+session); len(list) != 1 || list[0].ID != "one" {
+		t.Errorf("jobs list of the session: got %+v", list)
+	}
+	run[map[string]string](s, "jobs", "cancel", "one")
+	if j := run[job](s, "jobs", "show", "one"); j.State != "cancelled" {
+		t.Errorf("after cancel: got %+v", j)
+	}
+	run[map[string]string](s, "jobs", "retry", "one")
+	if j := run[job](s, "jobs", "show", "one"); j.State != "queued" || j.Gen != 2 {
+		t.Errorf("after retry: got %+v", j)
+	}
+	r := programtest.Run(t, s.env, "jobs", "list")
+	if !strings.Contains(r.Out, "reports.profile") || strings.Contains(r.Out, session) {
+		t.Errorf("as text:\n%s", r.Out)
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := programtest.Start(t, s.env, "run", "--log-format=json", "--worker-addr=127.0.0.1:0")
+	address, ok := p.WaitLine("working")["addr"].(string)
+	if !ok {
+		t.Fatal("the log has no address")
+	}
+	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/metrics": "jobs_"} {
+		if got := get(t, "http://"+address+path); !strings.Contains(got, want) {
+			t.Errorf("%s: got %.300s", path, got)
+		}
+	}
+	if r := programtest.Run(t, s.env, "run", "--probe", "--worker-addr="+address); r.Code != 0 {
+		t.Errorf("probe: code %d: %s", r.Code, r.Errors)
+	}
+	run[job](s, "enqueue", "reports.profile", `{"name":"sample"}`, "--id=job")
+	deadline, tick := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
+	defer tick.Stop()
+	for {
+		j := run[job](s, "jobs", "show", "job")
+		if j.State == "completed" {
+			if j.Result.Rows != 10_000 {
+				t.Errorf("got %d rows, want 10000", j.Result.Rows)
+			}
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("the job is %+v", j)
+		}
+	}
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(); code != 0 {
+		t.Errorf("got exit code %d after SIGTERM, want 0", code)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var b strings.Builder
+	if err := res.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+type letter struct {
+	ID, Action, Session, Reason, Error string
+	Data                               map[string]any
+}
+
+// bury makes a dead letter.
+func (s *store) bury(ctx context.Context, session, action string) {
+	s.t.Helper()
+	r, err := s.Append(ctx, push.Message{ID: push.NewID(), Session: session, Action: action, Data: json.RawMessage(`{"n":1}`)})
+	if err == nil {
+		err = s.Bury(ctx, session, r.Seq, push.Burial{Reason: push.ReasonError, Attempts: 8, Node: "n1", Error: "no luck"})
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestDead(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const session = "A-SESSION-THAT-HAS-NO-LUCK"
+	for _, action := range []string{"One", "Two", "Three"} {
+		s.bury(t.Context(), session, action)
+	}
+	list := run[[]letter](s, "dead", "list", "--reason=error")
+	if len(list) != 3 || list[0].Action != "One" || list[0].Error != "no luck" || list[0].Data != nil {
+		t.Fatalf("dead list: got %+v", list)
+	}
+	if list[0].Session == session {
+		t.Error("dead list shows a session ID in full")
+	}
+	if rest := run[[]letter](s, "dead", "list", "--after="+list[0].ID, "--limit=1"); len(rest) != 1 || rest[0].Action != "Two" {
+		t.Errorf("dead list --after: got %+v", rest)
+	}
+	if l := run[letter](s, "dead", "show", list[0].ID); l.Data["n"] != 1.0 {
+		t.Errorf("dead show: got %+v", l)
+	}
+	replayed := run[[]map[string]any](s, "dead", "replay", list[0].ID, list[1].ID)
+	backlog, err := s.Pending(t.Context(), session, 0)
+	if err != nil || len(replayed) != 2 || len(backlog.Entries) != 2 || backlog.Entries[0].Action != "One" {
+		t.Errorf("dead replay: got %v, mailbox %+v, %v", replayed, backlog.Entries, err)
+	}
+	if got := run[map[string]int](s, "dead", "purge", "--session="+session); got["removed"] != 1 {
+		t.Errorf("dead purge: got %v, want one", got)
+	}
+	r := programtest.Run(t, s.env, "dead", "list")
+	if !strings.HasPrefix(r.Out, "ID") || strings.Count(r.Out, "\n") != 1 {
+		t.Errorf("as text:\n%s", r.Out)
+	}
+}
