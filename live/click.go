@@ -50,7 +50,7 @@ func (c *conn) refuse(e frameError) {
 // nextClick runs the action of the browser's oldest message. It reports whether
 // there was one.
 func (c *conn) nextClick(ctx context.Context) bool {
-	if len(c.clicks) == 0 || !c.connected {
+	if len(c.clicks) == 0 || !c.connected || c.rerunning() {
 		return false
 	}
 	m := c.clicks[0]
@@ -67,7 +67,7 @@ func (c *conn) nextClick(ctx context.Context) bool {
 	}
 	// What pushes have done is stored first, so that a conflict about the
 	// persisted fields is about this action alone.
-	if c.unsaved && !c.commit(ctx) {
+	if c.unsaved && (!c.commit(ctx) || c.rerunning()) {
 		return true
 	}
 	if err := c.refresh(ctx, false); err != nil {

@@ -86,9 +86,11 @@ func (c *conn) commit(ctx context.Context) bool {
 
 func (c *conn) count(outcome string) { c.hub.metrics.commits.WithLabelValues(outcome).Inc() }
 
-// create makes the record of a page that was mounted on this socket.
+// create makes the record of a page that was mounted on this socket, as it was
+// before any push: those come with the first commit, together with what they
+// did to the persisted fields.
 func (c *conn) create(ctx context.Context) bool {
-	r, err := c.record()
+	r, err := c.record(c.saved)
 	if err == nil {
 		store, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
 		err = c.hub.deps.States.CreateConn(store, r, c.hub.cfg.ResumeTTL)
@@ -102,17 +104,17 @@ func (c *conn) create(ctx context.Context) bool {
 	return true
 }
 
-func (c *conn) record() (push.ConnRecord, error) {
-	state, err := encodeConn(c.now.encoded, c.who.topics, c.acks.owed)
+func (c *conn) record(s snapshot) (push.ConnRecord, error) {
+	state, err := encodeConn(s.encoded, c.who.topics, c.acks.owed)
 	return push.ConnRecord{
 		Session: c.who.Session, Conn: c.who.conn, View: c.page.name, State: state,
-		Cursor: c.now.cursor, Client: c.now.client, Fence: c.fence, Epoch: c.epoch,
+		Cursor: s.cursor, Client: s.client, Fence: c.fence, Epoch: c.epoch,
 	}, err
 }
 
 // prepare builds the commit, with the view's record only if it changes.
 func (c *conn) prepare() (push.Commit, viewState, error) {
-	r, err := c.record()
+	r, err := c.record(c.now)
 	if err != nil {
 		return push.Commit{}, viewState{}, err
 	}
@@ -176,17 +178,13 @@ func (c *conn) resolve(r push.ViewRecord) error {
 
 // rebase puts the pushes since the last commit back in line.
 func (c *conn) rebase(theirs viewState) error {
-	encoded := c.saved.encoded
-	if encoded == nil {
-		encoded = c.now.encoded // never stored: there is nothing to go back to
-	}
-	state, err := c.page.model.decode(encoded)
+	state, err := c.page.model.decode(c.saved.encoded)
 	if err != nil {
 		return err
 	}
 	client := c.now.client
 	c.state, c.now = state, c.saved
-	c.now.encoded, c.now.client = encoded, client
+	c.now.client = client
 	if err := c.adopt(theirs); err != nil {
 		return err
 	}
@@ -200,4 +198,11 @@ func (c *conn) rebase(theirs viewState) error {
 	c.commitAt = time.Time{}
 	c.out.dirty = true
 	return nil
+}
+
+// rerunning reports whether the state is behind what the page has shown: a
+// rebase has put pushes back in line, and nobody must see or change the page
+// before they have run again. One that fails now is shown to have failed.
+func (c *conn) rerunning() bool {
+	return c.retry == nil && len(c.backlog) > 0 && c.backlog[0].rerun
 }

@@ -86,7 +86,7 @@ func (b *buffers) put(p *[]byte) {
 // next one holds them all.
 func (c *conn) pump(ctx context.Context) {
 	o := &c.out
-	if o.writing || !o.greet || c.over != nil || c.clicked || len(c.acks.outstanding) >= maxOutstanding {
+	if o.writing || !o.greet || c.over != nil || c.clicked || c.rerunning() || len(c.acks.outstanding) >= maxOutstanding {
 		return
 	}
 	buf := c.hub.buffers.get()
