@@ -102,18 +102,7 @@ func (c *conn) apply(ctx context.Context, it *item) {
 	case !c.mayStart(ctx, it):
 		return
 	}
-	before, err := c.page.model.sharedOf(c.state)
-	if err != nil {
-		c.failed(ctx, it, inv, err)
-		return
-	}
-	out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
-	if err == nil && c.view.holds(e.Seq) {
-		// The persisted fields have this push already, from another tab.
-		if out.state, err = c.page.model.withShared(out.state, before); err == nil {
-			out.encoded, err = c.page.encode(out.state)
-		}
-	}
+	out, err := c.page.runPush(ctx, c.who, h, c.state, inv, c.view.holds(e.Seq))
 	if err != nil {
 		c.failed(ctx, it, inv, err)
 		return

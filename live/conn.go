@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -155,8 +156,11 @@ func (c *conn) serve(ctx context.Context) {
 // greet reads the first message and makes the page that it asks for.
 func (c *conn) greet(ctx context.Context) *ending {
 	hello, err := c.readHello(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return &ending{ReasonPolicy, websocket.StatusPolicyViolation, err.Error()}
+	case hello.Version != wireVersion:
+		return &ending{ReasonPolicy, closeVersion, "protocol version " + strconv.Itoa(wireVersion) + " is spoken here"}
 	}
 	select {
 	case c.hub.opening <- struct{}{}:
@@ -175,11 +179,7 @@ func (c *conn) readHello(ctx context.Context) (message, error) {
 		return message{}, errors.New("no hello")
 	}
 	c.heard.Store(time.Now().UnixNano())
-	m, err := decodeMessage(b, c.hub.cfg.MaxMessageBytes)
-	if err == nil && m.Version != wireVersion {
-		err = errors.New("protocol version not supported")
-	}
-	return m, err
+	return decodeMessage(b, c.hub.cfg.MaxMessageBytes)
 }
 
 // read hands the browser's messages to the loop until the socket ends. It

@@ -130,11 +130,8 @@ func (p *page) applyPending(ctx context.Context, who *visitor, m *mounted) error
 	marking := true
 	for i, e := range m.pending {
 		h := p.model.actions[e.Action]
-		switch {
-		case e.Err == nil && h == nil:
+		if e.Err == nil && h == nil {
 			m.skipped = append(m.skipped, e.Seq)
-			continue
-		case m.view.holds(e.Seq):
 			continue
 		}
 		if marking {
@@ -177,7 +174,7 @@ func (p *page) applyQuickly(ctx context.Context, who *visitor, m *mounted, e pus
 	}
 	inv := p.pushed(who.Session, e)
 	for try := 1; ; try++ {
-		out, err := p.invoke(ctx, who, h, m.state, inv)
+		out, err := p.runPush(ctx, who, h, m.state, inv, m.view.holds(e.Seq))
 		if err == nil {
 			m.state, m.encoded, m.applied = out.state, out.encoded, e.Seq
 			m.take(out.fx)
@@ -194,6 +191,26 @@ func (p *page) applyQuickly(ctx context.Context, who *visitor, m *mounted, e pus
 			return false, nil
 		}
 	}
+}
+
+// runPush runs a push. When the persisted fields hold its effect already, from
+// another tab or a page that never arrived, it leaves them alone.
+func (p *page) runPush(ctx context.Context, who *visitor, h handler, state any, inv invocation, held bool) (outcome, error) {
+	if !held {
+		return p.invoke(ctx, who, h, state, inv)
+	}
+	before, err := p.model.sharedOf(state)
+	if err != nil {
+		return outcome{}, err
+	}
+	out, err := p.invoke(ctx, who, h, state, inv)
+	if err != nil {
+		return out, err
+	}
+	if out.state, err = p.model.withShared(out.state, before); err == nil {
+		out.encoded, err = p.encode(out.state)
+	}
+	return out, err
 }
 
 // restore undoes what a failed action may have done to the state it was given.

@@ -240,3 +240,41 @@ func TestConflictingClicksOfManyTabs(t *testing.T) {
 		}
 	})
 }
+
+func TestTwoTabsMountAnewWithTheSamePushes(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
+		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
+		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
+		b := livetest.NewBrowser(t)
+		p1, p2 := b.Load(v1, "/"), b.Load(v2, "/")
+		session := sessionOf(t, one, b)
+		time.Sleep(5 * time.Minute) // what the pages left is gone
+		for i := range 10 {
+			trigger(t, session, "Tally", nil)
+			trigger(t, session, "Put", put(i))
+		}
+		p1.Mute(true) // once one of them confirms, the pushes are no longer pending
+		p2.Mute(true)
+		for p, v := range map[*livetest.Page]http.Handler{p1: v1, p2: v2} {
+			if err := p.TryConnect(v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, p := range []*livetest.Page{p1, p2} {
+			p.WaitText("count=10 a= b= 0 1 2 3 4 5 6 7 8 9")
+			if p.State().Mounts != 1 {
+				t.Errorf("mounted anew %d times, want 1", p.State().Mounts)
+			}
+		}
+		p1.Mute(false)
+		time.Sleep(time.Second)
+		p1.Reconnect(v2)
+		p1.WaitText("count=10 a= b= 0 1 2 3 4 5 6 7 8 9")
+		time.Sleep(time.Second)
+		if got := b.Get(v1, "/").Text(); !strings.HasSuffix(got, "count=10 a= b=") {
+			t.Errorf("a new page shows %q", got)
+		}
+	})
+}

@@ -140,9 +140,6 @@ func (c *conn) mountAnew(ctx context.Context) error {
 	c.unsaved = true
 	c.out.snapshot, c.out.remounted = true, true
 	for _, e := range m.pending {
-		if c.page.model.actions[e.Action] != nil && c.view.holds(e.Seq) {
-			continue // its effect came with the persisted fields
-		}
 		c.backlog = append(c.backlog, &item{entry: e, redelivered: true})
 	}
 	c.mountCursor(m)
@@ -152,12 +149,14 @@ func (c *conn) mountAnew(ctx context.Context) error {
 	return nil
 }
 
-// mountCursor notes where the page stands, and what it owes, once the pushes
-// that were pending have gone through.
+// mountCursor notes where the page stands before the pushes that were pending,
+// where it will stand behind them, and what it owes then.
 func (c *conn) mountCursor(m *mounted) {
-	if len(c.backlog) == 0 {
-		c.now.cursor = m.cursor
+	c.now.cursor = m.cursor
+	if len(c.backlog) > 0 {
+		c.now.cursor = c.backlog[0].entry.Seq - 1
 	}
+	c.saved = c.now // what create stores, and where a conflict goes back to
 	c.mountEnd = m.cursor
 	if m.owes {
 		c.acks.owed = &receipt{UpTo: m.cursor}

@@ -19,6 +19,7 @@ const (
 	closeTaken         websocket.StatusCode = 4000
 	closeSlow          websocket.StatusCode = 4001
 	closeSessionClosed websocket.StatusCode = 4002
+	closeVersion       websocket.StatusCode = 4003
 )
 
 // errorCode names what went wrong, for the page's scripts.
