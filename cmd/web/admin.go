@@ -73,7 +73,7 @@ func fromHere(r *http.Request) bool {
 
 func (a *admin) setCookie(w http.ResponseWriter, r *http.Request) {
 	until := strconv.FormatInt(time.Now().Add(adminTTL).Unix(), 10)
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever TLS is; on loopback there is none
 		Name: adminCookie, Value: until + "." + a.sign(until), Path: "/", MaxAge: int(adminTTL.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	})

@@ -108,7 +108,14 @@ func (w *web) waitReady() {
 	}
 }
 
-func (w *web) do(client *http.Client, method, path string, edit func(*http.Request)) (*http.Response, string) {
+// answer is a response that has been read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (w *web) do(client *http.Client, method, path string, edit func(*http.Request)) answer {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
@@ -133,13 +140,12 @@ func (w *web) do(client *http.Client, method, path string, edit func(*http.Reque
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return res, string(b)
+	return answer{res.StatusCode, res.Header, string(b)}
 }
 
 func (w *web) status(path string, edit func(*http.Request)) int {
 	w.t.Helper()
-	res, _ := w.do(http.DefaultClient, http.MethodGet, path, edit)
-	return res.StatusCode
+	return w.do(http.DefaultClient, http.MethodGet, path, edit).status
 }
 
 func TestServesWithNothingElse(t *testing.T) {
@@ -159,27 +165,27 @@ func TestServesWithNothingElse(t *testing.T) {
 		"/admin/pprof/heap":  "",
 		"/reports?report=xy": "Your reports",
 	} {
-		res, body := w.do(http.DefaultClient, http.MethodGet, path, nil)
-		if res.StatusCode != http.StatusOK || !strings.Contains(body, want) {
-			t.Errorf("%s: got status %d and no %q in:\n%.600s", path, res.StatusCode, want, body)
+		res := w.do(http.DefaultClient, http.MethodGet, path, nil)
+		if res.status != http.StatusOK || !strings.Contains(res.body, want) {
+			t.Errorf("%s: got status %d and no %q in:\n%.600s", path, res.status, want, res.body)
 		}
-		if res.Header.Get("Content-Security-Policy") == "" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: headers that protect are missing: %v", path, res.Header)
+		if res.header.Get("Content-Security-Policy") == "" || res.header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers that protect are missing: %v", path, res.header)
 		}
 	}
-	if res, body := w.do(http.DefaultClient, http.MethodGet, "/nowhere", nil); res.StatusCode != http.StatusNotFound || !strings.Contains(body, "There is nothing here") {
-		t.Errorf("/nowhere: got status %d:\n%s", res.StatusCode, body)
+	if res := w.do(http.DefaultClient, http.MethodGet, "/nowhere", nil); res.status != http.StatusNotFound || !strings.Contains(res.body, "There is nothing here") {
+		t.Errorf("/nowhere: got status %d:\n%s", res.status, res.body)
 	}
-	if res, _ := w.do(http.DefaultClient, http.MethodGet, "/", nil); res.StatusCode != http.StatusFound || res.Header.Get("Location") != "/reports" {
-		t.Errorf("/: got status %d", res.StatusCode)
+	if res := w.do(http.DefaultClient, http.MethodGet, "/", nil); res.status != http.StatusFound || res.header.Get("Location") != "/reports" {
+		t.Errorf("/: got status %d", res.status)
 	}
 	foreign := func(r *http.Request) {
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 		r.Header.Set("Origin", "https://evil.example")
 	}
 	for _, path := range []string{"/reports", "/reports/upload", "/admin/asynq/api/queues/default:pause"} {
-		if res, _ := w.do(http.DefaultClient, http.MethodPost, path, foreign); res.StatusCode != http.StatusForbidden {
-			t.Errorf("a POST of another site to %s: got status %d, want 403", path, res.StatusCode)
+		if res := w.do(http.DefaultClient, http.MethodPost, path, foreign); res.status != http.StatusForbidden {
+			t.Errorf("a POST of another site to %s: got status %d, want 403", path, res.status)
 		}
 	}
 	if log := w.Log(); !strings.Contains(log, "all data dies with this process") || !strings.Contains(log, `"mode":"embedded"`) {
@@ -224,11 +230,11 @@ func TestAdminToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := &http.Client{Jar: jar}
-	if res, _ := w.do(client, http.MethodGet, "/ops", func(r *http.Request) { r.SetBasicAuth("ann", token) }); res.StatusCode != http.StatusOK {
-		t.Fatalf("with the password: got status %d", res.StatusCode)
+	if res := w.do(client, http.MethodGet, "/ops", func(r *http.Request) { r.SetBasicAuth("ann", token) }); res.status != http.StatusOK {
+		t.Fatalf("with the password: got status %d", res.status)
 	}
-	if res, _ := w.do(client, http.MethodGet, "/ops", nil); res.StatusCode != http.StatusOK {
-		t.Errorf("with the cookie: got status %d", res.StatusCode)
+	if res := w.do(client, http.MethodGet, "/ops", nil); res.status != http.StatusOK {
+		t.Errorf("with the cookie: got status %d", res.status)
 	}
 	if got := w.status("/ops", func(r *http.Request) { r.Header.Set("Cookie", "lastmile_admin=9999999999.00") }); got != http.StatusUnauthorized {
 		t.Errorf("with a forged cookie: got status %d", got)

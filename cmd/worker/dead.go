@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,7 +76,7 @@ func (c *deadList) Run(ctx context.Context, t *tools) error {
 		d := describeDead(l)
 		d.Data = nil
 		list = append(list, d)
-		rows = append(rows, []string{d.ID, stamp(d.At), string(d.Reason), d.Action, d.Session, fmt.Sprint(d.Attempts), d.Error})
+		rows = append(rows, []string{d.ID, stamp(d.At), string(d.Reason), d.Action, d.Session, strconv.Itoa(d.Attempts), d.Error})
 	}
 	return t.out.table(list, []string{"ID", "AT", "REASON", "ACTION", "SESSION", "TRIES", "ERROR"}, rows)
 }
@@ -101,7 +102,7 @@ func (c *deadShow) Run(ctx context.Context, t *tools) error {
 		{"session", d.Session},
 		{"push", d.PushID},
 		{"sent", stamp(d.Sent)},
-		{"tries", fmt.Sprint(d.Attempts)},
+		{"tries", strconv.Itoa(d.Attempts)},
 		{"node", d.Node},
 		{"error", d.Error},
 		{"data", string(d.Data)},
@@ -133,7 +134,7 @@ func (c *deadReplay) Run(ctx context.Context, t *tools) error {
 			return err
 		}
 		list = append(list, replayed{id, r.ID, r.Nodes})
-		rows = append(rows, []string{id, r.ID, fmt.Sprint(r.Nodes)})
+		rows = append(rows, []string{id, r.ID, strconv.Itoa(r.Nodes)})
 	}
 	return t.out.table(list, []string{"ID", "PUSH", "NODES"}, rows)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,7 +158,7 @@ func (c *jobsShow) Run(ctx context.Context, t *tools) error {
 		{"queue", d.Queue},
 		{"state", string(d.State)},
 		{"try", fmt.Sprintf("%d of %d", d.Attempt, d.Attempts)},
-		{"generation", fmt.Sprint(d.Gen)},
+		{"generation", strconv.Itoa(d.Gen)},
 		{"progress", fmt.Sprintf("%.0f%% %s", 100*d.Fraction, d.Message)},
 		{"error", strings.TrimSpace(d.Code + " " + d.Error)},
 		{"created", stamp(d.Created)},

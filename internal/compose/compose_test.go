@@ -82,11 +82,12 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, err := built(); err == nil {
-		_ = os.RemoveAll(dir)
-	}
-	os.Exit(code)
+	defer func() {
+		if dir, err := built(); err == nil {
+			_ = os.RemoveAll(dir) // a temporary folder
+		}
+	}()
+	m.Run()
 }
 
 // help returns what a command prints about its settings.
@@ -96,7 +97,7 @@ func help(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatalf("build: %v\n%s", err, dir)
 	}
-	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, args[0]), append(args[1:], "--help")...).CombinedOutput() //nolint:gosec // our own programs
+	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, args[0]), append(args[1:], "--help")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v --help: %v\n%s", args, err, out)
 	}

@@ -61,7 +61,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestEnvironment(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestEnvironment(t *testing.T) {
 	t.Setenv("TEST_CONFIG_MAX_UPLOAD", "12KB")
 	var a app
 	var errs bytes.Buffer

@@ -22,14 +22,27 @@ const (
 )
 
 // steps are the widths that a result may have, finest first.
+//
+//nolint:gochecknoglobals // a table, never written to
 var steps = []struct {
 	unit  unit
 	n     int64
 	label string
 }{
-	{unitHour, 1, "hour"}, {unitHour, 6, "6 hours"}, {unitDay, 1, "day"}, {unitDay, 7, "week"}, {unitMonth, 1, "month"},
-	{unitMonth, 3, "quarter"}, {unitYear, 1, "year"}, {unitYear, 2, "2 years"}, {unitYear, 5, "5 years"},
-	{unitYear, 10, "decade"}, {unitYear, 50, "50 years"}, {unitYear, 100, "century"}, {unitYear, 1000, "millennium"},
+	{unitHour, 1, "hour"},
+	{unitHour, 6, "6 hours"},
+	{unitDay, 1, "day"},
+	{unitDay, 7, "week"},
+	{unitMonth, 1, "month"},
+	{unitMonth, 3, "quarter"},
+	{unitYear, 1, "year"},
+	{unitYear, 2, "2 years"},
+	{unitYear, 5, "5 years"},
+	{unitYear, 10, "decade"},
+	{unitYear, 50, "50 years"},
+	{unitYear, 100, "century"},
+	{unitYear, 1000, "millennium"},
+	},
 }
 
 func (c *calendar) add(seconds float64) {

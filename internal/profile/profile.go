@@ -77,7 +77,7 @@ func (p *Profiler) ReadProgress(ctx context.Context, r io.Reader, progress func(
 	if err := Sniff(head); err != nil {
 		return Report{}, err
 	}
-	if bytes.HasPrefix(head, utf8BOM) {
+	if bytes.HasPrefix(head, []byte(utf8BOM)) {
 		_, _ = br.Discard(len(utf8BOM)) // it is buffered: this cannot fail
 		head = head[len(utf8BOM):]
 	}

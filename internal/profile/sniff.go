@@ -9,9 +9,11 @@ import (
 // SniffBytes is how much of a file's start [Sniff] looks at.
 const SniffBytes = 64 << 10
 
-var utf8BOM = []byte("\xef\xbb\xbf")
+const utf8BOM = "\xef\xbb\xbf"
 
 // magic lists the starts of files that people send for a CSV by mistake.
+//
+//nolint:gochecknoglobals // a table, never written to
 var magic = []struct{ start, message string }{
 	{"PK\x03\x04", "this is an Excel workbook or a zip archive; export the sheet as CSV and send that"},
 	{"\xd0\xcf\x11\xe0", "this is an old Excel workbook; export the sheet as CSV and send that"},
@@ -26,6 +28,8 @@ var magic = []struct{ start, message string }{
 }
 
 // markup lists starts of text formats that are not CSV, in lower case.
+//
+//nolint:gochecknoglobals // a table, never written to
 var markup = []struct{ start, message string }{
 	{"<!doctype html", "this is a web page (HTML)"},
 	{"<html", "this is a web page (HTML)"},
@@ -43,7 +47,7 @@ func Sniff(head []byte) error {
 			return fault(CodeNotCSV, 0, 0, "%s", m.message)
 		}
 	}
-	text := bytes.TrimLeft(bytes.TrimPrefix(head, utf8BOM), " \t\r\n")
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte(utf8BOM)), " \t\r\n")
 	if len(text) == 0 && len(head) < SniffBytes {
 		return fault(CodeEmpty, 0, 0, "the file is empty")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -45,8 +46,8 @@ func Run(ctx context.Context, layers ...[]Task) error {
 		stops[i] = func() { cancel(); wg.Wait() }
 	}
 	<-end.Done()
-	for i := len(stops) - 1; i >= 0; i-- {
-		stops[i]()
+	for _, stop := range slices.Backward(stops) {
+		stop()
 	}
 	return errors.Join(errs...)
 }

@@ -72,7 +72,7 @@ func TestRunEndsWithAFailure(t *testing.T) {
 
 func TestServe(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener for the test's length
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestServe(t *testing.T) {
 	go func() { done <- service.Serve(ctx, s, func() error { return s.Serve(ln) }, time.Minute) }()
 	answered := make(chan error, 1)
 	go func() {
-		r, err := http.Get("http://" + ln.Addr().String()) //nolint:noctx // ended by the server
+		r, err := http.Get("http://" + ln.Addr().String())
 		if err == nil {
 			err = r.Body.Close()
 		}

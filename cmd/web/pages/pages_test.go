@@ -112,8 +112,8 @@ func TestTimerStopsAndRingsForTheAbsent(t *testing.T) {
 
 var address = regexp.MustCompile(`http://live\.test/hooks/[\w-]+`)
 
-func call(method, target, kind, body string, header ...string) *http.Request {
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
+func call(target, kind, body string, header ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
 	r.Header.Set("Content-Type", kind)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -132,7 +132,7 @@ func TestWebhook(t *testing.T) {
 			t.Fatalf("no address in:\n%s", p.HTML())
 		}
 		for range 3 {
-			res, body := outside.Do(w.Mux, call(http.MethodPost, hook, "application/json", `{"order":42}`, "Idempotency-Key", "order-42"))
+			res, body := outside.Do(w.Mux, call(hook, "application/json", `{"order":42}`, "Idempotency-Key", "order-42"))
 			if res.StatusCode != http.StatusAccepted {
 				t.Fatalf("got status %d: %s", res.StatusCode, body)
 			}
@@ -141,7 +141,7 @@ func TestWebhook(t *testing.T) {
 		if n := strings.Count(p.Text(), `{"order":42}`); n != 1 {
 			t.Errorf("a call repeated with its key shows %d times", n)
 		}
-		if res, _ := b.Do(w.Mux, call(http.MethodPost, hook, "application/x-www-form-urlencoded", "text=by+hand")); res.StatusCode != http.StatusSeeOther {
+		if res, _ := b.Do(w.Mux, call(hook, "application/x-www-form-urlencoded", "text=by+hand")); res.StatusCode != http.StatusSeeOther {
 			t.Errorf("a form gets status %d", res.StatusCode)
 		}
 		p.WaitText("by hand")
@@ -165,7 +165,7 @@ func TestWebhookRefuses(t *testing.T) {
 			"no address at all": {"http://live.test/hooks/x", "{}", http.StatusForbidden},
 			"a large body":      {hook, strings.Repeat("x", 17<<10), http.StatusRequestEntityTooLarge},
 		} {
-			if res, _ := outside.Do(w.Mux, call(http.MethodPost, tt.target, "text/plain", tt.body)); res.StatusCode != tt.status {
+			if res, _ := outside.Do(w.Mux, call(tt.target, "text/plain", tt.body)); res.StatusCode != tt.status {
 				t.Errorf("%s: got status %d, want %d", name, res.StatusCode, tt.status)
 			}
 		}
@@ -179,7 +179,7 @@ func TestWebhookExpires(t *testing.T) {
 		b := livetest.NewBrowser(t)
 		hook := address.FindString(b.Get(w.Mux, "/webhook").HTML)
 		for _, want := range []int{http.StatusAccepted, http.StatusForbidden} {
-			if res, _ := b.Do(w.Mux, call(http.MethodPost, hook, "text/plain", "hello")); res.StatusCode != want {
+			if res, _ := b.Do(w.Mux, call(hook, "text/plain", "hello")); res.StatusCode != want {
 				t.Errorf("after %s: got status %d, want %d", time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)), res.StatusCode, want)
 			}
 			time.Sleep(7*24*time.Hour + time.Second)

@@ -82,7 +82,7 @@ func describe(c profile.Column, rows int64) column {
 	}
 	switch {
 	case c.Odd > 0:
-		v.Note = fmt.Sprintf("%s values are of another type than the rest", ui.Count(c.Odd))
+		v.Note = ui.Count(c.Odd) + " values are of another type than the rest"
 	case c.Type == profile.TypeText && c.Distinct == rows-c.Nulls && rows > 1:
 		v.Note = "every value is different"
 	}
@@ -103,6 +103,7 @@ func describe(c profile.Column, rows int64) column {
 	return v
 }
 
+//nolint:gochecknoglobals // a table, never written to
 var typeNames = map[profile.Type]string{
 	profile.TypeInt: "whole number", profile.TypeFloat: "number", profile.TypeBool: "yes or no",
 	profile.TypeDate: "date", profile.TypeText: "text", profile.TypeEmpty: "empty",

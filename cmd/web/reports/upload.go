@@ -84,7 +84,7 @@ func (u *Upload) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (u *Upload) receive(r *http.Request, session push.Session) error {
 	form, err := r.MultipartReader()
 	if err != nil {
-		return badForm
+		return errBadForm
 	}
 	var args profilejob.Args
 	err = u.parts(r.Context(), form, &args)
@@ -114,7 +114,7 @@ func (u *Upload) parts(ctx context.Context, form *multipart.Reader, args *profil
 			err = u.field(part, args)
 		case part.FileName() == "": // the form was sent without choosing one
 		case args.File != "":
-			err = badForm
+			err = errBadForm
 		default:
 			err = u.take(ctx, part, args)
 		}
@@ -125,7 +125,7 @@ func (u *Upload) parts(ctx context.Context, form *multipart.Reader, args *profil
 }
 
 //nolint:gochecknoglobals // an error value
-var badForm = &refusal{http.StatusBadRequest, "That was not a complete form", "The upload was cut off, or was not sent by the form on the page. Please try again."}
+var errBadForm = &refusal{http.StatusBadRequest, "That was not a complete form", "The upload was cut off, or was not sent by the form on the page. Please try again."}
 
 func (u *Upload) field(part *multipart.Part, args *profilejob.Args) error {
 	b, err := io.ReadAll(io.LimitReader(part, 16))
@@ -170,7 +170,7 @@ func (u *Upload) broken(err error) error {
 	case errors.Is(err, filestore.ErrFull):
 		return &refusal{http.StatusServiceUnavailable, "There is no room at the moment", "Too many files are waiting to be profiled. Please try again in a few minutes."}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, multipart.ErrMessageTooLarge), strings.HasPrefix(err.Error(), "multipart:"):
-		return badForm
+		return errBadForm
 	}
 	return err
 }
