@@ -112,10 +112,11 @@ func samples(t *testing.T, g prometheus.Gatherer) []string {
 	var out []string
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			line := f.GetName()
+			parts := []string{f.GetName()}
 			for _, l := range m.GetLabel() {
-				line += " " + l.GetValue()
+				parts = append(parts, l.GetValue())
 			}
+			line := strings.Join(parts, " ")
 			value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			out = append(out, line+" "+strings.TrimSuffix(strings.TrimRight(formatFloat(value), "0"), "."))
 			if value == 0 {
