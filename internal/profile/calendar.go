@@ -42,7 +42,6 @@ var steps = []struct {
 	{unitYear, 50, "50 years"},
 	{unitYear, 100, "century"},
 	{unitYear, 1000, "millennium"},
-	},
 }
 
 func (c *calendar) add(seconds float64) {
