@@ -1,7 +1,7 @@
 // Patches and snapshots on the instances of a page; docs/protocol.md has their
 // grammar.
 
-import { check, decodeAttribute, isElement, type Block } from "./blocks";
+import { check, decode, isElement, type Block } from "./blocks";
 import { eachNode, firstNode, move, rowKey, type Instance } from "./instance";
 import type { MorphContext } from "./morph";
 import { writeUnit } from "./units";
@@ -23,7 +23,7 @@ export interface Page extends MorphContext {
   block(id: number): Block;
 }
 
-const listOf = (w: WireInstance) => [w].flat() as [number, ...unknown[]];
+const listOf = (w: WireInstance) => (Array.isArray(w) ? w : [w]) as [number, ...unknown[]];
 const isInstance = (w: unknown): w is WireInstance => listOf(w as WireInstance)[0] < 0;
 const blockId = (w: WireInstance) => -listOf(w)[0] - 1;
 
@@ -33,24 +33,30 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
   const { content, parts } = block;
   const values = listOf(w);
   check(values.length === parts.length + 1, "block");
-  const root = content.cloneNode(true);
+  const first = content.firstChild;
+  const single = first === content.lastChild && isElement(first); // needs no fragment around it
+  const root = document.importNode<Node>(single ? first : content, true);
   const nodes = parts.map(({ path }) => {
     let n = path.length ? root : parent; // a page can be one unit
-    for (let k of path) {
+    for (let i = single ? 1 : 0; i < path.length; i++) {
       n = n.firstChild!;
-      while (k--) n = n.nextSibling!;
+      for (let k = path[i]; k--; ) n = n.nextSibling!;
     }
     return n;
   });
-  if (!root.firstChild) root.appendChild(new Text());
-  const inst: Instance = { block, nodes, fill: [], first: root.firstChild!, last: root.lastChild! };
+  if (!first) root.appendChild(new Text());
+  const inst: Instance = {
+    block, nodes, fill: [],
+    first: single ? root : root.firstChild!,
+    last: single ? root : root.lastChild!,
+  };
   parts.forEach((part, i) => {
     const n = nodes[i];
     const v = values[i + 1];
-    const add = (row: WireInstance) => make(page, row, n.parentNode!, n);
-    if (part.kind === "L") inst.fill[i] = (v as WireInstance[]).map(add);
-    else if (part.kind !== "B") writeUnit(part, n, v);
-    else if (v) inst.fill[i] = add(v as WireInstance);
+    const { kind } = part;
+    if (kind === "L") inst.fill[i] = (v as WireInstance[]).map((row) => make(page, row, n.parentNode!, n));
+    else if (kind !== "B") writeUnit(part, n, v);
+    else if (v) inst.fill[i] = make(page, v as WireInstance, n.parentNode!, n);
   });
   parent.insertBefore(root, ref);
   return inst;
@@ -73,29 +79,35 @@ function drop(page: Page, inst: Instance): void {
 }
 
 export function apply(page: Page, inst: Instance, p: WirePatch): void {
-  for (let j = 0; j < p.length; j += 2) {
-    const i = p[j] as number;
-    const op = p[j + 1];
-    const fill = inst.fill[i];
-    const part = inst.block.parts[i];
-    check(part, "unit");
-    if (part.kind === "L") inst.fill[i] = range(page, fill as Instance[], op as RangeOp, inst.nodes[i]);
-    else if (part.kind !== "B") write(page, inst, i, op);
-    else if (!op || isInstance(op)) refill(page, inst, i, op as WireInstance | 0);
-    else apply(page, fill as Instance, op as WirePatch);
-  }
+  for (let j = 0; j < p.length; j += 2) set(page, inst, p[j] as number, p[j + 1]);
 }
 
-function write(page: Page, inst: Instance, i: number, v: unknown): void {
+/** Makes an instance of the page what a snapshot says. */
+export function sync(page: Page, inst: Instance, w: WireInstance): void {
+  const values = listOf(w);
+  const { id, parts } = inst.block;
+  check(blockId(w) === id && values.length === parts.length + 1, "block");
+  parts.forEach(({ kind }, i) => kind !== "I" && set(page, inst, i, values[i + 1]));
+}
+
+/** Gives a unit its new value, or applies the operation on it. */
+function set(page: Page, inst: Instance, i: number, op: unknown): void {
   const n = inst.nodes[i];
-  if (writeUnit(inst.block.parts[i], n, v, page)) page.updated(isElement(n) ? n : n.parentNode!);
-}
-
-/** Replaces what fills a branch or call. */
-function refill(page: Page, inst: Instance, i: number, w: WireInstance | 0): void {
-  const old = inst.fill[i];
-  if (old) drop(page, old as Instance);
-  inst.fill[i] = w ? insert(page, [w], inst.nodes[i])[0] : undefined;
+  check(n, "unit");
+  const part = inst.block.parts[i];
+  const { kind } = part;
+  const fill = inst.fill[i] as Instance;
+  if (kind === "L") {
+    const rows = inst.fill[i] as Instance[];
+    inst.fill[i] = Array.isArray(op) ? syncRows(page, rows, op, n) : range(page, rows, op as RangeOp, n);
+  } else if (kind !== "B") {
+    if (writeUnit(part, n, op, page)) page.updated(isElement(n) ? n : n.parentNode!);
+  } else if (op && !isInstance(op)) apply(page, fill, op as WirePatch);
+  else if (op && fill?.block.id === blockId(op as WireInstance)) sync(page, fill, op as WireInstance);
+  else {
+    if (fill) drop(page, fill);
+    inst.fill[i] = op ? insert(page, [op as WireInstance], n)[0] : undefined;
+  }
 }
 
 function range(page: Page, old: Instance[], { u = [], d = [], o = [], i = [] }: RangeOp, end: Node): Instance[] {
@@ -137,21 +149,6 @@ function range(page: Page, old: Instance[], { u = [], d = [], o = [], i = [] }: 
   return out.concat(stay);
 }
 
-/** Makes an instance of the page what a snapshot says. */
-export function sync(page: Page, inst: Instance, w: WireInstance): void {
-  const values = listOf(w);
-  const { block } = inst;
-  check(blockId(w) === block.id && values.length === block.parts.length + 1, "block");
-  block.parts.forEach(({ kind }, i) => {
-    const v = values[i + 1] as WireInstance;
-    const fill = inst.fill[i];
-    if (kind === "L") inst.fill[i] = syncRows(page, fill as Instance[], v as unknown as WireInstance[], inst.nodes[i]);
-    else if (kind !== "B") kind !== "I" && write(page, inst, i, v);
-    else if (fill && blockId(v) === (fill as Instance).block.id) sync(page, fill as Instance, v);
-    else if (fill || v) refill(page, inst, i, v);
-  });
-}
-
 /** Pairs rows by key, or by position when they have none, and puts them in order. */
 function syncRows(page: Page, old: Instance[], wire: WireInstance[], end: Node): Instance[] {
   const free = new Map(old.map((row, j) => [rowKey(row) ?? j, row]));
@@ -179,5 +176,5 @@ function wireKey(page: Page, w: WireInstance): string | undefined {
   if (key === undefined) return;
   const { name, before, after } = parts[key];
   const v = listOf(w)[key + 1];
-  return name ? decodeAttribute(before + v + after) : v ? wireKey(page, v as WireInstance) : undefined;
+  return name ? decode(before + v + after, true) : v ? wireKey(page, v as WireInstance) : undefined;
 }

@@ -80,12 +80,14 @@ export function parse(html: string, like?: Node | null): ParentNode & Node {
   return inside(host) as ParentNode & Node;
 }
 
-/** Decodes the entities of text. */
-export const decodeText = (s: string) => (s.includes("&") ? parse(s).textContent! : s);
+const pad = inert.createElement("div");
 
-/** Decodes an attribute's value, where "&copy=1" is no entity. */
-export const decodeAttribute = (s: string) =>
-  s.includes("&") ? parse(`<p a="${s.replace(/"/g, "&#34;")}">`).firstElementChild!.getAttribute("a")! : s;
+/** Decodes the entities of text or, as an attribute, of a value, where "&copy=1" is none. */
+export function decode(s: string, attribute?: boolean): string {
+  if (!s.includes("&")) return s;
+  pad.innerHTML = attribute ? `<p a="${s.replace(/"/g, "&#34;")}">` : s;
+  return attribute ? pad.firstElementChild!.getAttribute("a")! : pad.textContent!;
+}
 
 /** Finds every unit of a skeleton and takes the marks out. */
 export function prepare(id: number, m: ManifestBlock): Block {

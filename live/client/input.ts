@@ -17,8 +17,6 @@ export interface InputPolicy {
 
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 
-const BUTTONS = /^(button|checkbox|color|file|image|radio|reset|submit)$/;
-
 export function createInputPolicy(root: Element): InputPolicy {
   let composing: EventTarget | null = null;
   root.addEventListener("compositionstart", (e) => (composing = e.target));
@@ -28,7 +26,7 @@ export function createInputPolicy(root: Element): InputPolicy {
 
   /** Makes a field show what the server says, when the user is not in the way. */
   const settle = (el: Field) => {
-    const editing = composing === el || (document.activeElement === el && !BUTTONS.test(el.type));
+    const editing = composing === el || document.activeElement === el;
     if (!editing || el.hasAttribute("live-force")) return follow(el);
     if (!waiting.has(el)) {
       el.addEventListener("blur", () => {
@@ -48,7 +46,7 @@ export function createInputPolicy(root: Element): InputPolicy {
       else el.removeAttribute(name);
       if (el instanceof HTMLInputElement) {
         if (name === "checked") el.checked = on;
-        if (name === "value" && !BUTTONS.test(el.type)) settle(el);
+        if (name === "value" && el.type !== "file") settle(el);
       } else if (el instanceof HTMLOptionElement && name === "selected") {
         const select = el.closest("select");
         if (select) settle(select);

@@ -1,6 +1,6 @@
 // Units: how one value reaches its place in the DOM.
 
-import { check, decodeAttribute, decodeText, inside, isElement, parse, type Part } from "./blocks";
+import { check, decode, inside, isElement, parse, type Part } from "./blocks";
 import type { Run } from "./instance";
 import { morph, type MorphContext } from "./morph";
 
@@ -14,12 +14,13 @@ export function writeUnit(part: Part, n: Node, value: unknown, c?: MorphContext)
   let v = part.before + value + part.after;
   const e = n as Element;
   const { kind } = part;
-  if (kind === "A") return writeAttribute(e, part.name!, decodeAttribute(v), c);
+  if (kind === "A") return writeAttribute(e, part.name!, decode(v, true), c);
   if (kind === "S") return writeSpan(part, e, v, c);
   // Parsers drop the first newline of these.
   const holder = kind === "T" ? n.parentNode : n;
   check(holder, "text in the page");
-  if (/^(pre|listing|textarea)$/i.test(holder.nodeName) && (holder === n || !n.previousSibling)) v = v.replace(/^\n/, "");
+  const first = holder === n || !n.previousSibling;
+  if (v[0] === "\n" && first && /^(pre|listing|textarea)$/i.test(holder.nodeName)) v = v.slice(1);
   if (kind === "T") return writeText(n as Run, v, isElement(holder) ? holder : part.host, c);
   if (kind === "R") return writeRaw(e, v, c);
   const next = parse(v, n);
@@ -29,26 +30,28 @@ export function writeUnit(part: Part, n: Node, value: unknown, c?: MorphContext)
 }
 
 function writeText(n: Run, v: string, host: Element, c?: MorphContext): boolean {
-  const old = n.html ?? [];
   const html = v.includes("<");
+  const text = html ? "" : decode(v);
+  const same = n.data === text;
+  if (!same) n.data = text;
+  if (!html && !n.html) return !same;
+  const old = n.html ?? [];
   const nodes = html ? [...parse(v, host).childNodes] : [];
-  const text = html ? "" : decodeText(v);
-  if (n.data === text && old.length === nodes.length && old.every((h, i) => h.isEqualNode(nodes[i]))) return false;
-  n.data = text;
+  if (same && old.length === nodes.length && old.every((h, i) => h.isEqualNode(nodes[i]))) return false;
   for (const h of old) {
     c?.destroyed(h);
     h.remove();
   }
   n.before(...nodes);
-  n.html = nodes;
+  n.html = html ? nodes : undefined;
   if (c) nodes.forEach(c.mounted);
   return true;
 }
 
 function writeAttribute(e: Element, name: string, v: string | null, c?: MorphContext): boolean {
-  if (e.getAttribute(name) === v) return false;
-  if (c) c.inputs.write(e, name, v);
-  else e.setAttribute(name, v!);
+  if (!c && v !== null) e.setAttribute(name, v);
+  else if (e.getAttribute(name) === v) return false;
+  else c!.inputs.write(e, name, v);
   return true;
 }
 
@@ -63,7 +66,7 @@ function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: Morp
 }
 
 function writeRaw(e: Element, v: string, c?: MorphContext): boolean {
-  const text = /^(textarea|title)$/i.test(e.nodeName) ? decodeText(v) : v;
+  const text = /^(textarea|title)$/i.test(e.nodeName) ? decode(v) : v;
   if (e.textContent === text) return false;
   e.textContent = text;
   if (c && e instanceof HTMLTextAreaElement) c.inputs.text(e);
