@@ -79,7 +79,11 @@ function drop(page: Page, inst: Instance): void {
 }
 
 export function apply(page: Page, inst: Instance, p: WirePatch): void {
-  for (let j = 0; j < p.length; j += 2) set(page, inst, p[j] as number, p[j + 1]);
+  pairs(p, (i, op) => set(page, inst, i, op));
+}
+
+function pairs<T>(list: unknown[] = [], fn: (i: number, v: T) => void): void {
+  for (let j = 0; j < list.length; j += 2) fn(list[j] as number, list[j + 1] as T);
 }
 
 /** Makes an instance of the page what a snapshot says. */
@@ -110,32 +114,29 @@ function set(page: Page, inst: Instance, i: number, op: unknown): void {
   }
 }
 
-function range(page: Page, old: Instance[], { u = [], d = [], o = [], i = [] }: RangeOp, end: Node): Instance[] {
-  for (let j = 0; j < u.length; j += 2) {
-    const at = u[j] as number;
-    const op = u[j + 1];
+function range(page: Page, old: Instance[], { u, d = [], o, i }: RangeOp, end: Node): Instance[] {
+  pairs<WirePatch | WireInstance>(u, (at, op) => {
     const row = old[at];
-    if (isInstance(op)) {
-      [old[at]] = insert(page, [op], firstNode(row));
-      drop(page, row);
-    } else apply(page, row, op as WirePatch);
-  }
-  const rest: (Instance | undefined)[] = old.slice();
+    if (!isInstance(op)) return apply(page, row, op as WirePatch);
+    [old[at]] = insert(page, [op], firstNode(row));
+    drop(page, row);
+  });
+  const gone = new Set<Instance>();
   for (const run of d) {
     const [from, to = from] = [run].flat();
-    for (let j = from; j <= to; j++) {
-      drop(page, old[j]);
-      rest[j] = undefined;
+    for (const row of old.slice(from, to + 1)) {
+      gone.add(row);
+      drop(page, row);
     }
   }
   const arrivals: [number, Instance | WireInstance[]][] = [];
-  for (let j = 0; j < o.length; j += 2) {
-    rest[o[j]] = undefined;
-    arrivals.push([o[j + 1], old[o[j]]]);
-  }
-  for (let j = 0; j < i.length; j += 2) arrivals.push([i[j] as number, i[j + 1] as WireInstance[]]);
+  pairs<number>(o, (from, to) => {
+    gone.add(old[from]);
+    arrivals.push([to, old[from]]);
+  });
+  pairs<WireInstance[]>(i, (at, rows) => arrivals.push([at, rows]));
   arrivals.sort((a, b) => a[0] - b[0]);
-  const stay = rest.filter((row) => row) as Instance[];
+  const stay = old.filter((row) => !gone.has(row));
   const out: Instance[] = [];
   for (const [at, rows] of arrivals) {
     out.push(...stay.splice(0, at - out.length));

@@ -134,7 +134,7 @@ function walk(parent: Node, parts: Part[], path: number[]): void {
 }
 
 /** The unit is all that an element holds. */
-export const isContent = ({ kind }: Part) => kind > "G" && kind < "S" && kind !== "L";
+export const isContent = ({ kind }: Part) => "RHI".includes(kind);
 
 /** The unit that a mark stands for, NaN for anything else. */
 const unitOf = (s: string) => (s[0] === MARK ? +s.slice(1, -1) : NaN);

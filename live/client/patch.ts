@@ -2,12 +2,12 @@
 // Nothing else is touched, so what the user and the browser keep in the DOM
 // (focus, typed text, open details, running animations) stays by construction.
 
-import { isElement, PatchError, prepare, type Block, type Manifest } from "./blocks";
+import { check, isElement, PatchError, prepare, type Block, type Manifest } from "./blocks";
 import { hydrate } from "./hydrate";
 import { createInputPolicy, type InputPolicy } from "./input";
-import type { Instance, Run } from "./instance";
-import { morph } from "./morph";
-import { apply, make, sync, type Page, type WireInstance, type WirePatch } from "./apply";
+import type { Instance } from "./instance";
+import { rebuild } from "./rebuild";
+import { apply, sync, type Page, type WireInstance, type WirePatch } from "./apply";
 
 export { PatchError, type Manifest } from "./blocks";
 export { createInputPolicy, type InputPolicy } from "./input";
@@ -39,19 +39,19 @@ export interface Patcher {
 /** Adopts the server's HTML in root. */
 export function createPatcher(root: HTMLElement, manifest: Manifest, opts: PatchOptions): Patcher {
   const blocks: Block[] = [];
-  const hook = (fn?: (el: Element) => void) => (n: Node) => {
-    if (fn && isElement(n)) fn(n);
+  const hook = (name: "onMount" | "onUpdate" | "onDestroy") => (n: Node) => {
+    if (isElement(n)) opts[name]?.(n);
   };
   const page: Page = {
     block(id) {
       const m = manifest.b[id];
-      if (!m) throw new PatchError(`no block ${id}`);
+      check(m, `block ${id}`);
       return (blocks[id] ??= prepare(id, m));
     },
     inputs: opts.inputs ?? createInputPolicy(root),
-    mounted: hook(opts.onMount),
-    destroyed: hook(opts.onDestroy),
-    updated: hook(opts.onUpdate),
+    mounted: hook("onMount"),
+    destroyed: hook("onDestroy"),
+    updated: hook("onUpdate"),
   };
   let top: Instance;
   /** After an error the nodes are not known any more: the next snapshot builds anew. */
@@ -67,7 +67,7 @@ export function createPatcher(root: HTMLElement, manifest: Manifest, opts: Patch
   const patcher: Patcher = {
     hydrated: false,
     patch(p) {
-      if (!patcher.hydrated) throw new PatchError("nothing to patch");
+      check(patcher.hydrated, "snapshot");
       guard(() => apply(page, top, p as WirePatch));
     },
     snapshot(i) {
@@ -82,25 +82,4 @@ export function createPatcher(root: HTMLElement, manifest: Manifest, opts: Patch
     opts.onMismatch?.(opts.dev ? `${e} in ${root.innerHTML}` : `${e}`);
   }
   return patcher;
-}
-
-/** Builds the page beside the live one, and lets the live nodes take its place. */
-function rebuild(page: Page, root: Node, w: WireInstance): Instance {
-  const next = document.createDocumentFragment();
-  const top = make(page, w, next, null);
-  const live = new Map<Node, Node>();
-  morph(root, next, { ...page, paired: (n, l) => live.set(n, l) });
-  const real = (n: Node) => live.get(n) ?? n;
-  const adopt = (inst: Instance): void => {
-    inst.nodes = inst.nodes.map((n) => {
-      const at = real(n) as Run;
-      at.html = (n as Run).html?.map((h) => real(h) as ChildNode);
-      return at;
-    });
-    inst.first = real(inst.first);
-    inst.last = real(inst.last);
-    inst.fill.flat().forEach((child) => child && adopt(child));
-  };
-  adopt(top);
-  return top;
 }
