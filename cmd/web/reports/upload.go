@@ -124,7 +124,6 @@ func (u *Upload) parts(ctx context.Context, form *multipart.Reader, args *profil
 	}
 }
 
-//nolint:gochecknoglobals // an error value
 var errBadForm = &refusal{http.StatusBadRequest, "That was not a complete form", "The upload was cut off, or was not sent by the form on the page. Please try again."}
 
 func (u *Upload) field(part *multipart.Part, args *profilejob.Args) error {
