@@ -114,6 +114,7 @@ var address = regexp.MustCompile(`http://live\.test/hooks/[\w-]+`)
 
 func call(target, kind, body string, header ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
+	r.RequestURI = "" // a client's request has none
 	r.Header.Set("Content-Type", kind)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
