@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"reflect"
 	"slices"
 	"testing"
@@ -164,4 +165,150 @@ func checkBytes(t *testing.T, v *engine.View, name string, state any, most int) 
 		t.Errorf("%s: %d bytes, want at most %d: %.200s", name, len(out), most, out)
 	}
 	t.Logf("report: %s: %d bytes", name, len(out))
+}
+
+// BenchmarkDiff measures comparing two renders of the table, no rendering.
+func BenchmarkDiff(b *testing.B) {
+	base := enginetest.NewTable(1000)
+	set := compile(b, enginetest.TablePage, base, plainOptions)
+	for _, op := range tableOps {
+		b.Run(op.name, func(b *testing.B) {
+			old, next := set.NewView(), set.NewView()
+			render(b, old, base)
+			render(b, next, base.With(op.edit))
+			var d engine.Differ
+			var out []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				out, _ = d.Diff(out[:0], old, next)
+			}
+		})
+	}
+}
+
+func TestDiffAllocatesNothing(t *testing.T) {
+	base := enginetest.NewTable(1000)
+	set := compile(t, enginetest.TablePage, base, plainOptions)
+	for _, op := range tableOps {
+		old, next := set.NewView(), set.NewView()
+		render(t, old, base)
+		render(t, next, base.With(op.edit))
+		var d engine.Differ
+		out, _ := d.Diff(nil, old, next)
+		if n := testing.AllocsPerRun(20, func() { out, _ = d.Diff(out[:0], old, next) }); n > 0 {
+			t.Errorf("%s: %v allocations, want none", op.name, n)
+		}
+	}
+}
+
+// TestTreeAllocatesNoMoreThanExecute compares a render into a tree with plain
+// html/template into a buffer.
+func TestTreeAllocatesNoMoreThanExecute(t *testing.T) {
+	state := enginetest.NewTable(100)
+	plain := enginetest.MustParse(enginetest.TablePage)
+	var w bytes.Buffer
+	want := testing.AllocsPerRun(50, func() {
+		w.Reset()
+		if err := plain.Execute(&w, state); err != nil {
+			t.Fatal(err)
+		}
+	})
+	v := compile(t, enginetest.TablePage, state, plainOptions).NewView()
+	render(t, v, state)
+	if got := testing.AllocsPerRun(50, func() { render(t, v, state) }); got > want+1 {
+		t.Errorf("%v allocations, plain Execute %v", got, want)
+	}
+	typed := compile(t, enginetest.TablePage, state, engine.Options{NoMemo: true}).NewView()
+	render(t, typed, state)
+	if got := testing.AllocsPerRun(50, func() { render(t, typed, state) }); got > want/2 {
+		t.Errorf("typed: %v allocations, want at most half of %v", got, want)
+	}
+}
+
+func TestMemoAllocatesLittle(t *testing.T) {
+	base := enginetest.NewTable(1000)
+	set := compile(t, enginetest.TablePage, base, engine.Options{})
+	for _, op := range tableOps[:6] {
+		if op.name == "update every 10th" {
+			continue
+		}
+		v := set.NewView()
+		states := []enginetest.Table{base.With(op.edit), base}
+		render(t, v, base)
+		var out []byte
+		i := 0
+		n := testing.AllocsPerRun(20, func() {
+			var err error
+			if out, _, err = v.Patch(out[:0], states[i%2]); err != nil {
+				t.Fatal(err)
+			}
+			i++
+		})
+		if n > 100 {
+			t.Errorf("%s: %v allocations, want at most 100", op.name, n)
+		}
+	}
+}
+
+func TestIdleViewIsSmall(t *testing.T) {
+	t.Parallel()
+	for _, p := range []struct {
+		name, text string
+		state      any
+		max        int
+	}{
+		{"counter", enginetest.CounterPage, enginetest.Counter{Count: 1}, 2 << 10},
+		{"table 1000", enginetest.TablePage, enginetest.NewTable(1000), 125 << 10},
+	} {
+		v := compile(t, p.text, p.state, engine.Options{}).NewView()
+		render(t, v, p.state)
+		render(t, v, p.state)
+		if got := v.Retained(); got > p.max {
+			t.Errorf("%s: %d bytes retained, want at most %d", p.name, got, p.max)
+		}
+		t.Logf("report: %s: %d bytes retained", p.name, v.Retained())
+	}
+}
+
+// TestMarksAreCheap compares the first HTML with and without region marks.
+func TestMarksAreCheap(t *testing.T) {
+	t.Parallel()
+	for _, p := range []struct {
+		name, text string
+		state      any
+		max        float64 // per cent, compressed
+	}{
+		{"counter", enginetest.CounterPage, enginetest.Counter{Count: 1}, 20},
+		{"todo 100", enginetest.TodoPage, enginetest.NewTodo(100), 20},
+		{"table 1000", enginetest.TablePage, enginetest.NewTable(1000), 3},
+		{"dashboard 48", enginetest.DashboardPage, enginetest.NewDashboard(48), 20},
+	} {
+		html, err := compile(t, p.text, p.state, engine.Options{}).NewView().HTML(nil, p.state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plain bytes.Buffer
+		if err := enginetest.MustParse(p.text).Execute(&plain, p.state); err != nil {
+			t.Fatal(err)
+		}
+		a, b := gzipped(t, plain.Bytes()), gzipped(t, html)
+		more := 100 * float64(b-a) / float64(a)
+		if more > p.max {
+			t.Errorf("%s: marks add %.1f %%, want at most %v %%", p.name, more, p.max)
+		}
+		t.Logf("report: %s: %d bytes, %d with marks; gzip %d, %d: +%.1f %%", p.name, plain.Len(), len(html), a, b, more)
+	}
+}
+
+func gzipped(t *testing.T, b []byte) int {
+	t.Helper()
+	var w bytes.Buffer
+	z := gzip.NewWriter(&w)
+	if _, err := z.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return w.Len()
 }

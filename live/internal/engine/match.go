@@ -221,8 +221,10 @@ func (x *keyIndex) slot() (at int, found bool) {
 	for _, c := range x.key {
 		h = (h ^ uint64(c)) * fnvPrime
 	}
+	h ^= h >> 29 // the low bits must depend on the whole key
+	h *= 0xBF58476D1CE4E5B9
 	mask := len(x.table) - 1
-	for at = int(h>>32) & mask; x.table[at] != 0; at = (at + 1) & mask {
+	for at = int(h>>40) & mask; x.table[at] != 0; at = (at + 1) & mask {
 		x.other, _ = x.tree.appendKey(x.other[:0], x.rows[x.table[at]-1])
 		if string(x.other) == string(x.key) {
 			return at, true
