@@ -19,7 +19,7 @@ type Binaries struct {
 }
 
 // Programs are the reference binaries, with the race detector in them.
-var programs = []string{"./cmd/web", "./cmd/worker"} //nolint:gochecknoglobals // a constant list
+var programs = []string{"./cmd/web", "./cmd/worker"}
 
 // Web returns the path of cmd/web's program.
 func (b *Binaries) Web(t testing.TB) string {
