@@ -103,7 +103,6 @@ func describe(c profile.Column, rows int64) column {
 	return v
 }
 
-//nolint:gochecknoglobals // a table, never written to
 var typeNames = map[profile.Type]string{
 	profile.TypeInt: "whole number", profile.TypeFloat: "number", profile.TypeBool: "yes or no",
 	profile.TypeDate: "date", profile.TypeText: "text", profile.TypeEmpty: "empty",

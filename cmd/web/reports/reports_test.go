@@ -173,9 +173,9 @@ func TestUnknownReportInAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, filestore.Config{})
-		res, body := livetest.NewBrowser(t).Do(w.Mux, request(http.MethodGet, "/reports?report=nobody", "", ""))
-		if res.StatusCode != http.StatusOK || strings.Contains(body, `id="open"`) {
-			t.Errorf("got status %d:\n%s", res.StatusCode, body)
+		page := livetest.NewBrowser(t).Get(w.Mux, "/reports?report=nobody")
+		if page.Status != http.StatusOK || page.Has("#open") {
+			t.Errorf("got status %d:\n%s", page.Status, page.HTML)
 		}
 	})
 }

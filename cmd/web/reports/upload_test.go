@@ -10,16 +10,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lastmile/cmd/web/webtest"
 	"lastmile/internal/filestore"
 	"lastmile/live/livetest"
 )
 
-func request(method, path, kind, body string) *http.Request {
-	r := httptest.NewRequest(method, "http://live.test"+path, strings.NewReader(body))
-	if kind != "" {
-		r.Header.Set("Content-Type", kind)
-	}
-	return r
+// post uploads a form and returns the answer.
+func post(b *livetest.Browser, w *webtest.World, kind, body string) (status int, page string) {
+	r := httptest.NewRequest(http.MethodPost, "http://live.test/reports/upload", strings.NewReader(body))
+	r.Header.Set("Content-Type", kind)
+	res, page := b.Do(w.Mux, r) //nolint:bodyclose // Do has read it to its end
+	return res.StatusCode, page
 }
 
 // form returns a multipart body with the fields, and the file in the middle.
@@ -77,9 +78,9 @@ func TestUploadIsRefused(t *testing.T) {
 				if tt.edit != nil {
 					kind, body = tt.edit(kind, body)
 				}
-				res, page := b.Do(w.Mux, request(http.MethodPost, "/reports/upload", kind, body))
-				if res.StatusCode != tt.status || !strings.Contains(page, tt.want) || !strings.Contains(page, `href="/reports"`) {
-					t.Errorf("got status %d, want %d and %q in:\n%s", res.StatusCode, tt.status, tt.want, page)
+				status, page := post(b, w, kind, body)
+				if status != tt.status || !strings.Contains(page, tt.want) || !strings.Contains(page, `href="/reports"`) {
+					t.Errorf("got status %d, want %d and %q in:\n%s", status, tt.status, tt.want, page)
 				}
 				for _, key := range w.Redis.Server.Keys() {
 					if strings.HasPrefix(key, "asynq:") || strings.Contains(key, ":file") {
@@ -97,11 +98,11 @@ func TestUploadWithoutRoom(t *testing.T) {
 		w := start(t, filestore.Config{MaxTotalBytes: 4})
 		b := livetest.NewBrowser(t)
 		kind, body := form(t, "a.csv", "a,b\n1,2\n")
-		if res, _ := b.Do(w.Mux, request(http.MethodPost, "/reports/upload", kind, body)); res.StatusCode != http.StatusSeeOther {
-			t.Fatalf("first upload: got status %d", res.StatusCode)
+		if status, _ := post(b, w, kind, body); status != http.StatusSeeOther {
+			t.Fatalf("first upload: got status %d", status)
 		}
-		if res, page := b.Do(w.Mux, request(http.MethodPost, "/reports/upload", kind, body)); res.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("second upload: got status %d:\n%s", res.StatusCode, page)
+		if status, page := post(b, w, kind, body); status != http.StatusServiceUnavailable {
+			t.Errorf("second upload: got status %d:\n%s", status, page)
 		}
 	})
 }
@@ -114,9 +115,8 @@ func TestUploadBecomesReport(t *testing.T) {
 		b := livetest.NewBrowser(t)
 		p := b.Open(w.Mux, "/reports")
 		kind, body := form(t, `C:\data\bird "list".csv`, "name,count\n"+strings.Repeat("owl,3\nlark,4\n", 500), "slow", "5", "flaky", "1")
-		res, _ := b.Do(w.Mux, request(http.MethodPost, "/reports/upload", kind, body))
-		if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/reports" {
-			t.Fatalf("got status %d to %q", res.StatusCode, res.Header.Get("Location"))
+		if status, _ := post(b, w, kind, body); status != http.StatusSeeOther {
+			t.Fatalf("got status %d", status)
 		}
 		waitLabel(p, "waiting")
 		w.Work()
@@ -149,8 +149,8 @@ func TestBrokenFilesTellWhere(t *testing.T) {
 			"a,b\n":               "there is a header but no row",
 		} {
 			kind, body := form(t, "broken.csv", content)
-			if res, _ := b.Do(w.Mux, request(http.MethodPost, "/reports/upload", kind, body)); res.StatusCode != http.StatusSeeOther {
-				t.Fatalf("got status %d", res.StatusCode)
+			if status, _ := post(b, w, kind, body); status != http.StatusSeeOther {
+				t.Fatalf("got status %d", status)
 			}
 			p.WaitText(want)
 		}
@@ -167,7 +167,7 @@ func TestExpiredFile(t *testing.T) {
 		w := start(t, filestore.Config{TTL: time.Minute})
 		b := livetest.NewBrowser(t)
 		kind, body := form(t, "a.csv", "a,b\n1,2\n")
-		b.Do(w.Mux, request(http.MethodPost, "/reports/upload", kind, body))
+		post(b, w, kind, body)
 		time.Sleep(2 * time.Minute)
 		w.Work()
 		p := b.Open(w.Mux, "/reports")

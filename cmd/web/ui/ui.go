@@ -38,7 +38,7 @@ type Link struct{ View, Path, Label string }
 func Links() []Link {
 	return []Link{
 		{"reports", "/reports", "Reports"},
-		{"slow", "/slow", "Slow load"},
+		{"slow", "/slow", "Slow"},
 		{"timer", "/timer", "Timer"},
 		{"webhook", "/webhook", "Webhook"},
 		{"board", "/board", "Board"},
