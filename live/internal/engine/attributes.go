@@ -9,8 +9,7 @@ import (
 // for all the places where whole attributes come and go.
 func (u *unitBuilder) attributes(t token) {
 	from, to, names := u.span(t)
-	for i := 0; i < len(t.attrs); i++ {
-		a := t.attrs[i]
+	for _, a := range t.attrs {
 		if a.start >= from && a.start < to {
 			if a.start == from {
 				u.text(spanUnit, from, to).names = names

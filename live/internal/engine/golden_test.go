@@ -79,7 +79,8 @@ func TestGolden(t *testing.T) {
 		case "html", "snapshot":
 			requireInProtocol(t, text)
 		case "patch:":
-			requireInProtocol(t, text[strings.Index(text, "["):])
+			_, patch, _ := strings.Cut(text, "[")
+			requireInProtocol(t, "["+patch)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // layout is how the client sees a block: units in a skeleton.
@@ -118,10 +119,12 @@ func (l *layouter) pass(b *block, at htmlPlace) passage {
 // walk reads b under the open elements stack; row is the level of the element
 // that holds the rows around it, -1 for none.
 func (l *layouter) walk(b *block, stack []openElement, row int) *walked {
-	key := fmt.Sprint(b.id, " ", row)
+	var id strings.Builder
+	fmt.Fprint(&id, b.id, " ", row)
 	for _, e := range stack {
-		key += " " + e.name + "?" + e.cond
+		id.WriteString(" " + e.name + "?" + e.cond)
 	}
+	key := id.String()
 	if res := l.results[key]; res != nil {
 		return res
 	}

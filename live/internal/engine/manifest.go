@@ -63,13 +63,10 @@ func (b *block) appendManifest(w []byte) []byte {
 // the block that has it; -1 for none.
 func (b *block) keyUnit() int {
 	return slices.IndexFunc(b.layout.units, func(u unit) bool {
-		switch u.kind {
-		case attrUnit:
-			return len(b.key.slots) > 0 && slices.Equal(u.slots, b.key.slots)
-		case blockUnit:
+		if u.kind == blockUnit {
 			return u.slots[0] == b.key.call
 		}
-		return false
+		return u.kind == attrUnit && len(b.key.slots) > 0 && slices.Equal(u.slots, b.key.slots)
 	})
 }
 

@@ -36,7 +36,7 @@ type markers struct {
 func (m *markers) mark(n *parse.TextNode, b *block, index int) {
 	buf := make([]byte, len(n.Text)+hiddenLen)
 	size := copy(buf, n.Text)
-	binary.LittleEndian.PutUint32(buf[size:], uint32(len(m.statics)))
+	binary.LittleEndian.PutUint32(buf[size:], u32(len(m.statics)))
 	n.Text = buf[:size:len(buf)]
 	m.statics = append(m.statics, static{first: &buf[0], block: b, index: index})
 }

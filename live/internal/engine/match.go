@@ -130,7 +130,7 @@ func (rm *rowMatcher) byKey(d *differ, m *rowMatch) {
 			continue
 		}
 		m.used[i] = true
-		m.from[j] = int32(m.prefix + i)
+		m.from[j] = i32(m.prefix + i)
 		m.inOrder = m.inOrder && m.from[j] > last
 		last = m.from[j]
 	}
@@ -140,7 +140,7 @@ func (rm *rowMatcher) byPosition(d *differ, m *rowMatch) {
 	for j := range m.from {
 		m.from[j] = -1
 		if j < len(m.used) && d.old.insts[m.old[m.prefix+j]].block == d.new.insts[m.new[m.prefix+j]].block {
-			m.from[j] = int32(m.prefix + j)
+			m.from[j] = i32(m.prefix + j)
 			m.used[j] = true
 		}
 	}
@@ -232,3 +232,6 @@ func (x *keyIndex) slot() (at int, found bool) {
 	}
 	return at, false
 }
+
+// i32 converts a position in a list of rows.
+func i32(n int) int32 { return int32(n) } //nolint:gosec // lists of rows are far shorter

@@ -25,8 +25,7 @@ func flatten(t reflect.Type, base uintptr, parts []field) (_ []field, ok bool) {
 		reflect.Float32, reflect.Float64:
 		return append(parts, field{offset: base, size: t.Size()}), true
 	case reflect.Struct:
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			if parts, ok = flatten(f.Type, base+f.Offset, parts); !ok {
 				return nil, false
 			}

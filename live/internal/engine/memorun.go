@@ -181,7 +181,7 @@ func (m *memoRun) merge(inst uint32, slot int) error {
 	if s.b != 0 {
 		t.insts[s.b-1].next = 0
 	}
-	t.spans[t.insts[inst].spans+uint32(slot)] = s
+	t.spans[t.insts[inst].spans+u32(slot)] = s
 	return nil
 }
 
@@ -197,24 +197,24 @@ func (t *tree) link(s *span, row uint32) {
 
 // adopt copies an instance of another tree with all below it.
 func (t *tree) adopt(o *tree, oi uint32) uint32 {
-	i := uint32(len(t.insts))
+	i := u32(len(t.insts))
 	src := o.insts[oi]
 	b := t.set.blocks[src.block]
-	base := uint32(len(t.spans))
+	base := u32(len(t.spans))
 	t.insts = append(t.insts, instance{block: src.block, spans: base})
-	t.spans = append(t.spans, o.spans[src.spans:src.spans+uint32(len(b.slots))]...)
+	t.spans = append(t.spans, o.spans[src.spans:src.spans+u32(len(b.slots))]...)
 	for k := range b.slots {
-		s := t.spans[base+uint32(k)]
+		s := t.spans[base+u32(k)]
 		switch b.slots[k].kind {
 		case valueSlot:
-			at := uint32(len(t.buf))
+			at := u32(len(t.buf))
 			t.buf = append(t.buf, o.buf[s.a:s.b]...)
-			t.spans[base+uint32(k)] = span{a: at, b: uint32(len(t.buf))}
+			t.spans[base+u32(k)] = span{a: at, b: u32(len(t.buf))}
 		case rowsSlot:
-			t.spans[base+uint32(k)] = t.adoptRows(o, s.a)
+			t.spans[base+u32(k)] = t.adoptRows(o, s.a)
 		case branchSlot, callSlot:
 			if s.a != 0 {
-				t.spans[base+uint32(k)].a = t.adopt(o, s.a-1) + 1
+				t.spans[base+u32(k)].a = t.adopt(o, s.a-1) + 1
 			}
 		}
 	}

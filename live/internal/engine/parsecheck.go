@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -26,8 +27,8 @@ func (w *walker) checkParse() {
 		src.WriteString("<" + e.name + ">")
 	}
 	root := w.written(&src)
-	for i := len(w.open) - 1; i >= 0; i-- {
-		src.WriteString("</" + w.open[i].name + ">")
+	for _, e := range slices.Backward(w.open) {
+		src.WriteString("</" + e.name + ">")
 	}
 	nodes, depth := descend(src.String(), w.open)
 	if depth < len(w.open) {

@@ -40,7 +40,7 @@ type frame struct {
 
 func (r *renderer) start(s *Set) {
 	r.set = s
-	r.tree.reset()
+	r.reset()
 	r.stack = r.stack[:0]
 	r.inValue, r.escape = false, false
 }
@@ -116,8 +116,8 @@ func (r *renderer) begin(b *block) error {
 	if len(r.stack) >= maxDepth {
 		return errTooDeep
 	}
-	i := uint32(len(r.insts))
-	r.insts = append(r.insts, instance{block: uint32(b.id), spans: uint32(len(r.spans))})
+	i := u32(len(r.insts))
+	r.insts = append(r.insts, instance{block: u32(b.id), spans: u32(len(r.spans))})
 	for range b.slots {
 		r.spans = append(r.spans, span{})
 	}
@@ -162,21 +162,21 @@ func (r *renderer) attach(i uint32) (before uint32, err error) {
 }
 
 func (r *renderer) span(f *frame) *span {
-	return &r.spans[r.insts[f.inst].spans+uint32(f.slot)]
+	return &r.spans[r.insts[f.inst].spans+u32(f.slot)]
 }
 
 func (r *renderer) beginSlot(f *frame) {
 	s := &f.block.slots[f.slot]
 	r.inValue, r.escape = s.kind == valueSlot, s.escape
 	if r.inValue {
-		r.span(f).a = uint32(len(r.buf))
+		r.span(f).a = u32(len(r.buf))
 	}
 }
 
 func (r *renderer) endSlot(f *frame) error {
 	switch f.block.slots[f.slot].kind {
 	case valueSlot:
-		r.span(f).b = uint32(len(r.buf))
+		r.span(f).b = u32(len(r.buf))
 	case rowsSlot:
 		if r.memo != nil {
 			return r.memo.merge(f.inst, f.slot)
@@ -192,7 +192,7 @@ func (r *renderer) endSlot(f *frame) error {
 func (r *renderer) giveUp() {
 	f := r.stack[len(r.stack)-1]
 	if f.block.slots[f.slot].kind == valueSlot {
-		r.span(&f).b = uint32(len(r.buf))
+		r.span(&f).b = u32(len(r.buf))
 	}
 	w := r.scratch[:0]
 	for k := 0; k <= f.slot; k++ {
@@ -207,8 +207,8 @@ func (r *renderer) giveUp() {
 		return
 	}
 	r.insts[f.inst].block = rawBlock
-	r.insts[f.inst].spans = uint32(len(r.spans))
-	r.spans = append(r.spans, span{a: uint32(len(r.buf)), b: uint32(len(r.buf) + len(w))})
+	r.insts[f.inst].spans = u32(len(r.spans))
+	r.spans = append(r.spans, span{a: u32(len(r.buf)), b: u32(len(r.buf) + len(w))})
 	r.buf = append(r.buf, w...)
 }
 
@@ -235,9 +235,9 @@ func (r *renderer) where() string {
 // beginWhole and endWhole enclose a render of which nothing but one value is
 // known.
 func (r *renderer) beginWhole() {
-	r.insts = append(r.insts, instance{block: uint32(r.set.root.id)})
+	r.insts = append(r.insts, instance{block: u32(r.set.root.id)})
 	r.spans = append(r.spans, span{})
 	r.inValue = true
 }
 
-func (r *renderer) endWhole() { r.spans[0].b = uint32(len(r.buf)) }
+func (r *renderer) endWhole() { r.spans[0].b = u32(len(r.buf)) }

@@ -24,6 +24,10 @@ type instance struct {
 	kept  uint32 // the identical row of the base tree plus one, when the row memo knows it
 }
 
+// u32 converts a length to a position in a tree. No tree comes near its range:
+// maxTreeBytes bounds the values, and memory the rest.
+func u32(n int) uint32 { return uint32(n) } //nolint:gosec // see above
+
 func (t *tree) reset() {
 	t.buf, t.spans, t.insts = t.buf[:0], t.spans[:0], t.insts[:0]
 	t.plans, t.hashes = t.plans[:0], t.hashes[:0]
@@ -32,7 +36,7 @@ func (t *tree) reset() {
 func (t *tree) blockOf(i uint32) *block { return t.set.blocks[t.insts[i].block] }
 
 // at returns the content of an instance's slot.
-func (t *tree) at(i uint32, slot int) span { return t.spans[t.insts[i].spans+uint32(slot)] }
+func (t *tree) at(i uint32, slot int) span { return t.spans[t.insts[i].spans+u32(slot)] }
 
 func (t *tree) value(s span) []byte { return t.buf[s.a:s.b] }
 
@@ -157,7 +161,7 @@ const (
 
 func (t *tree) hashInst(h uint64, i uint32) uint64 {
 	b := t.blockOf(i)
-	h = (h ^ uint64(b.id+1)) * fnvPrime
+	h = (h ^ uint64(u32(b.id)+1)) * fnvPrime
 	for k := range b.slots {
 		s := t.at(i, k)
 		switch b.slots[k].kind {

@@ -106,11 +106,11 @@ func (ty *typer) branch(b *block, at int, n *parse.BranchNode, dot, root reflect
 		return
 	}
 	inner := dot
-	switch n.Type() {
-	case parse.NodeWith:
+	if n.Type() != parse.NodeIf {
 		inner = pipeType(n.Pipe, dot, root)
-	case parse.NodeRange:
-		inner = elementType(pipeType(n.Pipe, dot, root))
+	}
+	if n.Type() == parse.NodeRange {
+		inner = elementType(inner)
 	}
 	for _, child := range s.fill {
 		switch ty.list[child] {

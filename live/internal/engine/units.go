@@ -109,7 +109,8 @@ func (u *unitBuilder) run() {
 func (u *unitBuilder) finish() {
 	l := &u.block.layout
 	l.units = u.units
-	l.pieces = append(u.pieces, u.block.src[u.done:])
+	u.pieces = append(u.pieces, u.block.src[u.done:])
+	l.pieces = u.pieces
 	l.uniform = u.fixed && u.nodes > 0
 	u.block.findKey()
 }

@@ -32,6 +32,8 @@ type speedVector struct {
 
 // TestBrowserSpeed reports what the client's work on a table of 1,000 rows
 // takes. It asserts no times: the machine may be busy.
+//
+//nolint:paralleltest // measures
 func TestBrowserSpeed(t *testing.T) {
 	ctx := open(t)
 	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](speedJS+"\nvoid 0"))

@@ -7,10 +7,10 @@ func (g *generator) element(s scope, depth int) {
 		g.form(s)
 		return
 	case 1:
-		g.table(s, depth)
+		g.table(depth)
 		return
 	case 2:
-		g.svg(s)
+		g.svg()
 		return
 	case 3:
 		g.w("<ul>%s{{range $.Rows}}%s<li", g.one("", "\n"), g.one("", "\n  "))
@@ -31,7 +31,7 @@ func (g *generator) element(s scope, depth int) {
 }
 
 // rowElement writes an element that is a whole row.
-func (g *generator) rowElement(s scope, depth int) {
+func (g *generator) rowElement(s scope) {
 	id := ".ID"
 	if s == word1 {
 		id = "."
@@ -51,7 +51,7 @@ func (g *generator) rowElement(s scope, depth int) {
 	for range g.r.IntN(3) {
 		switch g.r.IntN(4) {
 		case 0:
-			g.branch(s, depth, func() { g.text(s) })
+			g.branch(s, func() { g.text(s) })
 		case 1:
 			g.w("<i")
 			g.attributes(s)
@@ -121,13 +121,13 @@ func (g *generator) form(s scope) {
 	}
 }
 
-func (g *generator) table(s scope, depth int) {
+func (g *generator) table(depth int) {
 	g.w("<table>%s<tbody>{{range $.Rows}}<tr data-key={{.ID}}><td>{{.Name}}</td><td>", g.one("", "<caption>{{$.S}}</caption>", "\n"))
 	g.block(row, depth+2)
 	g.w("</td></tr>{{end}}</tbody>%s</table>", g.one("", "\n"))
 }
 
-func (g *generator) svg(s scope) {
+func (g *generator) svg() {
 	g.w(`<svg viewBox="0 0 {{$.N}} 9"><title>{{$.S}}</title>{{range $.Rows}}<rect x="{{.ID}}" height="{{.Price}}"/>%s{{end}}</svg>`,
 		g.one("", "{{if .On}}<text>{{.Name}}</text>{{end}}", "<linearGradient id=\"g{{.ID}}\"></linearGradient>"))
 }

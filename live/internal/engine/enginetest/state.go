@@ -85,8 +85,8 @@ func Random(r *rand.Rand) State {
 	s := State{
 		A: r.IntN(2) == 0, B: r.IntN(2) == 0, C: r.IntN(3) == 0, N: r.IntN(12) - 1,
 		S: word(r), T: word(r), URL: pick(r, []string{"/a/b?c=d&e=f", "javascript:alert(1)", "https://x.example/é", "?q=1"}),
-		HTML: template.HTML(pick(r, []string{"", "<b>bold</b>", "plain &amp; simple", "<i>a</i><i>b</i>", "x<br>y"})),
-		Attr: template.HTMLAttr(pick(r, []string{"", `data-x="1"`, `hidden`, `lang="de" dir="ltr"`})),
+		HTML: pick(r, []template.HTML{"", "<b>bold</b>", "plain &amp; simple", "<i>a</i><i>b</i>", "x<br>y"}),
+		Attr: pick(r, []template.HTMLAttr{"", `data-x="1"`, `hidden`, `lang="de" dir="ltr"`}),
 		Map:  map[string]string{},
 	}
 	for i := range r.IntN(6) {
@@ -114,7 +114,7 @@ func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 func randomRow(r *rand.Rand, id int) Row {
 	return Row{
 		ID: id, Name: word(r), Tag: pick(r, []string{"", "x", "<y>"}), On: r.IntN(2) == 0,
-		Price: float64(r.IntN(100)) / 4, Size: Size{W: uint16(r.IntN(3))},
+		Price: float64(r.IntN(100)) / 4, Size: Size{W: pick(r, []uint16{0, 1, 2})},
 	}
 }
 

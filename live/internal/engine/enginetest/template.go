@@ -73,7 +73,7 @@ func (g *generator) one(list ...string) string { return list[g.r.IntN(len(list))
 func (g *generator) page() string {
 	if g.r.IntN(3) == 0 {
 		g.w(`{{define "row"}}`)
-		g.rowElement(row, 1)
+		g.rowElement(row)
 		g.w(`{{end}}`)
 		g.defined = append(g.defined, "row")
 	}
@@ -113,7 +113,7 @@ func (g *generator) node(s scope, depth int) {
 	case n < 9:
 		g.element(s, depth)
 	case n < 12:
-		g.branch(s, depth, func() { g.block(s, depth+1) })
+		g.branch(s, func() { g.block(s, depth+1) })
 	case n < 14:
 		g.rangeOver(s, depth)
 	case n < 15:
@@ -133,27 +133,23 @@ func (g *generator) node(s scope, depth int) {
 
 // value is an expression of a printable value.
 func (g *generator) value(s scope) string {
-	switch s {
-	case row:
-		return g.one(".ID", ".Name", ".Tag", ".On", ".Price", ".Size.W", ".Name | upper", `printf "%q" .Tag`, "$.N", "eq .ID $.N")
-	case item:
-		return g.one(".ID", ".Name", ".On", "len .Sub", ".Name | html")
-	case word1:
-		return g.one(".", "len .", ". | upper", `print . "!"`)
-	}
-	return g.one(".S", ".T", ".N", ".A", ".HTML", ".URL", ".S | upper", `printf "%d-%s" .N .T`, ".Any", "len .Rows", ".Fail")
+	return g.one(map[scope][]string{
+		state: {".S", ".T", ".N", ".A", ".HTML", ".URL", ".S | upper", `printf "%d-%s" .N .T`, ".Any", "len .Rows", ".Fail"},
+		row: {
+			".ID", ".Name", ".Tag", ".On", ".Price", ".Size.W", ".Name | upper", `printf "%q" .Tag`, "$.N", "eq .ID $.N",
+		},
+		item:  {".ID", ".Name", ".On", "len .Sub", ".Name | html"},
+		word1: {".", "len .", ". | upper", `print . "!"`},
+	}[s]...)
 }
 
 func (g *generator) condition(s scope) string {
-	switch s {
-	case row:
-		return g.one(".On", ".Tag", "gt .ID 2", "$.A", `eq .Name "x"`)
-	case item:
-		return g.one(".On", ".Name", ".Sub", ".Next")
-	case word1:
-		return g.one(".", "gt (len .) 4", "$.A")
-	}
-	return g.one(".A", ".B", ".C", ".S", "gt .N 4", ".Inner", ".Rows", "and .A .B", "not .C")
+	return g.one(map[scope][]string{
+		state: {".A", ".B", ".C", ".S", "gt .N 4", ".Inner", ".Rows", "and .A .B", "not .C"},
+		row:   {".On", ".Tag", "gt .ID 2", "$.A", `eq .Name "x"`},
+		item:  {".On", ".Name", ".Sub", ".Next"},
+		word1: {".", "gt (len .) 4", "$.A"},
+	}[s]...)
 }
 
 func (g *generator) text(s scope) {
@@ -162,7 +158,7 @@ func (g *generator) text(s scope) {
 }
 
 // branch writes an if around what body writes, with more alternatives at times.
-func (g *generator) branch(s scope, depth int, body func()) {
+func (g *generator) branch(s scope, body func()) {
 	g.w("{{if %s}}", g.condition(s))
 	body()
 	if g.r.IntN(3) == 0 {
@@ -187,7 +183,8 @@ func (g *generator) with(s scope, depth int) {
 }
 
 func (g *generator) rangeOver(s scope, depth int) {
-	over, inner := ".Sub", row
+	var over string
+	inner := row
 	if s == item && g.r.IntN(3) > 0 {
 		g.w("{{range .Sub}}")
 	} else {
@@ -216,8 +213,8 @@ func (g *generator) rangeOver(s scope, depth int) {
 	g.jumps = true
 	switch g.r.IntN(5) {
 	case 0, 1, 2:
-		g.jump(s, inner)
-		g.rowElement(inner, depth+1)
+		g.jump(inner)
+		g.rowElement(inner)
 	case 3:
 		g.block(inner, depth+1)
 	default:
@@ -227,12 +224,12 @@ func (g *generator) rangeOver(s scope, depth int) {
 			g.w("{{.}} ")
 		}
 	}
-	g.jump(s, inner)
+	g.jump(inner)
 	g.jumps = was
 	g.w("%s{{end}}", g.one("", "", "{{else}}<p>empty</p>", "{{else}}none"))
 }
 
-func (g *generator) jump(s, inner scope) {
+func (g *generator) jump(inner scope) {
 	if g.r.IntN(8) == 0 {
 		g.w("{{if %s}}{{%s}}{{end}}", g.condition(inner), g.one("break", "continue"))
 	}

@@ -26,7 +26,8 @@ func (c *Client) make(v any) (*instance, error) {
 	if !isInstance(v) {
 		return nil, fmt.Errorf("%w: %v is no instance", ErrProtocol, v)
 	}
-	id := int(-list[0].(float64)) - 1
+	first, _ := list[0].(float64)
+	id := int(-first) - 1
 	if id >= len(c.blocks) || c.blocks[id] == nil {
 		return nil, fmt.Errorf("%w: no block %d", ErrProtocol, id)
 	}
