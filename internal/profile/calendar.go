@@ -22,8 +22,6 @@ const (
 )
 
 // steps are the widths that a result may have, finest first.
-//
-//nolint:gochecknoglobals // a table, never written to
 var steps = []struct {
 	unit  unit
 	n     int64

@@ -64,8 +64,6 @@ type Column struct {
 }
 
 // quantilePoints are the places of Spread.Quantiles.
-//
-//nolint:gochecknoglobals // a table, never written to
 var quantilePoints = [5]float64{0.05, 0.25, 0.5, 0.75, 0.95}
 
 // Spread tells how numbers lie; dates are Unix times in seconds.
@@ -105,8 +103,6 @@ type Value struct {
 type detail struct{ name, bins, top, value int }
 
 // details are tried in this order until the report fits.
-//
-//nolint:gochecknoglobals // a table, never written to
 var details = []detail{
 	{name: 64, bins: 30, top: 8, value: 48},
 	{name: 48, bins: 20, top: 5, value: 32},

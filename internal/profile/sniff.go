@@ -12,8 +12,6 @@ const SniffBytes = 64 << 10
 const utf8BOM = "\xef\xbb\xbf"
 
 // magic lists the starts of files that people send for a CSV by mistake.
-//
-//nolint:gochecknoglobals // a table, never written to
 var magic = []struct{ start, message string }{
 	{"PK\x03\x04", "this is an Excel workbook or a zip archive; export the sheet as CSV and send that"},
 	{"\xd0\xcf\x11\xe0", "this is an old Excel workbook; export the sheet as CSV and send that"},
@@ -28,8 +26,6 @@ var magic = []struct{ start, message string }{
 }
 
 // markup lists starts of text formats that are not CSV, in lower case.
-//
-//nolint:gochecknoglobals // a table, never written to
 var markup = []struct{ start, message string }{
 	{"<!doctype html", "this is a web page (HTML)"},
 	{"<html", "this is a web page (HTML)"},

@@ -112,8 +112,6 @@ func (p *parser) number(b []byte) (kind, float64, bool) {
 // and eighth place or the separator: years first, the German form and the
 // American one. 25/12/2020 is text: which of two readings holds cannot be
 // known from a value alone.
-//
-//nolint:gochecknoglobals // a table, never written to
 var layouts = []string{
 	time.DateOnly, "2006-01-02T15:04:05", time.DateTime, time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04",
 	"2006-01-02 15:04:05Z07:00", "2006/01/02", "2006/01/02 15:04:05", "2006/01/02 15:04", "2.1.2006", "1/2/2006", "1/2/2006 15:04",

@@ -24,9 +24,9 @@ const variable = "LASTMILE_PROGRAM_UNDER_TEST"
 // Main is for TestMain: in a started process it runs the program and does not
 // return, else it returns at once.
 func Main(program func()) {
-	if os.Getenv(variable) != "" { //nolint:forbidigo // the process becomes the program
+	if os.Getenv(variable) != "" {
 		program()
-		os.Exit(0) //nolint:forbidigo // likewise
+		os.Exit(0)
 	}
 }
 
