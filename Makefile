@@ -19,8 +19,12 @@ build: ## Build both programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/web ./cmd/worker
 
 .PHONY: test
-test: ## Run every test, with the race detector, on real Redis and Chromium too
-	go run ./internal/tools/testcount -require=unit,conformance,engine,browser,e2e -race -shuffle=on -timeout 22m ./...
+test: deps ## Run every test, with the race detector, on real Redis and Chromium too
+	@go run ./internal/tools/testcount -require=unit,conformance,engine,browser,e2e -race -shuffle=on -timeout 22m ./...
+
+.PHONY: deps
+deps: ## Install redis-server and Chromium from Debian's packages when they are missing
+	@.ci/deps
 
 .PHONY: quick
 quick: ## Run the tests that need neither Redis nor Chromium
