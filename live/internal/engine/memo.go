@@ -27,8 +27,8 @@ func (ty *typer) memoize(b *block, dot reflect.Type) {
 			at++
 		case *parse.RangeNode:
 			s := ty.slotAt(b, at)
-			if s == nil || len(s.fill) != 1 || n.ElseList != nil || len(n.Pipe.Decl) > 0 {
-				continue
+			if s == nil || len(s.fill) != 1 || ty.list[s.fill[0]] != n.List || n.ElseList != nil || len(n.Pipe.Decl) > 0 {
+				continue // also a range that prints nothing: it has no slot
 			}
 			t := pipeType(n.Pipe, dot, ty.rootDot(b))
 			if t == nil || t.Kind() != reflect.Slice {

@@ -24,7 +24,7 @@ function normal(node) {
 
 function full(html) {
   const d = document.createElement("div");
-  d.innerHTML = html;
+  d.innerHTML = "<!---->" + html; // as a page is parsed: not by Chromium's fast parser
   return normal(d);
 }
 
