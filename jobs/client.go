@@ -63,6 +63,7 @@ type Client struct {
 
 	actions sync.Map // context of an action -> *atomic.Int64
 	queues  sync.Map // queue name -> struct{}
+	options optionCache
 }
 
 // NewClient checks cfg and fills its defaults; pub is a *push.Publisher. It
@@ -107,8 +108,19 @@ func (c *Client) JobOf(task string) string {
 }
 
 // Get returns what is known of a job, or ErrNotFound.
+//
+// A plain job (no session, no ID, uniqueness, limits or steps asked for) that
+// has neither ended nor run for some seconds nor reported anything is known
+// only to Asynq: Started is zero then, and Attempt counts what Asynq counted.
 func (c *Client) Get(ctx context.Context, id string) (Info, error) {
 	r, err := c.load(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		var i Info
+		if i, err = c.plainInfo(id); !errors.Is(err, ErrNotFound) {
+			return i, err
+		}
+		r, err = c.load(ctx, id) // it may have ended meanwhile
+	}
 	if err != nil {
 		return Info{}, err
 	}
@@ -129,6 +141,12 @@ func ForSession(ctx context.Context, c *Client, s push.Session) ([]Info, error) 
 // it is safe.
 func (c *Client) Cancel(ctx context.Context, id string) error {
 	r, err := c.reply(ctx, "cancel", id, ms(time.Now()))
+	if err == nil && r.str(0) == "gone" {
+		if err := c.adoptFound(ctx, id); err != nil {
+			return err
+		}
+		r, err = c.reply(ctx, "cancel", id, ms(time.Now()))
+	}
 	if err != nil {
 		return err
 	}
@@ -147,13 +165,18 @@ func (c *Client) Cancel(ctx context.Context, id string) error {
 		}
 		return nil
 	case "signal":
-		// The heartbeat finds the request too, so a lost message costs seconds.
-		if err := c.rdb.Publish(ctx, c.cancel(), id).Err(); err != nil {
-			c.log.WarnContext(ctx, "cancel message not sent", "id", id, "error", err)
-		}
+		c.signal(ctx, id)
 		return nil
 	}
 	return c.cancelIdle(ctx, id, gen, run)
+}
+
+// signal tells workers to look whether the job was cancelled. The heartbeat
+// finds it too, so a lost message costs seconds.
+func (c *Client) signal(ctx context.Context, id string) {
+	if err := c.rdb.Publish(ctx, c.cancel(), id).Err(); err != nil {
+		c.log.WarnContext(ctx, "cancel message not sent", "id", id, "error", err)
+	}
 }
 
 // cancelIdle ends a job that no worker has.
@@ -168,7 +191,9 @@ func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) 
 	}
 	err = c.inspect.DeleteTask(rec.Queue, taskID(id, gen))
 	if err != nil && !errors.Is(err, asynq.ErrTaskNotFound) && !errors.Is(err, asynq.ErrQueueNotFound) {
-		// A worker that gets it finds it ended and drops it.
+		// A worker that gets it finds it ended and drops it; one that has a
+		// plain job has to be told.
+		c.signal(ctx, id)
 		c.log.DebugContext(ctx, "cancelled task stays queued", "id", id, "error", err)
 	}
 	return nil
@@ -179,6 +204,9 @@ func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) 
 // and ErrNotFound when there is none. The generation ends with its own event.
 func (c *Client) Retry(ctx context.Context, id string) error {
 	rec, err := c.load(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return c.retryPlain(id)
+	}
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,8 @@ type task struct {
 	payload         []byte
 	opts            jobOptions
 	at              time.Time
+	plain           bool
+	made            time.Time
 }
 
 // asynqRetries is out of reach of any job, so that Asynq never archives one
@@ -73,7 +75,9 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 	if len(payload) > maxArgs {
 		return Handle{}, fmt.Errorf("%w: arguments of %d bytes, at most %d are allowed", ErrInvalid, len(payload), maxArgs)
 	}
-	s.id = c.jobID(ctx, d.name, payload, &s)
+	chosen := false
+	s.id, chosen = c.jobID(ctx, d.name, payload, &s)
+	s.plain = !chosen && s.session == "" && s.follow == nil && len(s.limits) == 0
 	e := &Enqueueing{ID: s.id, Kind: d.name, Queue: s.queue, Args: payload, set: &s}
 	next := c.put
 	for _, wrap := range slices.Backward(c.cfg.Middleware) {
@@ -87,19 +91,20 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 }
 
 // jobID returns the ID asked for, the one that makes the job unique, one that
-// derives from the action that ctx belongs to, or a random one.
-func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *settings) string {
+// derives from the action that ctx belongs to, or a random one, which is not
+// chosen.
+func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *settings) (id string, chosen bool) {
 	switch {
 	case s.id != "":
-		return s.id
+		return s.id, true
 	case s.unique > 0 && len(s.uniqueKey) > 0:
-		return "u" + digest(append([]string{kind, "key"}, s.uniqueKey...)...)
+		return "u" + digest(append([]string{kind, "key"}, s.uniqueKey...)...), true
 	case s.unique > 0:
-		return "u" + digest(kind, "args", string(payload))
+		return "u" + digest(kind, "args", string(payload)), true
 	}
 	a, ok := ctx.(interface{ ActionID() string })
 	if !ok || a.ActionID() == "" || !reflect.TypeOf(ctx).Comparable() {
-		return rand.Text()
+		return rand.Text(), false
 	}
 	counter, loaded := c.actions.LoadOrStore(ctx, new(atomic.Int64))
 	if !loaded {
@@ -107,9 +112,9 @@ func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *sett
 	}
 	n, ok := counter.(*atomic.Int64)
 	if !ok {
-		return rand.Text() // nothing else is stored there
+		return rand.Text(), false // nothing else is stored there
 	}
-	return "a" + digest(kind, a.ActionID(), strconv.FormatInt(n.Add(1), 10))
+	return "a" + digest(kind, a.ActionID(), strconv.FormatInt(n.Add(1), 10)), true
 }
 
 func digest(parts ...string) string {
@@ -132,7 +137,14 @@ func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
 	}
 	t := &task{
 		id: e.ID, gen: 1, kind: e.Kind, queue: e.Queue, payload: e.Args, at: at,
-		opts: jobOptions{Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limits: s.limits},
+		opts: jobOptions{
+			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1, Limits: s.limits,
+		},
+		plain: s.plain && e.ID == s.id, made: now,
+	}
+	if t.plain {
+		h := Handle{ID: e.ID, Gen: 1, State: t.state(now)}
+		return h, c.submit(ctx, t)
 	}
 	to, err := s.dest()
 	if err != nil {
@@ -157,10 +169,7 @@ func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
 		}
 		return h, c.submit(ctx, t)
 	}
-	h.Existing, h.State = false, StateQueued
-	if at.After(now) {
-		h.State = StateScheduled
-	}
+	h.Existing, h.State = false, t.state(now)
 	if err := c.submit(ctx, t); err != nil {
 		c.abandon(ctx, t)
 		return h, err
@@ -169,10 +178,18 @@ func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
 	return h, nil
 }
 
+// state is where the task stands once it is enqueued.
+func (t *task) state(now time.Time) State {
+	if t.at.After(now) {
+		return StateScheduled
+	}
+	return StateQueued
+}
+
 // create lists the job with its session and makes the record. Listed without a
 // record it does not show, so the order hides no job.
 func (c *Client) create(ctx context.Context, t *task, s *settings, to string, now time.Time) (reply, error) {
-	opt, err := json.Marshal(t.opts)
+	opt, err := c.options.encode(t.kind, t.opts)
 	if err != nil {
 		return nil, err
 	}
@@ -209,12 +226,15 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string, no
 // submit puts the task into Asynq's queue. It is there already when the ID is
 // taken.
 func (c *Client) submit(ctx context.Context, t *task) error {
-	opt, err := json.Marshal(t.opts)
+	opt, err := c.options.encode(t.kind, t.opts)
 	if err != nil {
 		return err
 	}
-	headers := map[string]string{
-		headerID: t.id, headerGen: strconv.Itoa(t.gen), headerCodec: codecJSON, headerOptions: string(opt),
+	headers := map[string]string{headerID: t.id, headerCodec: codecJSON}
+	if t.plain {
+		headers[headerPlain] = plainHeader(t.made, opt)
+	} else {
+		headers[headerGen], headers[headerOptions] = strconv.Itoa(t.gen), opt
 	}
 	propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(headers))
 	opts := []asynq.Option{
@@ -225,7 +245,9 @@ func (c *Client) submit(ctx context.Context, t *task) error {
 		// Asynq cuts to whole seconds; rounding up keeps it from being early.
 		opts = append(opts, asynq.ProcessAt(t.at.Add(time.Second-time.Nanosecond).Truncate(time.Second)))
 	}
-	c.queues.Store(t.queue, struct{}{})
+	if _, known := c.queues.Load(t.queue); !known {
+		c.queues.Store(t.queue, struct{}{})
+	}
 	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTaskWithHeaders(t.kind, t.payload, headers), opts...)
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("jobs: enqueue task %q: %w", t.id, err)

@@ -39,7 +39,9 @@ type execution struct {
 	opts    jobOptions
 	dests   []dest
 	handler handlerFunc
-	renewed time.Time // of the places under limits
+	renewed time.Time  // of the places under limits
+	plain   *plainTask // while nothing is known of a record
+	began   time.Time
 
 	progressed  chan struct{} // something to report
 	interrupted chan struct{} // look for a cancellation now
@@ -118,7 +120,7 @@ func (x *execution) execute(ctx context.Context) outcome {
 	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, ErrTimeout)
 	defer stop()
 	x.beat = time.Now()
-	x.renewed = x.beat
+	x.renewed, x.began = x.beat, x.beat
 
 	done := make(chan outcome, 1)
 	left := make(chan struct{})
@@ -216,7 +218,15 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	call, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer stop()
 	c, now := x.pool.client, time.Now()
-	r, err := c.reply(call, "beat", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(stallAfter)), fraction, message)
+	var r reply
+	verdict, _, err := c.join(call, x)
+	if err == nil && verdict != "" {
+		cancel(errSuperseded)
+		return
+	}
+	if err == nil {
+		r, err = c.reply(call, "beat", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(stallAfter)), fraction, message)
+	}
 	if err != nil {
 		x.pool.log.WarnContext(ctx, "heartbeat failed", "id", x.id, "error", err)
 		x.mu.Lock()

@@ -20,6 +20,7 @@ type settings struct {
 	backoffBase time.Duration
 	backoffMax  time.Duration
 	id          string
+	plain       bool // see plain.go
 	at          time.Time
 	in          time.Duration
 	unique      time.Duration

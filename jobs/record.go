@@ -3,7 +3,9 @@ package jobs
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -128,5 +130,46 @@ type jobOptions struct {
 	Retention time.Duration `json:"k"`
 	Base      time.Duration `json:"b"`
 	Max       time.Duration `json:"m"`
+	Limit     int           `json:"n,omitempty"` // attempts, for plain jobs
 	Limits    []limit       `json:"l,omitempty"`
+}
+
+func (o jobOptions) equal(p jobOptions) bool {
+	return o.Timeout == p.Timeout && o.Retention == p.Retention && o.Base == p.Base && o.Max == p.Max &&
+		o.Limit == p.Limit && slices.Equal(o.Limits, p.Limits)
+}
+
+// optionCache spares the JSON of options, which rarely differ between the jobs
+// of a kind: it keeps each kind's last.
+type optionCache struct{ last sync.Map } // kind -> encodedOptions
+
+type encodedOptions struct {
+	opts jobOptions
+	text string
+}
+
+func (c *optionCache) encode(kind string, o jobOptions) (string, error) {
+	v, _ := c.last.Load(kind)
+	if e, ok := v.(encodedOptions); ok && e.opts.equal(o) {
+		return e.text, nil
+	}
+	b, err := json.Marshal(o)
+	if err != nil {
+		return "", err
+	}
+	c.last.Store(kind, encodedOptions{o, string(b)})
+	return string(b), nil
+}
+
+func (c *optionCache) decode(kind, text string) (jobOptions, error) {
+	v, _ := c.last.Load(kind)
+	if e, ok := v.(encodedOptions); ok && e.text == text {
+		return e.opts, nil
+	}
+	var o jobOptions
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return o, err
+	}
+	c.last.Store(kind, encodedOptions{o, text})
+	return o, nil
 }

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -39,12 +38,11 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) error {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(x.headers))
 	}
 	settle := context.WithoutCancel(ctx)
-	var r reply
-	err = p.persist(settle, func(ctx context.Context) (err error) {
-		now := time.Now()
-		r, err = p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)))
-		return err
-	})
+	retried, _ := asynq.GetRetryCount(ctx)
+	if x.plain != nil && retried == 0 {
+		return p.performPlain(ctx, settle, x)
+	}
+	r, err := p.begin(settle, x, retried)
 	if err != nil {
 		return &retryError{err: err, delay: unsettledDelay}
 	}
@@ -72,12 +70,36 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) error {
 	return p.perform(ctx, settle, x)
 }
 
+// begin asks the record for the verdict on an execution.
+func (p *Pool) begin(ctx context.Context, x *execution, retried int) (r reply, err error) {
+	ask := func() error {
+		return p.persist(ctx, func(ctx context.Context) (err error) {
+			now := time.Now()
+			r, err = p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)))
+			return err
+		})
+	}
+	err = ask()
+	if err == nil && x.plain != nil && r.str(0) == "gone" {
+		if err = p.beginPlain(ctx, x, retried); err == nil {
+			err = ask()
+		}
+	}
+	x.plain = nil
+	return r, err
+}
+
 // wasOver settles a task whose job has ended already: a re-run after a crash
 // between our decision and Asynq's, or an operator's.
 func (p *Pool) wasOver(ctx context.Context, x *execution, s State, owed bool) error {
 	if owed {
 		if err := p.persist(ctx, func(ctx context.Context) error { return p.client.deliver(ctx, x.id) }); err != nil {
 			p.log.WarnContext(ctx, "terminal event still owed", "id", x.id, "error", err)
+		}
+	}
+	if x.headers[headerPlain] != "" && s == StateFailed {
+		if why, err := p.client.rdb.HGet(ctx, p.client.job(x.id)[0], "why").Result(); err == nil {
+			return verdictFor(x, s, errors.New(why))
 		}
 	}
 	return verdictFor(x, s, fmt.Errorf("job %s was %s before", x.id, s))
@@ -170,6 +192,11 @@ func (p *Pool) outsideEnd(ctx context.Context, x *execution, o outcome) error {
 // cannot be stored the task comes back and begin decides; when only the event
 // cannot, the watchdog delivers it.
 func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byte, code, text string, cause error) error {
+	if x.plain != nil {
+		if settled, err := p.concludePlain(ctx, x, s, result, cause); settled {
+			return err
+		}
+	}
 	var f finished
 	err := p.persist(ctx, func(ctx context.Context) (err error) {
 		f, err = p.client.finish(ctx, x.id, end{
@@ -208,6 +235,9 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 
 // again sends the job back to wait.
 func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Duration, giveBack bool, cause error) error {
+	if settled, err := p.join(ctx, x); settled {
+		return err
+	}
 	now := time.Now()
 	next := now.Add(delay)
 	var code, text string
@@ -270,16 +300,27 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1),
 	}
 	x.queue, _ = asynq.GetQueueName(ctx)
-	gen, err := strconv.Atoi(h[headerGen])
-	if x.id == "" || err != nil {
+	opts, gen := h[headerOptions], h[headerGen]
+	if v, ok := h[headerPlain]; ok {
+		x.plain = &plainTask{id: x.id, kind: x.kind, queue: x.queue, payload: x.payload}
+		x.plain.made, opts, ok = parsePlain(v)
+		x.plain.rawOpts = opts
+		if ok {
+			gen = "1"
+		}
+	}
+	var err error
+	if x.gen, err = strconv.Atoi(gen); x.id == "" || err != nil {
 		return nil, fmt.Errorf("%w: task %q was not enqueued by this package", ErrInvalid, t.Type())
 	}
-	x.gen = gen
 	if h[headerCodec] != codecJSON {
 		return nil, fmt.Errorf("%w: job %q uses codec %q, this program knows %s", ErrInvalid, x.id, h[headerCodec], codecJSON)
 	}
-	if err := json.Unmarshal([]byte(h[headerOptions]), &x.opts); err != nil {
+	if x.opts, err = p.client.options.decode(x.kind, opts); err != nil {
 		return nil, fmt.Errorf("%w: job %q: options: %w", ErrInvalid, x.id, err)
+	}
+	if x.plain != nil {
+		x.plain.opts = x.opts
 	}
 	return x, nil
 }

@@ -180,7 +180,7 @@ func (k *Kit) WaitState(id string, s jobs.State) jobs.Info {
 // Drain waits until no job is open.
 func (k *Kit) Drain() {
 	k.t.Helper()
-	k.Until("all jobs end", func() bool { return len(k.open()) == 0 })
+	k.Until("all jobs end", func() bool { return len(k.all()) == 0 })
 }
 
 func (k *Kit) isOpen(id string) bool {
@@ -201,6 +201,32 @@ func (k *Kit) open() []string {
 			k.t.Fatalf("read open jobs: %v", err)
 		}
 		ids = append(ids, members...)
+	}
+	return ids
+}
+
+// all returns the open jobs, and those that only Asynq knows of so far.
+func (k *Kit) all() []string {
+	ids := k.open()
+	inspect := k.Inspector()
+	queues, err := inspect.Queues()
+	if err != nil {
+		k.t.Fatalf("list queues: %v", err)
+	}
+	for _, q := range queues {
+		for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+			inspect.ListPendingTasks, inspect.ListActiveTasks, inspect.ListScheduledTasks, inspect.ListRetryTasks,
+		} {
+			tasks, err := list(q, asynq.PageSize(1000))
+			if err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {
+				k.t.Fatalf("list tasks: %v", err)
+			}
+			for _, task := range tasks {
+				if id := k.Client.JobOf(task.ID); task.Headers["lm-plain"] != "" && !slices.Contains(ids, id) {
+					ids = append(ids, id)
+				}
+			}
+		}
 	}
 	return ids
 }
@@ -234,7 +260,7 @@ func (k *Kit) jobs(session string) []jobs.Info {
 		return infos
 	}
 	var infos []jobs.Info
-	for _, id := range k.open() {
+	for _, id := range k.all() {
 		info, err := k.Client.Get(ctx, id)
 		if err != nil && !errors.Is(err, jobs.ErrNotFound) {
 			k.t.Fatalf("read job: %v", err)

@@ -7,7 +7,7 @@ local rec, open = KEYS[1], KEYS[2]
 local v = redis.call("HMGET", rec, "gen", "fin", "out", "ton")
 if v[1] ~= ARGV[2] or v[2] ~= v[1] then return 0 end
 if v[3] then return -1 end
-redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn")
+redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why")
 if ARGV[5] ~= "" then
   for i = 1, tonumber(v[4] or "0") - 1 do redis.call("HDEL", rec, "to" .. i) end
   redis.call("HSET", rec, "to0", ARGV[5], "ton", 1)
