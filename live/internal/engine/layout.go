@@ -93,8 +93,9 @@ func (s *Set) layOut() {
 // after tells a tokenizer what b's slots do to the place.
 func (l *layouter) after(b *block) afterSlot {
 	return func(slot int, at htmlPlace) passage {
-		out := passage{end: at}
+		out := passage{end: at, spaced: len(b.slots[slot].fill) > 0}
 		for _, child := range b.slots[slot].fill {
+			out.spaced = out.spaced && startsWith(child.src, isSpace)
 			p := l.pass(child, at)
 			out.left = out.left || p.left
 			if !p.end.sameAs(at) {

@@ -133,6 +133,8 @@ type tokenizer struct {
 type passage struct {
 	end  htmlPlace
 	left bool // the tag, value or raw content was left, even if entered again
+	// spaced: whatever fills the slot starts with a space, so it ends a tag's name.
+	spaced bool
 }
 
 // afterSlot tells how a slot's content moves the place.
@@ -200,6 +202,9 @@ func (t *tokenizer) endText() {
 }
 
 func (t *tokenizer) slotRef(slot, n int) {
+	if t.at.syntax == inTagName && t.after(slot, htmlPlace{syntax: inTag}).spaced {
+		t.at.syntax = inTag
+	}
 	switch t.at.syntax {
 	case inText:
 		t.endText()

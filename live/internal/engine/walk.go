@@ -182,7 +182,7 @@ func (w *walker) jump(token int) {
 
 func (w *walker) openTag(i int, t *token) {
 	if t.dynamicName {
-		w.damage(len(w.open)-1, i, "a dynamic tag name")
+		w.damage(-1, i, "a dynamic tag name") // it may end any element around it
 	}
 	if t.name == "template" {
 		w.block.layout.html[i] = w.where(i) + ": a <template> has no content of its own"

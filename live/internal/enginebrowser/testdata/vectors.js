@@ -33,7 +33,8 @@ window.runVector = (v) => {
   document.body.append(root);
   const notes = [];
   try {
-    root.innerHTML = v.marked;
+    root.innerHTML = "<!---->" + v.marked;
+    root.firstChild.remove();
     const patcher = live.createPatcher(root, JSON.parse(v.manifest), { onMismatch: (why) => notes.push(why) });
     if (!patcher.hydrated) return `not adopted: ${notes}`;
     for (const [i, step] of v.steps.entries()) {
