@@ -1,0 +1,144 @@
+// What the patcher promises beyond values. Each function gets a page and the
+// patches that Go made for it, and returns what went wrong.
+
+const setUp = (v, options = {}) => {
+  const root = document.createElement("div");
+  document.body.append(root);
+  root.innerHTML = v.marked;
+  const patcher = live.createPatcher(root, JSON.parse(v.manifest), options);
+  return { root, patcher, $: (s) => root.querySelector(s), patch: (i) => patcher.patch(JSON.parse(v.patches[i])) };
+};
+
+const thrown = (run) => {
+  try {
+    run();
+    return "";
+  } catch (e) {
+    return e instanceof live.PatchError ? "PatchError" : `${e}`;
+  }
+};
+
+window.behaviours = {
+  ignored(v) {
+    const { $, patch } = setUp(v);
+    $(".ignored").innerHTML = "<b>mine</b>";
+    patch(0);
+    if ($(".ignored").innerHTML !== "<b>mine</b>") return `the content of live-ignore is ${$(".ignored").innerHTML}`;
+    return $(".ignored").title === "2" ? "" : "its attributes are not patched";
+  },
+
+  forced(v) {
+    const { $, patch } = setUp(v);
+    $(".forced").focus();
+    $(".forced").value = "typed";
+    patch(0);
+    return $(".forced").value === "2" ? "" : `live-force shows ${$(".forced").value}`;
+  },
+
+  composing(v) {
+    const { $, patch, root } = setUp(v);
+    const field = $(".plain");
+    field.dispatchEvent(new CompositionEvent("compositionstart", { bubbles: true }));
+    field.value = "かな";
+    patch(0);
+    if (field.value !== "かな") return `while composing the field shows ${field.value}`;
+    field.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
+    field.value = "x";
+    root.querySelector(".plain").focus();
+    return field.getAttribute("value") === "2" ? "" : "the attribute was not written";
+  },
+
+  typedOn(v) {
+    const { $, patch } = setUp(v);
+    const field = $(".plain");
+    field.focus();
+    field.value = "typed";
+    patch(0);
+    field.value = "typed on";
+    field.blur();
+    return field.value === "typed on" ? "" : `what was typed after the change became ${field.value}`;
+  },
+
+  hooks(v) {
+    const seen = [];
+    const note = (what) => (el) => seen.push(`${what} ${el.className || el.localName}`);
+    const { patch } = setUp(v, { onMount: note("mount"), onUpdate: note("update"), onDestroy: note("destroy") });
+    patch(0);
+    patch(1);
+    patch(2);
+    const want = ["update count", "mount extra", "destroy extra", "mount row r9"];
+    const missing = want.filter((w) => !seen.includes(w));
+    return missing.length ? `no ${missing} in ${seen}` : "";
+  },
+
+  modal(v) {
+    const { $, patch } = setUp(v);
+    $("dialog").showModal();
+    patch(0);
+    if (!$("dialog").matches(":modal")) return "the dialog closed by itself";
+    $("dialog").setAttribute("open", "");
+    live.createInputPolicy(document.body).write($("dialog"), "open", null);
+    return $("dialog").open || $("dialog").matches(":modal") ? "the dialog is still open" : "";
+  },
+
+  translated(v) {
+    const { $, patch, patcher, root } = setUp(v);
+    const text = [...$(".count").childNodes].find((n) => n.nodeType === 3);
+    const font = document.createElement("font");
+    font.textContent = "Anzahl: 1";
+    text.replaceWith(font);
+    const error = thrown(() => patch(0));
+    if (error !== "PatchError") return `a replaced text gives ${error || "no error"}`;
+    if (patcher.hydrated) return "the patcher believes in the page";
+    patcher.snapshot(JSON.parse(v.snapshot));
+    if (normal(root) !== full(v.plain)) return `the snapshot left ${root.innerHTML}`;
+    return patcher.hydrated ? "" : "the snapshot did not repair";
+  },
+
+  nonsense(v) {
+    const bad = [[99, "x"], [0, 7], [0], ["x", "y"], [0, { d: [5] }], [[]], 7, "x", null, [0, [-99]], [3, [0, [0, "x"]]]];
+    for (const p of bad) {
+      const { patcher, root } = setUp(v);
+      const error = thrown(() => patcher.patch(p));
+      if (error && error !== "PatchError") return `${JSON.stringify(p)} throws ${error}`;
+      if (error) {
+        patcher.snapshot(JSON.parse(v.snapshot));
+        if (normal(root) !== full(v.plain)) return `after ${JSON.stringify(p)} the snapshot left ${root.innerHTML}`;
+      }
+    }
+    return "";
+  },
+
+  deployed(v) {
+    const { $, root } = setUp(v);
+    $(".plain").value = "typed";
+    $(".plain").focus();
+    const kept = $(".plain");
+    const next = live.createPatcher(root, JSON.parse(v.next.manifest), {});
+    if (next.hydrated) return "the old page was taken for the new one";
+    next.snapshot(JSON.parse(v.next.snapshot));
+    if (normal(root) !== full(v.next.plain)) return `the page became ${root.innerHTML}`;
+    if ($(".plain") !== kept || kept.value !== "typed" || document.activeElement !== kept) return "the field was lost";
+    next.patch(JSON.parse(v.next.patch));
+    return normal(root) === full(v.next.patched) ? "" : `after a patch ${root.innerHTML}`;
+  },
+
+  frozenIrregular(v) {
+    const { $, patch, root } = setUp(v);
+    $("details").open = true;
+    const row = $("table").rows[1];
+    patch(0);
+    if (!$("details").open) return "the details closed";
+    return row === $("table").rows[1] && row.isConnected ? "" : "the table's row is another one";
+  },
+};
+
+window.runBehaviour = ({ name, vector }) => {
+  try {
+    return window.behaviours[name](vector);
+  } catch (e) {
+    return e.stack;
+  } finally {
+    document.body.replaceChildren();
+  }
+};
