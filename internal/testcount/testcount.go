@@ -62,6 +62,7 @@ type Counter struct {
 	output map[string][]string // of tests that have not ended, by package and name
 	failed []string
 	skips  []string
+	seeds  map[string]string
 	broken []string // packages that failed without a failing test: build, TestMain, panic
 	// culprits holds packages with a failing test, which are not broken besides.
 	culprits map[string]bool
@@ -73,7 +74,7 @@ func New(out io.Writer, tiers []Tier) *Counter {
 		out: out, tiers: tiers,
 		counts:   map[string]*Counts{},
 		output:   map[string][]string{},
-		culprits: map[string]bool{},
+		culprits: map[string]bool{}, seeds: map[string]string{},
 	}
 	for _, t := range tiers {
 		c.counts[t.Name] = &Counts{}
@@ -126,10 +127,14 @@ func (c *Counter) Add(e Event) error {
 	return nil
 }
 
-// packageLine prints go test's own lines but for the bare verdict that the
-// closing line repeats.
+// packageLine prints go test's own lines, but for the bare verdict that the
+// closing line repeats, and the seed of the order.
 func (c *Counter) packageLine(e Event) error {
 	if e.Output == "PASS\n" {
+		return nil
+	}
+	if strings.HasPrefix(e.Output, "-test.shuffle ") { // only a failure asks for the seed
+		c.seeds[e.Package] = e.Output
 		return nil
 	}
 	return c.print(e.Output)
@@ -169,6 +174,9 @@ func (c *Counter) endTest(e Event, output []string) error {
 func (c *Counter) endPackage(e Event) error {
 	if e.Action != "fail" {
 		return nil
+	}
+	if err := c.print(c.seeds[e.Package]); err != nil {
+		return err
 	}
 	for key, output := range c.output {
 		if strings.HasPrefix(key, e.Package+" ") {

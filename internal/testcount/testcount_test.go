@@ -21,6 +21,7 @@ const good = `{"Action":"start","Package":"lastmile/push"}
 {"Action":"pass","Package":"lastmile/internal/e2e","Test":"TestBrowserReports"}
 {"Action":"pass","Package":"lastmile/internal/e2e","Test":"TestKillWorker"}
 {"Action":"pass","Package":"lastmile/internal/browser","Test":"TestStart"}
+{"Action":"output","Package":"lastmile/push","Output":"-test.shuffle 99\n"}
 {"Action":"output","Package":"lastmile/push","Output":"PASS\n"}
 {"Action":"output","Package":"lastmile/push","Output":"ok  \tlastmile/push\t0.1s\n"}
 {"Action":"pass","Package":"lastmile/push"}
@@ -56,7 +57,7 @@ func TestSummary(t *testing.T) {
 			t.Errorf("output lacks %q:\n%s", want, out)
 		}
 	}
-	for _, unwanted := range []string{"chatter", "PASS"} {
+	for _, unwanted := range []string{"chatter", "PASS", "shuffle"} {
 		if strings.Contains(out, unwanted) {
 			t.Errorf("output has %q:\n%s", unwanted, out)
 		}
@@ -72,8 +73,9 @@ func TestVerdict(t *testing.T) {
 		wantOut      string
 	}{
 		{
-			name: "a failing test shows its output", wantErr: "failed: p TestX", wantOut: "why it failed\n",
-			events: `{"Action":"output","Package":"p","Test":"TestX","Output":"why it failed\n"}
+			name: "a failing test shows its output and the seed", wantErr: "failed: p TestX", wantOut: "why it failed\n-test.shuffle 7\n",
+			events: `{"Action":"output","Package":"p","Output":"-test.shuffle 7\n"}
+{"Action":"output","Package":"p","Test":"TestX","Output":"why it failed\n"}
 {"Action":"fail","Package":"p","Test":"TestX"}
 {"Action":"fail","Package":"p"}`,
 		},
