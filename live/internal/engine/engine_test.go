@@ -2,10 +2,10 @@ package engine_test
 
 import (
 	"flag"
-	"fmt"
 	"html/template"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,29 +21,24 @@ var seeds = flag.Int("engine.seeds", 2000, "random templates for the property te
 // what plain html/template prints.
 func TestRandomTemplates(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []struct {
-		name string
-		opts engine.Options
-	}{
-		{"accelerated", engine.Options{}},
-		{"no memo", engine.Options{NoMemo: true}},
-		{"no typed printing", engine.Options{NoTyped: true}},
-		{"plain", engine.Options{NoMemo: true, NoTyped: true, Dev: true}},
-	} {
-		for part := range 4 {
-			t.Run(fmt.Sprintf("%s/%d", mode.name, part), func(t *testing.T) {
-				t.Parallel()
-				for seed := part; seed < *seeds; seed += 4 {
+	others := []engine.Options{{NoMemo: true}, {NoTyped: true}, {NoMemo: true, NoTyped: true, Dev: true}}
+	const parts = 4
+	for part := range parts {
+		t.Run(strconv.Itoa(part), func(t *testing.T) {
+			t.Parallel()
+			for seed := part; seed < *seeds; seed += parts {
+				for _, opts := range []engine.Options{{}, others[seed%len(others)]} {
 					r := rand.New(rand.NewPCG(uint64(seed), 1))
 					text := enginetest.Template(r, seed%2 == 1)
-					checkTemplate(t, text, mode.opts, r, 8)
+					checkTemplate(t, text, opts, r, 9)
 					if t.Failed() {
-						t.Fatalf("seed %d", seed)
+						t.Fatalf("seed %d, %+v", seed, opts)
 					}
 				}
-			})
-		}
+			}
+		})
 	}
+	t.Logf("report: %d random templates x 9 states, each with all accelerators and with some off", *seeds)
 }
 
 // page is one template rendered three ways: plainly, by the engine, and by a

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func TestMemoAgainstPlain(t *testing.T) {
 		`{{define "r"}}` + row + `{{end}}{{range .Rows}}{{template "r" .}}{{end}}`,
 		`{{define "l"}}{{range .Rows}}` + row + `{{end}}{{end}}{{template "l" .}}<hr>{{template "l" .}}`,
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
 			for _, opts := range []engine.Options{{}, {NoTyped: true}} {
 				r := rand.New(rand.NewPCG(uint64(i), 9))
