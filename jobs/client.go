@@ -85,7 +85,7 @@ func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Cli
 	}
 	return &Client{
 		store: s, pub: pub, cfg: cfg, log: cfg.Logger, metrics: m,
-		tasks: asynq.NewClientFromRedisClient(rdb), inspect: asynq.NewInspectorFromRedisClient(rdb),
+		tasks: asynq.NewClientFromRedisClient(sharing{rdb, s.combine}), inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 const (
 	// maxFlights is how many script calls, or pipelines of them, are under way
 	// at once before calls begin to share.
-	maxFlights = 3
+	maxFlights = 2
 	// maxBatch bounds a pipeline.
 	maxBatch = 64
 	// batchTimeout bounds a pipeline, which does not end with the context of
@@ -33,24 +33,39 @@ type combiner struct {
 
 // call is one script call.
 type call struct {
-	script *redis.Script
-	keys   []string
-	args   []any
-	lead   chan []*call // the batch that its caller has to send
-	done   chan struct{}
-	cmd    *redis.Cmd
+	sha  string
+	keys []string
+	args []any
+	lead chan []*call // the batch that its caller has to send
+	done chan struct{}
+	cmd  *redis.Cmd
+
+	before *call // goes first, in the same pipeline
 }
 
 // run calls a script. When ctx ends early the script may still run.
 func (c *combiner) run(ctx context.Context, script *redis.Script, keys []string, args []any) *redis.Cmd {
+	cmd := c.do(ctx, &call{sha: script.Hash(), keys: keys, args: args})
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		return script.Eval(ctx, c.rdb, keys, args...)
+	}
+	return cmd
+}
+
+// do makes a call, of a script that Redis knows.
+func (c *combiner) do(ctx context.Context, t *call) *redis.Cmd {
 	c.mu.Lock()
 	if c.flying < maxFlights {
 		c.flying++
 		c.mu.Unlock()
 		defer c.land()
-		return script.Run(ctx, c.rdb, keys, args...)
+		if t.before != nil {
+			c.fly(ctx, []*call{t})
+			return t.cmd
+		}
+		return c.rdb.EvalSha(ctx, t.sha, t.keys, t.args...)
 	}
-	t := &call{script: script, keys: keys, args: args, lead: make(chan []*call, 1), done: make(chan struct{})}
+	t.lead, t.done = make(chan []*call, 1), make(chan struct{})
 	c.queue = append(c.queue, t)
 	c.mu.Unlock()
 	select {
@@ -82,15 +97,24 @@ func (c *combiner) fly(ctx context.Context, batch []*call) {
 	defer cancel()
 	pipe := c.rdb.Pipeline()
 	for _, t := range batch {
-		t.cmd = t.script.EvalSha(ctx, pipe, t.keys, t.args...)
+		if b := t.before; b != nil {
+			b.cmd = pipe.EvalSha(ctx, b.sha, b.keys, b.args...)
+		}
+		t.cmd = pipe.EvalSha(ctx, t.sha, t.keys, t.args...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	for i, t := range batch {
-		if redis.HasErrorPrefix(t.cmd.Err(), "NOSCRIPT") {
-			t.cmd = t.script.Run(ctx, c.rdb, t.keys, t.args...)
-		}
-		if i > 0 {
-			close(t.done)
-		}
+	for _, t := range batch[1:] {
+		close(t.done)
 	}
+}
+
+// sharing is a client for Asynq, whose scripts share the pipelines too.
+type sharing struct {
+	redis.UniversalClient
+	combine *combiner
+}
+
+// EvalSha calls a script; Asynq runs all of its scripts through it first.
+func (s sharing) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	return s.combine.do(ctx, &call{sha: sha, keys: keys, args: args})
 }

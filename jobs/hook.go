@@ -32,17 +32,22 @@ func (h *serverHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 
 func (h *serverHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
-			defer cancel()
-		}
+		ctx, cancel := detach(ctx)
+		defer cancel()
 		err := next(ctx, cmd)
 		if name := cmd.Name(); name == "evalsha" || name == "eval" {
 			h.pace(ctx, err)
 		}
 		return err
 	}
+}
+
+// detach returns a context that lives, if ctx was cancelled.
+func detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
 }
 
 func (h *serverHook) pace(ctx context.Context, err error) {

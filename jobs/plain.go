@@ -54,10 +54,8 @@ func (t *plainTask) fields(st State, attempts int, now time.Time) []any {
 // complete ends a plain job of which there is no record. It returns false when
 // there is one.
 func (c *Client) complete(ctx context.Context, x *execution, result []byte) (bool, error) {
-	now := time.Now()
-	args := append([]any{msOf(x.opts.Retention)}, x.plain.fields(StateCompleted, 1, now)...)
-	args = append(args, "fin", 1, "run", 1, "start", ms(x.began), "end", ms(now), "res", result)
-	n, err := c.run(ctx, "complete", c.job(x.id)[:1], args...).Int()
+	t := c.completion(x, result)
+	n, err := c.run(ctx, "complete", t.keys, t.args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("jobs: complete job %q: %w", x.id, err)
 	}
@@ -108,20 +106,14 @@ func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error)
 // has made a record, else by way of the record.
 func (p *Pool) concludePlain(ctx context.Context, x *execution, s State, result []byte, cause error) (settled bool, err error) {
 	if s == StateCompleted {
-		stored := false
-		err := p.persist(ctx, func(ctx context.Context) (err error) {
-			stored, err = p.client.complete(ctx, x, result)
-			return err
-		})
-		if err != nil {
-			p.log.WarnContext(ctx, "end of job not stored", "id", x.id, "error", err)
-			return true, &retryError{err: err, delay: unsettledDelay}
+		if p.sharesEnds() {
+			p.ends.put(x, result)
+		} else if stored, err := p.storeEnd(ctx, &plainEnd{x: x, result: result}); !stored {
+			return true, err
 		}
-		if stored {
-			p.client.metrics.ended(x.metricKind(), s)
-			p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
-			return true, nil
-		}
+		p.client.metrics.ended(x.metricKind(), s)
+		p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
+		return true, nil
 	}
 	settled, err = p.join(ctx, x)
 	if !settled && s == StateFailed {
@@ -133,6 +125,27 @@ func (p *Pool) concludePlain(ctx context.Context, x *execution, s State, result 
 		}
 	}
 	return settled, err
+}
+
+// storeEnd stores the end of a plain job that completed, by way of its record
+// when somebody has made one; then, or when it fails, it returns false and the
+// verdict for Asynq.
+func (p *Pool) storeEnd(ctx context.Context, e *plainEnd) (stored bool, verdict error) {
+	err := p.persist(ctx, func(ctx context.Context) (err error) {
+		stored, err = p.client.complete(ctx, e.x, e.result)
+		return err
+	})
+	if err != nil {
+		p.log.WarnContext(ctx, "end of job not stored", "id", e.x.id, "error", err)
+		return false, &retryError{err: err, delay: unsettledDelay}
+	}
+	if stored {
+		return true, nil
+	}
+	if settled, err := p.join(ctx, e.x); settled {
+		return false, err
+	}
+	return false, p.conclude(ctx, e.x, StateCompleted, e.result, "", "", nil)
 }
 
 // performPlain runs the first execution of a plain job. Whatever comes back to

@@ -85,6 +85,7 @@ type Pool struct {
 	mu      sync.Mutex
 	running map[string]map[*execution]struct{} // by job ID
 	busy    sync.WaitGroup                     // executions
+	ends    ends
 }
 
 // NewPool checks cfg and fills its defaults; pub is a *push.Publisher. It starts
@@ -104,7 +105,7 @@ func NewPool(rdb redis.UniversalClient, pub publisher, cfg PoolConfig) (*Pool, e
 		client: c, cfg: cfg, log: c.log,
 		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}),
-		running: make(map[string]map[*execution]struct{}),
+		running: make(map[string]map[*execution]struct{}), ends: ends{waiting: make(map[string]*plainEnd)},
 	}, nil
 }
 
@@ -143,8 +144,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		return fmt.Errorf("jobs: run pool: %w: needs a *redis.Client or *redis.ClusterClient, not %T", ErrInvalid, p.client.rdb)
 	}
 	defer func() { _ = rdb.Close() }() // nothing is in flight by now
-	rdb.AddHook(new(serverHook))
-	server := asynq.NewServerFromRedisClient(rdb, p.serverConfig(ctx))
+	hook := new(serverHook)
+	rdb.AddHook(hook)
+	worker := asynq.NewServerFromRedisClient(server{sharing{rdb, p.client.combine}, p, hook}, p.serverConfig(ctx))
 
 	var wg sync.WaitGroup
 	aux, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -152,15 +154,17 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer stop()
 	wg.Go(func() { p.client.watch(aux) })
 	wg.Go(func() { p.hearCancels(aux) })
+	wg.Go(func() { p.keepEnds(aux) })
 
-	if err := server.Start(asynq.HandlerFunc(p.process)); err != nil {
+	if err := worker.Start(asynq.HandlerFunc(p.process)); err != nil {
 		return fmt.Errorf("jobs: start server: %w", err)
 	}
 	<-ctx.Done()
 	close(p.draining)
-	server.Stop()
+	worker.Stop()
 	p.drain()
-	server.Shutdown()
+	worker.Shutdown()
+	p.storeEnds(ctx, 0)
 	return nil
 }
 

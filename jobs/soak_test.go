@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -37,10 +38,10 @@ type soak struct {
 	counts  map[string]int
 }
 
-const (
-	soakJobs     = 220
-	soakSessions = 11
-)
+var soakJobs = flag.Int("jobs.soak", 220, "number of jobs of TestSoak; from 1,000 on Redis also goes away for 8 and for 45 seconds")
+
+// soakSessions keeps each mailbox under its bound.
+func soakSessions() int { return max(11, *soakJobs/20) }
 
 // TestSoak checks, over worker SIGKILLs, crashes around the terminal push,
 // SIGTERMs and two Redis SIGKILLs, that every job gets exactly one terminal
@@ -56,7 +57,7 @@ func TestSoak(t *testing.T) {
 	defer faults.Stop()
 	jobTick := time.NewTicker(150 * time.Millisecond)
 	defer jobTick.Stop()
-	for n, fault := 0, 0; n < soakJobs; {
+	for n, fault := 0, 0; n < *soakJobs; {
 		select {
 		case <-jobTick.C:
 			s.enqueue(n)
@@ -72,6 +73,7 @@ func TestSoak(t *testing.T) {
 	}
 	s.settle()
 	s.check()
+	s.counts["attempts"] = s.attempts()
 	t.Logf("report: soak %d jobs: %v", len(s.jobs), s.counts)
 }
 
@@ -136,7 +138,10 @@ func (s *soak) kill(i int, sig syscall.Signal) {
 func (s *soak) fault(n int) {
 	i := rand.IntN(len(s.workers))
 	switch {
-	case n == 3 || n == 7:
+	case *soakJobs >= 1000 && (n == 10 || n == 20):
+		s.outage(map[int]time.Duration{10: 8 * time.Second, 20: 45 * time.Second}[n])
+		return
+	case n%8 == 3 || n == 7:
 		s.server.Kill()
 		s.server.Restart()
 		s.counts["redis killed"]++
@@ -151,11 +156,19 @@ func (s *soak) fault(n int) {
 	s.workers[i] = s.command(8)
 }
 
+// outage takes Redis away while handlers start, run and end.
+func (s *soak) outage(d time.Duration) {
+	s.counts["redis away "+d.String()]++
+	s.server.Kill()
+	<-time.After(d)
+	s.server.Restart()
+}
+
 // enqueue insists until the job is in: the ID makes repeating safe.
 func (s *soak) enqueue(n int) {
 	fates := []string{"ok", "ok", "ok", "ok", "fail", "discard", "panic", "flaky", "snooze", "deaf", "cancel"}
 	fate := fates[n%len(fates)]
-	session := fmt.Sprintf("soak-session-%d", n%soakSessions)
+	session := fmt.Sprintf("soak-session-%d", n%soakSessions())
 	id := fmt.Sprintf("soak-%d", n)
 	kind := soakKind().With(s.client)
 	s.insist(func(ctx context.Context) error {
@@ -191,7 +204,7 @@ func (s *soak) insist(f func(context.Context) error) {
 func (s *soak) settle() {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.Now().Add(6 * time.Minute)
+	deadline := time.Now().Add(10 * time.Minute)
 	for ; time.Now().Before(deadline); <-tick.C {
 		open := 0
 		for id := range s.jobs {
@@ -204,6 +217,19 @@ func (s *soak) settle() {
 		}
 	}
 	s.t.Errorf("jobs are still open: %v", s.owing())
+}
+
+// attempts sums up what the jobs needed.
+func (s *soak) attempts() int {
+	n := 0
+	for id := range s.jobs {
+		info, err := s.client.Get(s.t.Context(), id)
+		if err != nil {
+			s.t.Errorf("job %s: %v", id, err)
+		}
+		n += info.Attempt
+	}
+	return n
 }
 
 func (s *soak) owing() []string {
@@ -220,7 +246,7 @@ func (s *soak) owing() []string {
 
 func (s *soak) check() {
 	ends := make(map[string][]jobs.Event)
-	for n := range soakSessions {
+	for n := range soakSessions() {
 		entries, err := s.store.Read(s.t.Context(), fmt.Sprintf("soak-session-%d", n), 0, 1000)
 		if err != nil {
 			s.t.Fatal(err)
