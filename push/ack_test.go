@@ -39,7 +39,7 @@ func TestFeedAckIsGathered(t *testing.T) {
 			t.Errorf("acknowledged within %s: %+v", time.Since(start), acks)
 		}
 		time.Sleep(100 * time.Millisecond)
-		want := []push.Ack{{Node: n.ID(), After: 0, UpTo: last, Skipped: skipped}}
+		want := []push.Ack{{Node: n.ID(), After: 0, UpTo: last, Skipped: skipped, Route: last}}
 		if diff := cmp.Diff(store.sent(), want); diff != "" {
 			t.Errorf("acknowledgements (-got +want):\n%s", diff)
 		}
@@ -67,7 +67,7 @@ func TestFeedAckIsRepeatedAndOutlivesTheFeed(t *testing.T) {
 		time.Sleep(time.Second)
 		store.set(func() { clear(store.fail) })
 		time.Sleep(10 * time.Second)
-		want := []push.Ack{{Node: n.ID(), UpTo: last, Skipped: []push.Seq{last}}}
+		want := []push.Ack{{Node: n.ID(), UpTo: last, Skipped: []push.Seq{last}, Route: last}}
 		if diff := cmp.Diff(store.sent(), want); diff != "" {
 			t.Errorf("acknowledgements (-got +want):\n%s", diff)
 		}

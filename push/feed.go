@@ -196,6 +196,7 @@ func (f *Feed) Close() {
 		f.box.closing = append(f.box.closing, f)
 	}
 	f.node.metrics.feeds.Dec()
+	f.box.released(f.node)
 	f.node.enqueue(f.box)
 }
 
@@ -207,6 +208,7 @@ func (f *Feed) attached(att Attachment, unacked []Entry) {
 	defer f.box.mu.Unlock()
 	f.attaching = false
 	f.epoch = att.Epoch
+	f.box.route = min(f.box.route, f.cursor) // attaching has lowered it
 	f.caughtTo = att.Last
 	f.target = max(f.target, att.Last)
 	f.unacked = unacked
@@ -269,6 +271,7 @@ func (f *Feed) offer(h Notice) bool {
 // accept takes what a read from the feed's cursor returned. end says that the
 // read reached the mailbox's end, as far as that was known to go: to upTo.
 func (f *Feed) accept(entries []Entry, end bool, upTo Seq) {
+	f.box.released(f.node)
 	for _, e := range entries {
 		if e.Seq <= f.cursor {
 			continue

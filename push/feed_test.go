@@ -3,6 +3,7 @@ package push_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,6 +214,105 @@ func TestStoreEmptied(t *testing.T) {
 		store.publish(t, "2")
 		collect(t, fresh, 1)
 	})
+}
+
+// TestStoreEmptiedUnheard has nobody tell the node: the sweep finds out, or a
+// page that opens meanwhile.
+func TestStoreEmptiedUnheard(t *testing.T) {
+	t.Parallel()
+	for name, opens := range map[string]bool{"idle": false, "another page opens": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := newFaulty(t, mempush.Config{})
+				n, _ := startNode(t, store, push.NodeConfig{})
+				f := subscribe(t, n, 0)
+				synctest.Wait()
+				store.set(func() { store.mute = true })
+				store.memory.Flush()
+				synctest.Wait()
+				if err := f.Err(); err != nil {
+					t.Fatalf("the feed has heard: %v", err)
+				}
+				if opens {
+					if _, err := n.Pending(t.Context(), "other", 0); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					time.Sleep(36 * time.Second)
+				}
+				synctest.Wait()
+				if err := f.Err(); !errors.Is(err, push.ErrCursorTooOld) {
+					t.Errorf("an idle feed after the store was emptied: %v, want ErrCursorTooOld", err)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowTabUnderAFlood has one tab far behind another on its node while the
+// mailbox runs over several times: what the slow one needs stays, the
+// publisher waits for it, and goes on when it has gone.
+func TestSlowTabUnderAFlood(t *testing.T) {
+	t.Parallel()
+	for name, leaves := range map[string]bool{"it catches up": false, "it leaves": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { floodSlowTab(t, leaves) })
+		})
+	}
+}
+
+func floodSlowTab(t *testing.T, leaves bool) {
+	t.Helper()
+	store := newFaulty(t, mempush.Config{MailboxLen: 200})
+	n, _ := startNode(t, store, push.NodeConfig{})
+	slow, fast := subscribe(t, n, 0), subscribe(t, n, 0)
+	synctest.Wait()
+	sent, seen, full := 0, 0, 0
+	for sent < 600 {
+		_, err := store.Append(t.Context(), push.Message{ID: strconv.Itoa(sent + 1), Session: "s", Action: "Act"})
+		switch {
+		case err == nil:
+			sent++
+		case !errors.Is(err, push.ErrMailboxFull):
+			t.Fatal(err)
+		case leaves:
+			full++
+			slow.Close()
+			time.Sleep(time.Second)
+		default:
+			full++
+			// It reads and acknowledges nothing: its browser is slow too.
+			for range 50 {
+				if e, ok := slow.Next(); ok {
+					if seen++; e.ID != strconv.Itoa(seen) {
+						t.Fatalf("the slow tab got push %s, want %d", e.ID, seen)
+					}
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if full > 30 {
+			t.Fatalf("the publisher is stuck after %d pushes", sent)
+		}
+		synctest.Wait()
+		for e, ok := fast.Next(); ok; e, ok = fast.Next() {
+			fast.Ack(e.Seq, nil)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if full == 0 {
+		t.Error("the mailbox was never full: nothing was tested")
+	}
+	if err := slow.Err(); err != nil {
+		t.Errorf("the slow tab: %v", err)
+	}
+	if !leaves {
+		if diff := cmp.Diff(collect(t, slow, 600-seen), numbers(seen+1, 600)); diff != "" {
+			t.Errorf("the slow tab (-got +want):\n%s", diff)
+		}
+	}
 }
 
 func TestSessionClosed(t *testing.T) {

@@ -22,6 +22,8 @@ type faulty struct {
 	mu sync.Mutex
 	// hints changes what a node hears.
 	hints func([]push.Notice) []push.Notice
+	// mute loses the word that hints are lost.
+	mute bool
 	// fail holds the error of an operation.
 	fail map[string]error
 	// before runs ahead of an operation, after behind it.
@@ -158,7 +160,14 @@ func (b bent) Notify(hints []push.Notice) {
 	b.l.Notify(hints)
 }
 
-func (b bent) Resync() { b.l.Resync() }
+func (b bent) Resync() {
+	b.f.mu.Lock()
+	mute := b.f.mute
+	b.f.mu.Unlock()
+	if !mute {
+		b.l.Resync()
+	}
+}
 
 // deaf loses all hints.
 func deaf([]push.Notice) []push.Notice { return nil }

@@ -31,6 +31,9 @@ type mailbox struct {
 	attach bool
 	// flush says that the gathered acknowledgements are due.
 	flush bool
+	// floor is the highest acknowledgement that the store has from this node,
+	// route what it was told with it of how far all feeds have come.
+	floor, route Seq
 	// active says that the mailbox is queued or being worked on.
 	active bool
 	// listed says that it is on the node's laterList.
@@ -58,6 +61,9 @@ func (box *mailbox) next() step {
 		if box.flush && f.ackDue() {
 			return func(ctx context.Context, n *Node, box *mailbox) error { return sendAck(ctx, n, box, f) }
 		}
+	}
+	if box.flush && len(box.feeds) > 0 && box.route < box.floor && box.slowest(box.floor) > box.route {
+		return raiseRoute
 	}
 	box.flush = false
 	for _, f := range box.feeds {
@@ -181,6 +187,7 @@ func (n *Node) verify(ctx context.Context, box *mailbox, after Seq) (*Attachment
 	case err != nil:
 		return nil, err
 	}
+	box.route = min(box.route, after)
 	for _, f := range liveFeeds(box) {
 		if f.epoch != att.Epoch {
 			f.fail(fmt.Errorf("push: feed of %s: the store's epoch has changed: %w", Redact(box.session), ErrCursorTooOld))
@@ -265,6 +272,50 @@ func sendAck(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 	f.unacked = nil
 	box.closing = slices.DeleteFunc(box.closing, func(g *Feed) bool { return g == f && !g.ackDue() })
 	return nil
+}
+
+// passed returns how far all feeds have come, at most upTo.
+func (box *mailbox) passed(upTo Seq) Seq {
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	return box.slowest(upTo)
+}
+
+// slowest is passed with box.mu held. What a feed has queued it needs no more.
+func (box *mailbox) slowest(upTo Seq) Seq {
+	for _, f := range box.feeds {
+		if f.err == nil {
+			upTo = min(upTo, f.cursor)
+		}
+	}
+	return upTo
+}
+
+// acknowledged notes what the store has been told.
+func (box *mailbox) acknowledged(a Ack) {
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	box.floor, box.route = max(box.floor, a.UpTo), max(box.route, a.Route)
+}
+
+// released has the route cursor raised where a slow feed has kept it down. A
+// full mailbox waits for that. box.mu is held.
+func (box *mailbox) released(n *Node) {
+	if len(box.feeds) > 0 && box.route < box.floor {
+		n.delay(box)
+	}
+}
+
+// raiseRoute tells the store that the slowest feed has come further.
+func raiseRoute(ctx context.Context, n *Node, box *mailbox) error {
+	box.mu.Lock()
+	floor := box.floor
+	box.mu.Unlock()
+	err := n.Ack(ctx, box.session, Ack{After: floor, UpTo: floor})
+	if errors.Is(err, ErrSessionClosed) {
+		return nil
+	}
+	return err
 }
 
 // detach removes the route of a session without feeds. A connection may have

@@ -218,15 +218,23 @@ func (n *Node) Pending(ctx context.Context, session string, after Seq) (b Backlo
 	return b, nil
 }
 
-// Ack acknowledges at once, for a mount without a feed. a.Node is set by it.
-// See Transport.Ack.
+// Ack acknowledges at once, for a mount without a feed. a.Node and a.Route
+// are set by it. See Transport.Ack.
 func (n *Node) Ack(ctx context.Context, session string, a Ack) error {
 	a.Node = n.id
+	a.Route = a.UpTo
+	box := n.box(session)
+	if box != nil {
+		a.Route = box.passed(a.UpTo)
+	}
 	err := n.call(ctx, "ack", func(ctx context.Context) error { return n.store.Ack(ctx, session, a) })
 	if err != nil {
 		return fmt.Errorf("push: acknowledge %s of %s: %w", a.UpTo, Redact(session), err)
 	}
 	n.metrics.acks.Inc()
+	if box != nil {
+		box.acknowledged(a)
+	}
 	return nil
 }
 
@@ -248,11 +256,13 @@ func (n *Node) sawEpoch(epoch string) {
 		return
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.epoch != "" && epoch != n.epoch {
-		n.cfg.Logger.Warn("the store has a new epoch: sessions mount anew", "node", n.id)
-	}
+	changed := n.epoch != "" && epoch != n.epoch
 	n.epoch = epoch
+	n.mu.Unlock()
+	if changed {
+		n.cfg.Logger.Warn("the store has a new epoch: sessions mount anew", "node", n.id)
+		n.reattachAll()
+	}
 }
 
 // call runs one store call with its timeout, and keeps the books of health.

@@ -168,6 +168,9 @@ func (n *Node) checked(s Status) {
 	box.mu.Lock()
 	defer box.mu.Unlock()
 	for _, f := range box.feeds {
+		if f.live() && s.Epoch != f.epoch {
+			box.attach = true // attaching tells for sure, and fails the feed
+		}
 		f.target = max(f.target, s.Last)
 		if f.live() && !f.lagging && f.target > f.cursor {
 			f.lag(lagSweep)
@@ -230,13 +233,18 @@ func (l listener) Resync() {
 	l.node.heard.Store(true)
 	l.node.contact.Store(time.Now().UnixNano())
 	l.node.metrics.resyncs.Inc()
-	l.node.mu.RLock()
-	defer l.node.mu.RUnlock()
-	for _, box := range l.node.boxes {
+	l.node.reattachAll()
+}
+
+// reattachAll has every session attached and read again.
+func (n *Node) reattachAll() {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	for _, box := range n.boxes {
 		box.mu.Lock()
 		if len(box.feeds) > 0 {
 			box.attach = true
-			l.node.enqueue(box)
+			n.enqueue(box)
 		}
 		box.mu.Unlock()
 	}

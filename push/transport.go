@@ -62,7 +62,8 @@ type Transport interface {
 	Bury(ctx context.Context, session string, seq Seq, b Burial) error
 
 	// Check reports the state of sessions that the node has attached, and
-	// restores routes that are missing. Sessions come back in order.
+	// restores routes that are missing. Sessions come back in order. It is how
+	// a node whose hints are lost learns of an emptied store.
 	Check(ctx context.Context, node string, sessions []string) ([]Status, error)
 
 	// CloseSession closes a session for good: what waits in its mailbox is
@@ -124,12 +125,18 @@ type Ack struct {
 	After   Seq
 	UpTo    Seq
 	Skipped []Seq
+	// Route is how far all of the node's connections of the session have
+	// come: a full mailbox keeps what lies beyond it. A value below an
+	// earlier one changes nothing.
+	Route Seq
 }
 
 // Status is a session's state as a sweep sees it.
 type Status struct {
 	Session string
 	Last    Seq
+	// Epoch is the store's, as in Attachment.
+	Epoch string
 	// Rerouted is true when the route was missing and has been restored.
 	Rerouted bool
 }

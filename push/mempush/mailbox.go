@@ -130,7 +130,7 @@ func (box *mailbox) ack(a push.Ack) {
 	}
 	box.floor = max(box.floor, a.UpTo)
 	if cursor, ok := box.routes[a.Node]; ok {
-		box.routes[a.Node] = max(cursor, a.UpTo)
+		box.routes[a.Node] = max(cursor, a.Route)
 	}
 	for seq := range box.marks {
 		if seq <= box.floor {

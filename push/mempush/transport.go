@@ -127,7 +127,7 @@ func (t *Transport) Check(ctx context.Context, nodeID string, sessions []string)
 	states := make([]push.Status, 0, len(sessions))
 	for _, session := range sessions {
 		box := t.open(session)
-		s := push.Status{Session: session, Last: box.last}
+		s := push.Status{Session: session, Last: box.last, Epoch: t.epoch}
 		if _, ok := box.routes[nodeID]; !ok && !box.closed {
 			box.routes[nodeID] = box.trimmed
 			s.Rerouted = true

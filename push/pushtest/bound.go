@@ -15,6 +15,7 @@ func boundCases() []testCase {
 		{"Full/refused until acknowledged", fullRefused},
 		{"Full/parked pushes count", fullParked},
 		{"Full/history that a node may need stays", fullRoute},
+		{"Full/history that a slow connection needs stays", fullSlow},
 	}
 }
 
@@ -109,9 +110,31 @@ func fullRoute(e *env) {
 	if got := e.read(0); len(got) != e.MailboxLen {
 		e.t.Fatalf("%d entries, want %d: the node has not gone through them", len(got), e.MailboxLen)
 	}
-	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, UpTo: last}))
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, UpTo: last, Route: last}))
 	for i := range 3 {
 		e.append("more-" + strconv.Itoa(i))
 	}
 	e.wantPending(0, "more-0", "more-1", "more-2")
+}
+
+// fullSlow is about two connections on one node, one of them behind.
+func fullSlow(e *env) {
+	node, _, _ := e.listen()
+	e.attach(node, 0)
+	seqs := e.fillBox(e.MailboxLen)
+	last, behind := seqs[len(seqs)-1], seqs[2]
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, UpTo: last, Route: behind}))
+	e.append("more-0", "more-1", "more-2")
+	_, err := e.Transport.Append(e.ctx(), e.message("too much"))
+	e.is(err, push.ErrMailboxFull)
+	if a := e.attach(node, behind); a.Floor != last {
+		e.t.Errorf("floor %s, want %s", a.Floor, last)
+	}
+	if got := e.read(behind); len(got) != e.MailboxLen {
+		e.t.Errorf("%d entries for the slow connection, want %d", len(got), e.MailboxLen)
+	}
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, After: last, UpTo: last, Route: last}))
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, After: last, UpTo: last, Route: behind})) // it never falls
+	e.append("room again")
+	e.wantPending(0, "more-0", "more-1", "more-2", "room again")
 }

@@ -145,18 +145,18 @@ func detachEnds(e *env) {
 
 func checkRestores(e *env) {
 	node, r, _ := e.listen()
-	e.attach(node, 0)
+	epoch := e.attach(node, 0).Epoch
 	last := e.append("a")[0]
 	unknown := "unknown-" + e.session
 	states, err := e.Transport.Check(e.ctx(), node, []string{unknown, e.session})
 	e.must(err)
-	e.same("states", states, []push.Status{{Session: unknown, Rerouted: true}, {Session: e.session, Last: last}})
+	e.same("states", states, []push.Status{{Session: unknown, Epoch: epoch, Rerouted: true}, {Session: e.session, Last: last, Epoch: epoch}})
 
 	e.must(e.Transport.Detach(e.ctx(), node, e.session))
 	last = e.append("unheard")[0]
 	states, err = e.Transport.Check(e.ctx(), node, []string{e.session})
 	e.must(err)
-	e.same("states without a route", states, []push.Status{{Session: e.session, Last: last, Rerouted: true}})
+	e.same("states without a route", states, []push.Status{{Session: e.session, Last: last, Epoch: epoch, Rerouted: true}})
 	e.append("heard")
 	e.eventually("the node hears again", func() bool { return len(r.of(e.session)) == 2 })
 	states, err = e.Transport.Check(e.ctx(), node, nil)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -226,5 +228,56 @@ func TestPartitionsAreFixed(t *testing.T) {
 	}
 	if _, err := other.Append(t.Context(), message("s", "p")); err == nil {
 		t.Error("Append with another number of partitions succeeded")
+	}
+}
+
+// TestIdleFeedHearsOfAnEmptiedStore empties the store under a feed that nobody
+// pushes to: its node misses its streams, or with sweeps alone the epoch.
+func TestIdleFeedHearsOfAnEmptiedStore(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		partitions int
+		sweep      time.Duration
+		// replace makes the node's stream again before the node can miss it.
+		replace bool
+	}{
+		"missing streams": {partitions: 16, sweep: time.Hour},
+		"sweep":           {partitions: 1, sweep: 2 * time.Second, replace: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			transport, s := onServer(t, redisstream.Config{Partitions: tt.partitions})
+			n, err := push.NewNode(transport, push.NodeConfig{Logger: quiet, SweepEvery: tt.sweep})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- n.Run(ctx) }()
+			defer func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Errorf("node: %v", err)
+				}
+			}()
+			feed, err := n.Subscribe(ctx, "s", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer feed.Close()
+			eventually(t, 10*time.Second, "the node listens", func() bool { return n.Healthy() == nil })
+			c := s.Client(t)
+			if _, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
+				p.FlushAll(ctx)
+				if tt.replace {
+					p.XAdd(ctx, &redis.XAddArgs{Stream: redisstream.NodeStream("lm", tt.partitions, n.ID()), Values: []string{"z", "1"}})
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, 20*time.Second, "the feed has ended", func() bool { return errors.Is(feed.Err(), push.ErrCursorTooOld) })
+		})
 	}
 }

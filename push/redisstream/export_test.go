@@ -27,3 +27,8 @@ func (t *Transport) AppendPipeline(ctx context.Context, messages []push.Message)
 	_, err := pipe(ctx, t.client.Pipeline(), calls, nil)
 	return err
 }
+
+// NodeStream returns the key of a node's stream in the first partition.
+func NodeStream(prefix string, partitions int, node string) string {
+	return newKeys(prefix, partitions).node(0, node)
+}

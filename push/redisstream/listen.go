@@ -210,7 +210,7 @@ func (r *reader) step(ctx context.Context) error {
 			return err
 		}
 	} else if time.Since(r.renewed) >= readBlock {
-		if _, err := r.renew(ctx); err != nil {
+		if err := r.keep(ctx); err != nil {
 			return err
 		}
 	}

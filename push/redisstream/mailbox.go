@@ -20,7 +20,7 @@ func (t *Transport) Attach(ctx context.Context, node, session string, after push
 		return push.Attachment{}, err
 	}
 	b := t.keys.box(session)
-	reply, epoch, err := t.runWithEpoch(ctx, call{
+	reply, epoch, err := t.runOne(ctx, call{
 		script: t.scripts.attach,
 		keys:   []string{b.meta, b.mailbox, b.parked, b.node(node)},
 		args:   []any{node, after.String(), t.cfg.keepFor(), seconds(t.cfg.NodeTTL)},
@@ -39,20 +39,26 @@ func (t *Transport) Attach(ctx context.Context, node, session string, after push
 	}, nil
 }
 
-// runWithEpoch runs a script and reads the epoch behind it: when the store is
+// runOne is runWithEpoch for one script.
+func (t *Transport) runOne(ctx context.Context, c call) ([]any, string, error) {
+	cmds, epoch, err := t.runWithEpoch(ctx, []call{c})
+	if err != nil {
+		return nil, "", err
+	}
+	reply, err := cmds[0].Slice()
+	return reply, epoch, err
+}
+
+// runWithEpoch runs scripts and reads the epoch behind them: when the store is
 // emptied between the two, the caller sees old data under the new epoch, which
 // it throws away, and never new data under the old one.
-func (t *Transport) runWithEpoch(ctx context.Context, c call) ([]any, string, error) {
+func (t *Transport) runWithEpoch(ctx context.Context, calls []call) ([]*redis.Cmd, string, error) {
 	if err := t.verify(ctx); err != nil {
 		return nil, "", err
 	}
 	var get *redis.StringCmd
-	cmds, err := pipe(ctx, t.client.Pipeline(), []call{c}, func(p redis.Pipeliner) { get = p.Get(ctx, t.keys.epoch()) })
+	cmds, err := pipe(ctx, t.client.Pipeline(), calls, func(p redis.Pipeliner) { get = p.Get(ctx, t.keys.epoch()) })
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, "", err
-	}
-	reply, err := cmds[0].Slice()
-	if err != nil {
 		return nil, "", err
 	}
 	epoch, err := get.Result()
@@ -60,7 +66,7 @@ func (t *Transport) runWithEpoch(ctx context.Context, c call) ([]any, string, er
 		t.verified.Store(false)
 		epoch, err = t.epoch(ctx)
 	}
-	return reply, epoch, err
+	return cmds, epoch, err
 }
 
 // Detach implements push.Transport.
@@ -101,7 +107,7 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 		return push.Backlog{}, err
 	}
 	b := t.keys.box(session)
-	reply, epoch, err := t.runWithEpoch(ctx, call{
+	reply, epoch, err := t.runOne(ctx, call{
 		script: t.scripts.pending,
 		keys:   []string{b.meta, b.mailbox, b.parked},
 		args:   []any{after.String()},
@@ -125,12 +131,12 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 
 // Ack implements push.Transport.
 func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
-	if err := errors.Join(check("session", session), checkSeq(a.After, a.UpTo), checkSeq(a.Skipped...)); err != nil {
+	if err := errors.Join(check("session", session), checkSeq(a.After, a.UpTo, a.Route), checkSeq(a.Skipped...)); err != nil {
 		return err
 	}
 	b := t.keys.box(session)
-	args := make([]any, 0, 6+len(a.Skipped))
-	args = append(args, session, a.Node, a.After.String(), a.UpTo.String(), t.cfg.ResumeWindow.Microseconds(), t.cfg.keepFor())
+	args := make([]any, 0, 7+len(a.Skipped))
+	args = append(args, session, a.Node, a.After.String(), a.UpTo.String(), t.cfg.ResumeWindow.Microseconds(), t.cfg.keepFor(), a.Route.String())
 	for _, s := range a.Skipped {
 		args = append(args, s.String())
 	}
@@ -182,7 +188,7 @@ func (t *Transport) Check(ctx context.Context, node string, sessions []string) (
 	if len(calls) == 0 {
 		return nil, nil
 	}
-	cmds, err := pipe(ctx, t.client.Pipeline(), calls, nil)
+	cmds, epoch, err := t.runWithEpoch(ctx, calls)
 	if err != nil {
 		return nil, t.fail("check", "", err)
 	}
@@ -193,7 +199,7 @@ func (t *Transport) Check(ctx context.Context, node string, sessions []string) (
 			return nil, t.fail("check", "", err)
 		}
 		for j, i := range members[c] {
-			out[i] = push.Status{Session: sessions[i], Last: seqOf(reply[2*j]), Rerouted: reply[2*j+1] == int64(1)}
+			out[i] = push.Status{Session: sessions[i], Last: seqOf(reply[2*j]), Epoch: epoch, Rerouted: reply[2*j+1] == int64(1)}
 		}
 	}
 	return out, nil

@@ -80,7 +80,7 @@ func TestFullMailboxGivesUpHistoryFirst(t *testing.T) {
 		if _, err := transport.Append(ctx, message("s", "over")); !errors.Is(err, push.ErrMailboxFull) {
 			t.Fatalf("fifth push: %v, want ErrMailboxFull", err)
 		}
-		ack := push.Ack{Node: "a", UpTo: seqs[2], Skipped: []push.Seq{seqs[0]}}
+		ack := push.Ack{Node: "a", UpTo: seqs[2], Skipped: []push.Seq{seqs[0]}, Route: seqs[2]}
 		if err := transport.Ack(ctx, "s", ack); err != nil {
 			t.Fatal(err)
 		}

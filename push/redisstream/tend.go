@@ -51,6 +51,18 @@ func (r *reader) renew(ctx context.Context) (made bool, err error) {
 	return len(missing) > 0, nil
 }
 
+// keep renews the streams between two looks at everything. Streams do not
+// vanish while they are renewed: the store may have been emptied.
+func (r *reader) keep(ctx context.Context) error {
+	made, err := r.renew(ctx)
+	if err != nil || !made {
+		return err
+	}
+	r.t.verified.Store(false) // whoever uses the store next looks again
+	r.resync("stream")
+	return nil
+}
+
 // make makes streams, each with a lifetime in one step: none can be left
 // behind for ever.
 func (r *reader) make(ctx context.Context, missing []int) error {

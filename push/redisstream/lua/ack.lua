@@ -1,7 +1,7 @@
 -- ack: one connection has processed (after, upto] but for the skipped ones.
 -- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 marks
 -- ARGV 1 session, 2 node, 3 after, 4 upto, 5 resume window (us),
---      6 lifetime (s), 7... skipped seqs
+--      6 lifetime (s), 7 route cursor, 8... skipped seqs
 -- Returns the floor.
 local route = 'n' .. ARGV[2]
 local r = redis.call('HMGET', KEYS[1], 's', 'a', 't', 'e', route, 'z')
@@ -15,7 +15,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[6])
 t = settle(KEYS[1], KEYS[2], t, tonumber(r[4] or '0'))
 
 local skipped = {}
-for i = 7, #ARGV do
+for i = 8, #ARGV do
   local id = ARGV[i]
   skipped[id] = true
   if tonumber(id) > a and tonumber(id) <= upto then
@@ -48,7 +48,7 @@ if upto > a then
   redis.call('HSET', KEYS[1], 'a', ARGV[4])
 end
 if upto > s then redis.call('HSET', KEYS[1], 's', ARGV[4]) end
-if r[5] and upto > tonumber(r[5]) then redis.call('HSET', KEYS[1], route, ARGV[4]) end
+if r[5] and tonumber(ARGV[7]) > tonumber(r[5]) then redis.call('HSET', KEYS[1], route, ARGV[7]) end
 
 local clock = redis.call('TIME')
 local low = clock[1] * 1000000 + clock[2] - ARGV[5]
