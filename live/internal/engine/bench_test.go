@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"lastmile/live/internal/engine"
 	"lastmile/live/internal/engine/enginetest"
@@ -315,4 +316,48 @@ func gzipped(t *testing.T, b []byte) int {
 		t.Fatal(err)
 	}
 	return w.Len()
+}
+
+// BenchmarkTreeRatio reports the time of a render into a tree as a ratio of
+// plain html/template's into a buffer: the fastest of interleaved rounds, so
+// that a busy machine disturbs both alike.
+func BenchmarkTreeRatio(b *testing.B) {
+	for _, p := range []struct {
+		name, text string
+		state      any
+		times      int // renders a round
+	}{
+		{"counter", enginetest.CounterPage, enginetest.Counter{Count: 42}, 200},
+		{"todo 100", enginetest.TodoPage, enginetest.NewTodo(100), 2},
+		{"table 1000", enginetest.TablePage, enginetest.NewTable(1000), 1},
+		{"dashboard 48", enginetest.DashboardPage, enginetest.NewDashboard(48), 5},
+	} {
+		b.Run(p.name, func(b *testing.B) {
+			t := enginetest.MustParse(p.text)
+			v := compile(b, p.text, p.state, plainOptions).NewView()
+			typed := compile(b, p.text, p.state, engine.Options{NoMemo: true}).NewView()
+			var w bytes.Buffer
+			fastest := [3]time.Duration{time.Hour, time.Hour, time.Hour}
+			for b.Loop() {
+				for i, run := range []func(){
+					func() {
+						w.Reset()
+						if err := t.Execute(&w, p.state); err != nil {
+							b.Fatal(err)
+						}
+					},
+					func() { render(b, v, p.state) },
+					func() { render(b, typed, p.state) },
+				} {
+					start := time.Now()
+					for range p.times {
+						run()
+					}
+					fastest[i] = min(fastest[i], time.Since(start))
+				}
+			}
+			b.ReportMetric(float64(fastest[1])/float64(fastest[0]), "tree/plain")
+			b.ReportMetric(float64(fastest[2])/float64(fastest[0]), "typed/plain")
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 	"text/template/parse"
@@ -47,8 +48,8 @@ type Set struct {
 	notes  []string
 	dev    bool
 	source *template.Template // never executed, so that it can be cloned
+	idle   []*executor
 
-	executors sync.Pool // *executor
 	renderers sync.Pool // *renderer
 	differs   sync.Pool // *differ
 }
@@ -89,7 +90,7 @@ func compile(t *template.Template, stateType reflect.Type, o Options, markersErr
 	s.diagnose()
 	s.manifest = s.appendManifest(nil)
 	s.fingerprint = fingerprint(s.manifest)
-	s.executors.Put(first)
+	s.idle = []*executor{first}
 	return s, nil
 }
 
@@ -162,11 +163,33 @@ func (s *Set) newExecutor() (*executor, error) {
 	return e, nil
 }
 
+// executor returns one for one render; give it back with release. Only row
+// memos tie an executor to a render: without them one serves all.
 func (s *Set) executor() (*executor, error) {
-	if e, ok := s.executors.Get().(*executor); ok {
+	if len(s.memos) == 0 {
+		return s.idle[0], nil
+	}
+	s.mu.Lock()
+	if n := len(s.idle); n > 0 {
+		e := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		s.mu.Unlock()
 		return e, nil
 	}
+	s.mu.Unlock()
 	return s.newExecutor()
+}
+
+func (s *Set) release(e *executor) {
+	if len(s.memos) == 0 {
+		return
+	}
+	e.run.end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idle) < runtime.GOMAXPROCS(0) {
+		s.idle = append(s.idle, e)
+	}
 }
 
 func mapKeys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }

@@ -77,8 +77,10 @@ func (r *renderer) static(b *block, k int) error {
 	if k == 0 {
 		return r.begin(b)
 	}
-	if err := r.unwind(func(f *frame) bool { return f.block == b }); err != nil {
-		return err
+	if n := len(r.stack); n == 0 || r.stack[n-1].block != b {
+		if err := r.unwind(func(f *frame) bool { return f.block == b }); err != nil {
+			return err
+		}
 	}
 	f := &r.stack[len(r.stack)-1]
 	if err := r.endSlot(f); err != nil {

@@ -111,10 +111,11 @@ func (v *View) render(state any) (*renderer, error) {
 		r = &renderer{}
 	}
 	r.start(v.set)
-	e.run.begin(r, &v.base)
+	if len(v.set.memos) > 0 {
+		e.run.begin(r, &v.base)
+	}
 	err = v.execute(e, r, state)
-	e.run.end()
-	v.set.executors.Put(e)
+	v.set.release(e)
 	if err != nil {
 		v.set.renderers.Put(r)
 		return nil, err
