@@ -10,6 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
 	"lastmile/jobs"
@@ -228,6 +231,40 @@ func TestTraceReachesHandlerAndPushes(t *testing.T) {
 		end := wantEnd(t, k, h.ID, jobs.StateCompleted)
 		if inHandler.Load() != span.TraceID() || !strings.Contains(end.Traceparent, span.TraceID().String()) {
 			t.Errorf("trace in the handler %v, in the push %q", inHandler.Load(), end.Traceparent)
+		}
+	})
+}
+
+func TestSpanOfAnExecution(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		spans := tracetest.NewSpanRecorder()
+		provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+		kind := define(jobs.MaxRetry(1), jobs.RetryBackoff(time.Second, time.Second))
+		h := failOnce()
+		k.Start(jobs.PoolConfig{CheckInterval: checkEvery, TracerProvider: provider}, func(p *jobs.Pool) { kind.Handle(p, h) })
+		ctx, parent := provider.Tracer("test").Start(t.Context(), "click")
+		handle, err := kind.With(k.Client).Enqueue(ctx, args{}, notify(k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent.End()
+		wantEnd(t, k, handle.ID, jobs.StateCompleted)
+		executions := func() (out []sdktrace.ReadOnlySpan) {
+			for _, s := range spans.Ended() {
+				if s.Name() == "job test.work" {
+					out = append(out, s)
+				}
+			}
+			return out
+		}
+		k.Until("both executions have their span", func() bool { return len(executions()) == 2 })
+		for i, want := range []codes.Code{codes.Error, codes.Unset} {
+			s := executions()[i]
+			if s.Status().Code != want || s.Parent().SpanID() != parent.SpanContext().SpanID() {
+				t.Errorf("span %d: status %v, child of %s, want %v and of the click", i, s.Status(), s.Parent().SpanID(), want)
+			}
 		}
 	})
 }

@@ -75,8 +75,8 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 	if len(payload) > maxArgs {
 		return Handle{}, fmt.Errorf("%w: arguments of %d bytes, at most %d are allowed", ErrInvalid, len(payload), maxArgs)
 	}
-	chosen := false
-	s.id, chosen = c.jobID(ctx, d.name, payload, &s)
+	id, chosen := c.jobID(ctx, d.name, payload, &s)
+	s.id = id
 	s.plain = !chosen && s.session == "" && s.follow == nil && len(s.limits) == 0
 	e := &Enqueueing{ID: s.id, Kind: d.name, Queue: s.queue, Args: payload, set: &s}
 	next := c.put

@@ -248,6 +248,7 @@ func (c *Client) plainInfo(id string) (Info, error) {
 		i.NextAt = task.NextProcessAt
 	case StateFailed:
 		i.Code, i.Error = codeArchived, "the work was stopped by an operator"
+	default:
 	}
 	return i, nil
 }

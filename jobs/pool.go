@@ -12,6 +12,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // PoolConfig tunes a Pool. The zero value is ready for production.
@@ -41,6 +43,9 @@ type PoolConfig struct {
 	Grace time.Duration
 	// Work wraps every handler, the first one outermost.
 	Work []WorkMiddleware
+	// TracerProvider makes a span for each execution, a child of the span that
+	// enqueued the job. Defaults to otel.GetTracerProvider().
+	TracerProvider trace.TracerProvider
 }
 
 func (c *PoolConfig) fill() error {
@@ -60,6 +65,9 @@ func (c *PoolConfig) fill() error {
 	c.DelayedInterval = cmp.Or(c.DelayedInterval, time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
 	c.Grace = cmp.Or(c.Grace, 2*time.Second)
+	if c.TracerProvider == nil {
+		c.TracerProvider = otel.GetTracerProvider()
+	}
 	if len(c.Queues) == 0 {
 		c.Queues = map[string]int{"default": 1}
 	}
@@ -84,8 +92,10 @@ type Pool struct {
 
 	mu      sync.Mutex
 	running map[string]map[*execution]struct{} // by job ID
-	busy    sync.WaitGroup                     // executions
+	busy    int                                // executions
+	idle    chan struct{}                      // closed when busy falls to zero; nil until the pool drains
 	ends    ends
+	tracer  trace.Tracer
 }
 
 // NewPool checks cfg and fills its defaults; pub is a *push.Publisher. It starts
@@ -106,6 +116,7 @@ func NewPool(rdb redis.UniversalClient, pub publisher, cfg PoolConfig) (*Pool, e
 		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}),
 		running: make(map[string]map[*execution]struct{}), ends: ends{waiting: make(map[string]*plainEnd)},
+		tracer: cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}, nil
 }
 
@@ -172,10 +183,13 @@ func (p *Pool) Run(ctx context.Context) error {
 // up.
 func (p *Pool) drain() {
 	idle := make(chan struct{})
-	go func() {
-		p.busy.Wait()
+	p.mu.Lock()
+	if p.busy == 0 {
 		close(idle)
-	}()
+	} else {
+		p.idle = idle
+	}
+	p.mu.Unlock()
 	timer := time.NewTimer(p.cfg.DrainTimeout)
 	defer timer.Stop()
 	select {
@@ -234,9 +248,9 @@ func (p *Pool) interrupt(id string) {
 }
 
 func (p *Pool) enter(x *execution) {
-	p.busy.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.busy++
 	if p.running[x.id] == nil {
 		p.running[x.id] = make(map[*execution]struct{}, 1)
 	}
@@ -245,10 +259,14 @@ func (p *Pool) enter(x *execution) {
 
 func (p *Pool) leave(x *execution) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	delete(p.running[x.id], x)
 	if len(p.running[x.id]) == 0 {
 		delete(p.running, x.id)
 	}
-	p.mu.Unlock()
-	p.busy.Done()
+	p.busy--
+	if p.busy == 0 && p.idle != nil {
+		close(p.idle)
+		p.idle = nil
+	}
 }

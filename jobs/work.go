@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -26,7 +29,7 @@ const (
 // process is the handler of every Asynq task. It always comes back with a
 // verdict of our own; Asynq's count of retries, its timeout and its view of a
 // cancelled task decide nothing.
-func (p *Pool) process(ctx context.Context, t *asynq.Task) error {
+func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	x, err := p.newExecution(ctx, t)
 	if err != nil {
 		p.log.ErrorContext(ctx, "task is no job", "action", t.Type(), "error", err)
@@ -37,6 +40,8 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) error {
 	if x.headers["traceparent"] != "" { // the handler and the pushes belong to the request's trace
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(x.headers))
 	}
+	ctx, span := p.tracer.Start(ctx, "job "+x.kind, trace.WithSpanKind(trace.SpanKindConsumer))
+	defer func() { x.describe(span, err); span.End() }()
 	settle := context.WithoutCancel(ctx)
 	retried, _ := asynq.GetRetryCount(ctx)
 	if x.plain != nil && retried == 0 {
@@ -68,6 +73,19 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) error {
 		return p.conclude(settle, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", err)
 	}
 	return p.perform(ctx, settle, x)
+}
+
+// describe tells the span what was executed and what Asynq was told of it.
+func (x *execution) describe(span trace.Span, err error) {
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(attribute.String("job.id", x.id), attribute.String("job.queue", x.queue),
+		attribute.Int("job.generation", x.gen), attribute.Int("job.attempt", x.attempt))
+	if err != nil {
+		span.RecordError(err)
+		span.SetStatus(codes.Error, "not completed")
+	}
 }
 
 // begin asks the record for the verdict on an execution.
@@ -135,8 +153,9 @@ func (p *Pool) perform(ctx, settle context.Context, x *execution) error {
 	}
 	defer p.client.release(settle, x)
 
-	started := x.event(StateRunning)
-	p.client.tell(settle, eventStarted, started, x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
+	if len(x.dests) > 0 {
+		p.client.tell(settle, eventStarted, x.event(StateRunning), x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
+	}
 	begun := time.Now()
 	o := x.execute(ctx)
 	p.client.metrics.seconds.WithLabelValues(x.metricKind()).Observe(time.Since(begun).Seconds())
