@@ -41,7 +41,7 @@ var dataLive = regexp.MustCompile(`data-live=(?:"([^"]*)"|'([^']*)')`)
 // dial loads the page and connects it.
 func dial(ctx context.Context, addr string, i int, all *tally) (*conn, error) {
 	dialer := &net.Dialer{
-		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i/perAddress))},
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i/perAddress))}, //nolint:gosec // no machine has ports for more
 		Timeout:   30 * time.Second,
 	}
 	ws, err := dialer.DialContext(ctx, "tcp", addr)
@@ -68,6 +68,7 @@ func (c *conn) handshake(addr, session string) error {
 		return err
 	}
 	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close() // all has been read
 	if err != nil || res.StatusCode != http.StatusOK {
 		return fmt.Errorf("page: status %d, %w", res.StatusCode, err)
 	}
@@ -86,6 +87,7 @@ func (c *conn) handshake(addr, session string) error {
 	if res, err = http.ReadResponse(c.in, nil); err != nil {
 		return err
 	}
+	_ = res.Body.Close() // it has none
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("upgrade: status %d", res.StatusCode)
 	}
@@ -201,7 +203,7 @@ func joined(tokens [][]string) string {
 
 // send writes a masked text message.
 func (c *conn) send(payload []byte) error {
-	b := []byte{0x81, 0x80 | byte(min(len(payload), 126))} //nolint:gosec // at most 126
+	b := []byte{0x81, 0x80 | byte(min(len(payload), 126))}
 	if len(payload) >= 126 {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(payload))) //nolint:gosec // messages are short
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,12 +56,15 @@ func connect(ctx context.Context, s Spec) error {
 	var reading sync.WaitGroup
 	for _, c := range conns {
 		reading.Go(func() {
-			if c.read() != nil && ctx.Err() == nil && !c.over.Load() {
+			if err := c.read(); ctx.Err() == nil && !c.over.Load() {
+				fmt.Fprintln(os.Stderr, "dropped:", err)
 				all.dropped.Add(1)
 			}
 		})
 	}
-	fmt.Println("open")
+	if _, err := fmt.Fprintln(os.Stdout, "open"); err != nil {
+		return err
+	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil && all.pushes.Load() < int64(s.Total) {
@@ -77,13 +81,8 @@ func connect(ctx context.Context, s Spec) error {
 		_ = c.ws.Close() // the reader ends by it
 	}
 	reading.Wait()
-	return json.NewEncoder(stdout{}).Encode(all.result(conns, s))
+	return json.NewEncoder(os.Stdout).Encode(all.result(conns, s))
 }
-
-// stdout prints.
-type stdout struct{}
-
-func (stdout) Write(b []byte) (int, error) { return fmt.Print(string(b)) }
 
 // result checks what each connection shows.
 func (t *tally) result(conns []*conn, s Spec) Result {

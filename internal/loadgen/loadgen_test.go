@@ -12,21 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"lastmile/internal/e2e/harness"
 	"lastmile/internal/loadgen"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
-
-func TestMain(m *testing.M) {
-	if spec := os.Getenv(loadgen.Variable); spec != "" {
-		os.Exit(loadgen.Main(spec)) // this is a child of one of the tests
-	}
-	goleak.VerifyTestMain(m)
-}
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
@@ -66,12 +57,12 @@ func BenchmarkLoad(b *testing.B) {
 // figures is what a run measures beside the connections' own Result.
 type figures struct {
 	loadgen.Result
-	took       string // the publisher's time, in seconds
-	rss        int    // bytes of node memory for each idle connection
-	loaded     int    // the same at the end of the load
-	session    int    // bytes of Redis memory for each idle session
-	parked     int    // for each push of five that wait for a session
-	parkedOnly int    // for each further one of those
+	took    string // the publisher's time, in seconds
+	rss     int    // bytes of node memory for each idle connection
+	loaded  int    // the same at the end of the load
+	session int    // bytes of Redis memory for each idle session
+	parked  int    // for each push of five that wait for a session
+	further int    // for each of five more
 }
 
 func (f figures) String() string {
@@ -80,7 +71,7 @@ func (f figures) String() string {
 		"Redis per idle session %d B, per waiting push %d B (five a session), per further one %d B",
 		f.Connections, f.Pushes, f.took, f.Frames, f.Lost, f.Twice, f.Disorder, f.Dropped,
 		f.P50.Round(time.Microsecond), f.P99.Round(time.Microsecond), f.Max.Round(time.Microsecond), f.rss, f.loaded,
-		f.session, f.parked, f.parkedOnly)
+		f.session, f.parked, f.further)
 }
 
 // load runs the processes, and fails when a connection did not show exactly
@@ -107,13 +98,14 @@ func load(t testing.TB, sessions, rate, seconds int) figures {
 	harness.EventuallyWithin(t, time.Minute, "all pushes", func() (bool, string) { return !conns.Running(), "" })
 	f.loaded = (memory(t, web) - empty) / sessions
 	out := conns.Output()
-	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &f.Result); err != nil {
+	_, result, _ := strings.Cut(out, "open\n")
+	if err := json.Unmarshal([]byte(result), &f.Result); err != nil {
 		t.Fatalf("result %q: %v", out, err)
 	}
 	if f.Lost+f.Twice+f.Disorder+f.Dropped > 0 || f.Pushes != s.Total {
 		t.Errorf("want every push once, in order: %s\nnode: %s", f, web.Output())
 	}
-	f.parked, f.parkedOnly = park(t, redis)
+	f.parked, f.further = park(t)
 	return f
 }
 
@@ -190,11 +182,12 @@ func used(t testing.TB, s *redistest.Server) int {
 	return n
 }
 
-// park pushes into sessions that nobody has open and returns what five pushes
-// a session cost each, and what five more do.
-func park(t testing.TB, s *redistest.Server) (first, more int) {
+// park pushes into sessions that nobody has open, on a server of its own, and
+// returns the bytes that five pushes a session cost each, and that five more do.
+func park(t testing.TB) (first, more int) {
 	t.Helper()
-	const sessions, pushes = 400, 5
+	s := redistest.Start(t, redistest.Config{AOF: "everysec"})
+	const sessions, pushes = 1000, 5
 	transport, err := redisstream.New(s.Client(t), redisstream.Config{})
 	if err != nil {
 		t.Fatal(err)
