@@ -41,6 +41,7 @@ e2e: ## Run the end-to-end tests: real processes, killed ones, a real browser
 .PHONY: soak
 soak: ## Run the long form of the fault tests (SOAKTIME=10m)
 	go test -v -timeout 3h -run Soak ./internal/e2e -soak $(SOAKTIME) -sessions 200 -pushes 20000
+	go test -v -timeout 1h -run 'TestSoak$$' ./jobs -jobs.soak=1050
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

@@ -265,3 +265,44 @@ func BenchmarkStart(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkIdle counts what a worker without work asks of Redis in 10 seconds.
+func BenchmarkIdle(b *testing.B) {
+	for _, how := range []string{"raw", "jobs"} {
+		b.Run(how, func(b *testing.B) {
+			e := newBench(b)
+			_, stop := e.work(b, how == "raw", nil)
+			<-time.After(2 * time.Second) // started
+			commands, cpu, begun := e.commands(b), e.server.CPU(b), time.Now()
+			<-time.After(10 * time.Second)
+			took := time.Since(begun).Seconds()
+			b.ReportMetric((e.commands(b)-commands)/took, "redis-ops/s")
+			b.ReportMetric((e.server.CPU(b)-cpu).Seconds()/took*100, "redis-cpu-%")
+			b.ReportMetric(0, "ns/op")
+			stop()
+		})
+	}
+}
+
+// commands returns how many calls Redis has had, not counting those of scripts.
+func (e *bench) commands(b *testing.B) float64 {
+	b.Helper()
+	n, err := e.rdb.Info(b.Context(), "commandstats").Result()
+	if err != nil {
+		b.Fatal(err)
+	}
+	sum := 0.0
+	for line := range strings.SplitSeq(n, "\r\n") {
+		name, stats, _ := strings.Cut(line, ":calls=")
+		calls, _, _ := strings.Cut(stats, ",")
+		v, err := strconv.ParseFloat(calls, 64)
+		switch strings.TrimPrefix(name, "cmdstat_") {
+		case "exists", "rpoplpush", "zrangebyscore": // idle workers call these in scripts only
+			continue
+		}
+		if err == nil {
+			sum += v
+		}
+	}
+	return sum
+}

@@ -39,6 +39,13 @@
 // A handler runs at least once: its outside effects have to be idempotent, for
 // which [Job.ID] is a stable key.
 //
+// A plain job, one without a session, an ID of the caller's choice, uniqueness,
+// limits or steps after it, has no event to lose, so it costs less: until it
+// runs for some seconds, reports progress, fails or is cancelled, only Asynq
+// knows of it. [Client.Get], [Client.Cancel] and [Client.Retry] work on it as on
+// others, and its result is kept for as long. No watchdog looks after it before
+// it has a record: a plain job whose task an operator deletes is simply gone.
+//
 // After a crash of a worker Asynq brings its jobs back in one to two minutes;
 // the session is told that they stalled within 15 seconds.
 package jobs
