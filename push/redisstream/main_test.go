@@ -142,6 +142,12 @@ func (e *ear) heardID(id string) bool {
 	return slices.ContainsFunc(notices, func(n push.Notice) bool { return n.Entry != nil && n.Entry.ID == id })
 }
 
+// heardPrefix is heardID for any push whose ID starts so.
+func (e *ear) heardPrefix(prefix string) bool {
+	notices, _ := e.heard()
+	return slices.ContainsFunc(notices, func(n push.Notice) bool { return n.Entry != nil && strings.HasPrefix(n.Entry.ID, prefix) })
+}
+
 func (e *ear) resynced(more int) func() bool {
 	return func() bool {
 		_, n := e.heard()
@@ -160,13 +166,14 @@ func listen(t testing.TB, transport *redisstream.Transport) (e *ear, stop func()
 	stop = func() {
 		once.Do(func() {
 			cancel()
+			// 2 s is what Listen promises; the rest is for a busy machine.
 			select {
 			case err := <-done:
 				if err != nil {
 					t.Errorf("Listen: %v", err)
 				}
-			case <-time.After(2 * time.Second):
-				t.Error("Listen has not returned 2 s after its context ended")
+			case <-time.After(10 * time.Second):
+				t.Error("Listen has not returned 10 s after its context ended")
 			}
 		})
 	}
