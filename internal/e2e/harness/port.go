@@ -3,6 +3,7 @@ package harness
 import (
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -10,9 +11,11 @@ import (
 
 // Ports are taken below the range from which the kernel gives outgoing
 // connections theirs, so that a program restarted on its port finds it free.
+// Test binaries run side by side: each looks in a block of its own.
 const (
 	firstPort = 20000
-	lastPort  = 30000
+	blocks    = 50
+	blockLen  = 200
 )
 
 // handedOut holds the ports that this process has given away.
@@ -23,7 +26,7 @@ var handedOut sync.Map //nolint:gochecknoglobals // ports are a resource of the 
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-firstPort) //nolint:gosec // not a secret
+		port := firstPort + os.Getpid()%blocks*blockLen + rand.IntN(blockLen) //nolint:gosec // not a secret
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if _, taken := handedOut.LoadOrStore(port, true); !taken && free(t, addr) {
 			return addr
