@@ -51,6 +51,9 @@ func named(t *testing.T, name string) string {
 	t.Helper()
 	var config net.ListenConfig
 	l, err := config.Listen(t.Context(), "tcp", harness.FreeAddr(t))
+	for tries := 0; err != nil && tries < 10; tries++ { // another process was quicker
+		l, err = config.Listen(t.Context(), "tcp", harness.FreeAddr(t))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

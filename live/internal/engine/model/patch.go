@@ -27,9 +27,9 @@ func (c *Client) make(v any) (*instance, error) {
 		return nil, fmt.Errorf("%w: %v is no instance", ErrProtocol, v)
 	}
 	first, _ := list[0].(float64)
-	id := int(-first) - 1
-	if id >= len(c.blocks) || c.blocks[id] == nil {
-		return nil, fmt.Errorf("%w: no block %d", ErrProtocol, id)
+	id := int(-first) - 1 // a fraction names no block, and may come out as -1
+	if first != float64(-id-1) || id < 0 || id >= len(c.blocks) || c.blocks[id] == nil {
+		return nil, fmt.Errorf("%w: no block for %v", ErrProtocol, first)
 	}
 	b := c.blocks[id]
 	if len(list) != len(b.units)+1 {
