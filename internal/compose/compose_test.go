@@ -111,7 +111,7 @@ func TestServices(t *testing.T) {
 		replicas int
 		needs    string
 	}{
-		"redis": {0, ""}, "web": {2, "redis"}, "worker": {2, "redis"}, "proxy": {0, "web"},
+		"redis": {0, ""}, "web": {2, "redis"}, "worker": {2, "redis"}, "proxy": {0, "web"}, "asynqmon": {0, "redis"},
 	} {
 		s, ok := f.Services[name]
 		if !ok {
@@ -133,8 +133,8 @@ func TestServices(t *testing.T) {
 			}
 		}
 	}
-	if len(f.Services) != 4 {
-		t.Errorf("got %d services, want 4", len(f.Services))
+	if len(f.Services) != 5 {
+		t.Errorf("got %d services, want 5", len(f.Services))
 	}
 }
 
@@ -162,7 +162,7 @@ func TestEnvironmentExists(t *testing.T) {
 	t.Parallel()
 	variable := regexp.MustCompile(`\(\$([A-Z0-9_]+)\)`)
 	f := load(t)
-	for name, args := range map[string][]string{"web": {"web"}, "worker": {"worker", "run"}} {
+	for name, args := range map[string][]string{"web": {"web"}, "asynqmon": {"web"}, "worker": {"worker", "run"}} {
 		text := help(t, args...)
 		var known []string
 		for _, m := range variable.FindAllStringSubmatch(text, -1) {
@@ -196,8 +196,10 @@ func TestEnvironmentExists(t *testing.T) {
 
 func TestNoSecretIsWrittenDown(t *testing.T) {
 	t.Parallel()
-	if got := load(t).Services["web"].Environment["LASTMILE_ADMIN_TOKEN"]; got != "${LASTMILE_ADMIN_TOKEN:-}" {
-		t.Errorf("the admin token is %q, want the caller's or none", got)
+	for _, name := range []string{"web", "asynqmon"} {
+		if got := load(t).Services[name].Environment["LASTMILE_ADMIN_TOKEN"]; got != "${LASTMILE_ADMIN_TOKEN:-}" {
+			t.Errorf("%s: the admin token is %q, want the caller's or none", name, got)
+		}
 	}
 }
 
