@@ -195,9 +195,10 @@ func (p *Pool) drain() {
 	select {
 	case <-idle:
 	case <-timer.C:
-		close(p.aborting)
-		<-idle
 	}
+	// Also for a task that Asynq had taken and that enters only now.
+	close(p.aborting)
+	<-idle
 }
 
 func (p *Pool) serverConfig(ctx context.Context) asynq.Config {

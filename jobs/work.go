@@ -194,9 +194,15 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 	return p.again(ctx, x, StateRetrying, x.backoff(), false, o.err)
 }
 
-// outsideEnd settles an execution whose context Asynq ended: the lease is lost,
-// or an operator cancelled the task behind our back. Heartbeats tell which.
+// outsideEnd settles an execution whose context Asynq ended: it gave the task
+// back in a stop, the lease is lost, or an operator cancelled the task behind
+// our back. Heartbeats tell the last two apart.
 func (p *Pool) outsideEnd(ctx context.Context, x *execution, o outcome) error {
+	select {
+	case <-p.draining:
+		return p.again(ctx, x, StateQueued, 0, true, ErrShutdown)
+	default:
+	}
 	if time.Since(x.lastBeat()) > 2*beatEvery {
 		p.log.WarnContext(ctx, "contact with Redis was lost", "id", x.id, "action", x.kind, "error", o.err)
 		return &retryError{err: o.err, delay: unsettledDelay}

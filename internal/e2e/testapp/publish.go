@@ -35,8 +35,9 @@ func publish(ctx context.Context, s Spec) error {
 }
 
 // lane pushes one number after the other, each until it is accepted. A lane
-// that was killed goes on after the last line of its journal: the push that it
-// may have sent without writing it down is sent again under the same ID.
+// that was killed goes on at the last line of its journal, like a job that died
+// before its end was noted: that push, and the one that it may have sent without
+// writing it down, are sent again under the same IDs.
 func lane(ctx context.Context, s Spec, publisher *push.Publisher, number int) error {
 	file := filepath.Join(s.Journal, fmt.Sprintf("lane-%d", number))
 	done, err := ReadJournal(file)
@@ -50,6 +51,9 @@ func lane(ctx context.Context, s Spec, publisher *push.Publisher, number int) er
 	defer func() { _ = journal.Close() }()
 	pace := time.NewTicker(max(s.Every, time.Microsecond))
 	defer pace.Stop()
+	if n := len(done); n > 0 {
+		persist(context.WithoutCancel(ctx), publisher.Session(done[n-1].Session), done[n-1].Token)
+	}
 	for n := len(done); n < s.Total; n++ {
 		p := history.Push{Session: SessionID((number + n) % s.Sessions), Token: fmt.Sprintf("%d.%d", number, n)}
 		// Not given up when ctx ends: a push that may be stored has to be in
