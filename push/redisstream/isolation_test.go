@@ -122,7 +122,7 @@ func TestListenEndsWhileTheServerIsFrozen(t *testing.T) {
 	transport, s := onServer(t, redisstream.Config{NodeTTL: 3 * time.Second})
 	_, stop := listen(t, transport)
 	s.Pause(t, 20*time.Second)
-	stop() // it requires an end long before the server thaws
+	stop() // it requires an end within 2 s
 }
 
 func TestSubscriptionComesBack(t *testing.T) {

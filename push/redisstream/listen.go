@@ -26,7 +26,7 @@ const (
 	readCount = 512
 	// retireTimeout bounds what is tidied up when Listen, or a subscription,
 	// ends.
-	retireTimeout = time.Second
+	retireTimeout = 500 * time.Millisecond
 	backoffBase   = 50 * time.Millisecond
 	backoffMax    = 2 * time.Second
 )
