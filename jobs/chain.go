@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lastmile/jobs/internal/taskid"
 )
 
 // follow is what a job's end sets off. It is stored with the job, and acted on
@@ -20,10 +23,12 @@ type follow struct {
 	Batch string `json:"b,omitempty"`
 }
 
-// Step is a job to be enqueued later, made by [Kind.Step].
+// Step is a job to be enqueued later, made by [Kind.Step]. Its fields are there
+// for its JSON.
 type Step struct {
 	Kind     string            `json:"k"`
-	Args     json.RawMessage   `json:"a"`
+	Args     json.RawMessage   `json:"a,omitempty"`
+	Bytes    []byte            `json:"b,omitempty"` // arguments in another codec's form
 	Queue    string            `json:"q"`
 	MaxRetry int               `json:"r"`
 	Opts     jobOptions        `json:"o"`
@@ -37,27 +42,35 @@ type Step struct {
 // maxSteps bounds chains and batches.
 const maxSteps = 1000
 
-// Step prepares a job of the kind for [Then] or [Client.Batch]. ID, Unique and
-// ProcessAt have no effect: the ID derives from what it follows.
+// Step prepares a job of the kind for [Then] or [Client.Batch]. It takes no ID,
+// Unique, ProcessAt or Then: its ID derives from what it follows, and that has
+// the steps.
 func (k *Kind[A, R]) Step(args A, opts ...Option) Step {
-	s := k.def.base
-	for _, o := range opts {
-		o(&s)
+	s, err := k.def.with(opts)
+	if err == nil && (s.id != "" || s.unique != k.def.base.unique || !s.at.IsZero() || s.follow != nil) {
+		err = fmt.Errorf("%w: a step takes no ID, Unique, ProcessAt or Then", ErrInvalid)
 	}
-	payload, err := json.Marshal(args)
-	switch {
-	case k.def.err != nil:
-		err = k.def.err
-	case err == nil && len(payload) > maxArgs:
-		err = fmt.Errorf("%w: arguments of %d bytes, at most %d are allowed", ErrInvalid, len(payload), maxArgs)
-	case err == nil:
-		err = s.check()
+	payload, bad := k.def.encode(args)
+	step := Step{
+		Kind: k.def.name, Queue: s.queue, MaxRetry: s.maxRetry,
+		Opts: jobOptions{
+			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limits: s.limits, Codec: s.codec(),
+		},
+		Session: s.session, Actions: s.actions, In: s.in, err: cmp.Or(k.def.err, err, bad),
 	}
-	return Step{
-		Kind: k.def.name, Args: payload, Queue: s.queue, MaxRetry: s.maxRetry,
-		Opts:    jobOptions{Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limits: s.limits},
-		Session: s.session, Actions: s.actions, In: s.in, err: err,
+	if step.Opts.Codec == "" {
+		step.Args = payload
+	} else {
+		step.Bytes = payload
 	}
+	return step
+}
+
+func (s *Step) payload() []byte {
+	if s.Bytes != nil {
+		return s.Bytes
+	}
+	return s.Args
 }
 
 // Then enqueues the steps one after the other, each when the one before it has
@@ -128,14 +141,20 @@ func (c *Client) EnqueueStep(ctx context.Context, id string, s Step) (Handle, er
 	if s.err != nil {
 		return Handle{}, s.err
 	}
-	if id == "" || len(id) > maxIDLen || strings.Contains(id, "~") {
+	if id == "" || len(id) > maxIDLen || !taskid.Valid(id) {
 		return Handle{}, fmt.Errorf("%w: ID %q", ErrInvalid, id)
 	}
 	return c.putStep(ctx, s, id, nil)
 }
 
+// enqueueStep is part of another job's end: what can never be enqueued must not
+// keep that end from being settled.
 func (c *Client) enqueueStep(ctx context.Context, s Step, id string, f *follow) error {
 	_, err := c.putStep(ctx, s, id, f)
+	if errors.Is(err, ErrInvalid) {
+		c.log.ErrorContext(ctx, "step refused for good", "id", id, "action", s.Kind, "error", err)
+		return nil
+	}
 	return err
 }
 
@@ -145,15 +164,16 @@ func (c *Client) putStep(ctx context.Context, s Step, id string, f *follow) (Han
 		backoffBase: s.Opts.Base, backoffMax: s.Opts.Max, limits: s.Opts.Limits,
 		session: s.Session, actions: s.Actions, in: s.In, id: id, follow: f,
 	}
-	h, err := c.put(ctx, &Enqueueing{ID: id, Kind: s.Kind, Queue: s.Queue, Args: s.Args, set: &set})
-	c.metrics.enqueued(s.Kind, h, err)
-	return h, err
+	if s.Opts.Codec != "" {
+		set.codecs = []Codec{{Name: s.Opts.Codec}}
+	}
+	return c.pass(ctx, &Work{ID: id, Kind: s.Kind, Queue: s.Queue, Args: s.payload(), set: &set})
 }
 
 // Batch enqueues the steps side by side, and then finally once all of them have
-// ended, however they ended: [Client.BatchOf] tells its handler. A chain begun
-// with [Then] inside a batch is not possible; a step's own failure does not
-// stop the others. Repeating the call with the same ID enqueues nothing twice.
+// ended, however they ended: [Client.BatchOf] tells its handler. A step's own
+// failure does not stop the others. Repeating the call with the same ID enqueues
+// nothing twice.
 func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Step) error {
 	if id == "" || len(id) > maxIDLen-16 || len(steps) == 0 || len(steps) > maxSteps {
 		return fmt.Errorf("%w: a batch needs an ID of at most %d bytes and 1 to %d steps", ErrInvalid, maxIDLen-16, maxSteps)
@@ -176,7 +196,7 @@ func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Ste
 		return fmt.Errorf("jobs: batch %q: %w", id, err)
 	}
 	for i, s := range steps {
-		if err := c.enqueueStep(ctx, s, id+":"+strconv.Itoa(i), &follow{Batch: id}); err != nil {
+		if _, err := c.putStep(ctx, s, id+":"+strconv.Itoa(i), &follow{Batch: id}); err != nil {
 			return fmt.Errorf("jobs: batch %q: step %d: %w", id, i, err)
 		}
 	}

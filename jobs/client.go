@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/jobs/internal/taskid"
 	"lastmile/push"
 )
 
@@ -33,8 +33,10 @@ type ClientConfig struct {
 	KeepTasks time.Duration
 	// Timeout bounds one Enqueue. Defaults to 10 seconds.
 	Timeout time.Duration
-	// Middleware wraps every Enqueue, the first one outermost.
-	Middleware []EnqueueMiddleware
+	// Middleware wraps the storing of every job, the first one outermost; also
+	// of steps, which are stored when the job before them has ended. A step
+	// refused with ErrInvalid is dropped, with another error tried again.
+	Middleware []Middleware[Handle]
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Registerer receives the jobs_* metrics. Defaults to none.
@@ -91,20 +93,14 @@ func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Cli
 
 type clientKey struct{}
 
-// WithClient returns a context whose Enqueue calls use the client.
-func WithClient(ctx context.Context, c *Client) context.Context {
+// withClient returns a context whose Enqueue calls use the client.
+func withClient(ctx context.Context, c *Client) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
 func clientOf(ctx context.Context) *Client {
 	c, _ := ctx.Value(clientKey{}).(*Client)
 	return c
-}
-
-// JobOf returns the ID of the job that an Asynq task belongs to.
-func (c *Client) JobOf(task string) string {
-	id, _, _ := strings.Cut(task, "~")
-	return id
 }
 
 // Get returns what is known of a job, or ErrNotFound.
@@ -189,7 +185,7 @@ func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) 
 	if err != nil {
 		return err
 	}
-	err = c.inspect.DeleteTask(rec.Queue, taskID(id, gen))
+	err = c.inspect.DeleteTask(rec.Queue, taskid.Of(id, gen))
 	if err != nil && !errors.Is(err, asynq.ErrTaskNotFound) && !errors.Is(err, asynq.ErrQueueNotFound) {
 		// A worker that gets it finds it ended and drops it; one that has a
 		// plain job has to be told.
@@ -240,9 +236,9 @@ func (c *Client) reopen(ctx context.Context, rec *record, to string, unique time
 	if err != nil || gen <= 0 {
 		return gen, err
 	}
-	old := taskID(rec.ID, rec.Gen)
+	old := taskid.Of(rec.ID, rec.Gen)
 	err = c.submit(ctx, &task{
-		id: rec.ID, gen: gen, kind: rec.Kind, queue: rec.Queue, payload: rec.Args, opts: rec.opts,
+		id: rec.ID, gen: gen, kind: rec.Kind, queue: rec.Queue, payload: rec.payload, opts: rec.opts,
 	})
 	if err != nil {
 		return gen, err

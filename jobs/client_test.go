@@ -75,7 +75,7 @@ func TestClientFromContext(t *testing.T) {
 			})
 			child.Handle(p, quick)
 		})
-		if _, err := kind.Enqueue(jobs.WithClient(t.Context(), k.Client), args{"a"}); err != nil {
+		if _, err := kind.With(k.Client).Enqueue(t.Context(), args{"a"}); err != nil {
 			t.Fatal(err)
 		}
 		if info := k.Wait("child"); info.State != jobs.StateCompleted {

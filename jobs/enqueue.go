@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -17,6 +18,7 @@ import (
 	"github.com/hibiken/asynq"
 	"go.opentelemetry.io/otel/propagation"
 
+	"lastmile/jobs/internal/taskid"
 	"lastmile/push"
 )
 
@@ -39,7 +41,6 @@ const (
 	headerGen     = "lm-gen"
 	headerCodec   = "lm-codec"
 	headerOptions = "lm-opt"
-	codecJSON     = "json/1"
 )
 
 // task is one generation of a job on its way into Asynq.
@@ -61,32 +62,35 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 	if d.err != nil {
 		return Handle{}, d.err
 	}
-	s := d.base
 	if sess, ok := ctx.(interface{ Session() push.Session }); ok {
-		s.session = sess.Session().ID()
+		opts = append([]Option{inSession(sess.Session())}, opts...)
 	}
-	for _, o := range opts {
-		o(&s)
-	}
-	if err := s.check(); err != nil {
+	s, err := d.with(opts)
+	if err != nil {
 		return Handle{}, err
 	}
 	s.retention = max(s.retention, s.unique) // the record is what makes it unique
-	if len(payload) > maxArgs {
-		return Handle{}, fmt.Errorf("%w: arguments of %d bytes, at most %d are allowed", ErrInvalid, len(payload), maxArgs)
-	}
 	id, chosen := c.jobID(ctx, d.name, payload, &s)
 	s.id = id
 	s.plain = !chosen && s.session == "" && s.follow == nil && len(s.limits) == 0
-	e := &Enqueueing{ID: s.id, Kind: d.name, Queue: s.queue, Args: payload, set: &s}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	return c.pass(ctx, &Work{ID: s.id, Kind: d.name, Queue: s.queue, Args: payload, set: &s})
+}
+
+// inSession lists a job with the session of the page that enqueues it.
+func inSession(s push.Session) Option {
+	return func(o *settings) { o.session = s.ID() }
+}
+
+// pass puts a job in by way of the middleware.
+func (c *Client) pass(ctx context.Context, w *Work) (Handle, error) {
 	next := c.put
 	for _, wrap := range slices.Backward(c.cfg.Middleware) {
 		next = wrap(next)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	h, err := next(ctx, e)
-	c.metrics.enqueued(d.name, h, err)
+	h, err := next(ctx, w)
+	c.metrics.enqueued(w.Kind, h, err)
 	return h, err
 }
 
@@ -126,7 +130,7 @@ func digest(parts ...string) string {
 }
 
 // put writes the record and the task.
-func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
+func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
 	s, now := e.set, time.Now()
 	if e.Queue == "" {
 		return Handle{}, fmt.Errorf("%w: no queue", ErrInvalid)
@@ -139,6 +143,7 @@ func (c *Client) put(ctx context.Context, e *Enqueueing) (Handle, error) {
 		id: e.ID, gen: 1, kind: e.Kind, queue: e.Queue, payload: e.Args, at: at,
 		opts: jobOptions{
 			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1, Limits: s.limits,
+			Codec: s.codec(),
 		},
 		plain: s.plain && e.ID == s.id, made: now,
 	}
@@ -230,7 +235,7 @@ func (c *Client) submit(ctx context.Context, t *task) error {
 	if err != nil {
 		return err
 	}
-	headers := map[string]string{headerID: t.id, headerCodec: codecJSON}
+	headers := map[string]string{headerID: t.id, headerCodec: cmp.Or(t.opts.Codec, codecJSON)}
 	if t.plain {
 		headers[headerPlain] = plainHeader(t.made, opt)
 	} else {
@@ -238,7 +243,7 @@ func (c *Client) submit(ctx context.Context, t *task) error {
 	}
 	propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(headers))
 	opts := []asynq.Option{
-		asynq.TaskID(taskID(t.id, t.gen)), asynq.Queue(t.queue), asynq.MaxRetry(asynqRetries),
+		asynq.TaskID(taskid.Of(t.id, t.gen)), asynq.Queue(t.queue), asynq.MaxRetry(asynqRetries),
 		asynq.Timeout(t.opts.Timeout + timeoutSlack), asynq.Retention(c.cfg.KeepTasks),
 	}
 	if t.at.After(time.Now()) {

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -25,14 +26,14 @@ var (
 	// cancelled.
 	ErrCancelled = errors.New("jobs: cancelled")
 
-	// ErrTimeout is the cause of a handler's context when its time is up.
-	ErrTimeout = errors.New("jobs: timeout")
-
 	// ErrShutdown is the cause of a handler's context when the worker stops
 	// and its patience is over. The job runs again elsewhere; the attempt is
 	// not counted.
 	ErrShutdown = errors.New("jobs: worker is shutting down")
 )
+
+// errTimeout is the cause of a handler's context when its time is up.
+var errTimeout = fmt.Errorf("jobs: timeout: %w", context.DeadlineExceeded)
 
 // errSuperseded is the cause when another execution owns the job: this one has
 // no say any more.
@@ -112,7 +113,7 @@ func public(err error) (code, message string) {
 	if _, ok := errors.AsType[*panicError](err); ok {
 		return codePanic, "internal error"
 	}
-	if errors.Is(err, ErrTimeout) {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return codeTimeout, "took too long"
 	}
 	return codeError, "internal error"

@@ -117,7 +117,7 @@ func (x *execution) metricKind() string {
 func (x *execution) execute(ctx context.Context) outcome {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, ErrTimeout)
+	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, errTimeout)
 	defer stop()
 	x.beat = time.Now()
 	x.renewed, x.began = x.beat, x.beat

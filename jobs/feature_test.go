@@ -242,7 +242,7 @@ func TestMiddleware(t *testing.T) {
 		t.Helper()
 		kind := define(jobs.MaxRetry(0))
 		var seen []string
-		wrap := func(name string) jobs.WorkMiddleware {
+		wrap := func(name string) jobs.Middleware[[]byte] {
 			return func(next func(context.Context, *jobs.Work) ([]byte, error)) func(context.Context, *jobs.Work) ([]byte, error) {
 				return func(ctx context.Context, w *jobs.Work) ([]byte, error) {
 					seen = append(seen, name+" "+w.Queue)
@@ -250,7 +250,7 @@ func TestMiddleware(t *testing.T) {
 				}
 			}
 		}
-		k.Start(jobs.PoolConfig{CheckInterval: checkEvery, Queues: map[string]int{"other": 1}, Work: []jobs.WorkMiddleware{wrap("outer"), wrap("inner")}},
+		k.Start(jobs.PoolConfig{CheckInterval: checkEvery, Queues: map[string]int{"other": 1}, Work: []jobs.Middleware[[]byte]{wrap("outer"), wrap("inner")}},
 			func(p *jobs.Pool) { kind.Handle(p, quick) })
 		id := enqueue(t, k, kind)
 		wantEnd(t, k, id, jobs.StateCompleted)
@@ -264,8 +264,8 @@ func TestMiddleware(t *testing.T) {
 	}
 	inBubble(t, func(t *testing.T) {
 		t.Helper()
-		check(t, jobstest.New(t, func(next func(context.Context, *jobs.Enqueueing) (jobs.Handle, error)) func(context.Context, *jobs.Enqueueing) (jobs.Handle, error) {
-			return func(ctx context.Context, e *jobs.Enqueueing) (jobs.Handle, error) {
+		check(t, jobstest.New(t, func(next func(context.Context, *jobs.Work) (jobs.Handle, error)) func(context.Context, *jobs.Work) (jobs.Handle, error) {
+			return func(ctx context.Context, e *jobs.Work) (jobs.Handle, error) {
 				if string(e.Args) == `{"name":"refused"}` {
 					return jobs.Handle{}, errBoom
 				}

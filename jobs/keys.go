@@ -50,14 +50,6 @@ func (k keys) job(id string) []string {
 	return []string{t + "r:" + id, t + "open"}
 }
 
-// taskID names the Asynq task of one generation of a job.
-func taskID(id string, gen int) string {
-	if gen <= 1 {
-		return id
-	}
-	return id + "~" + strconv.Itoa(gen)
-}
-
 func ms(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 func msOf(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10)

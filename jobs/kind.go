@@ -3,11 +3,12 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// Kind is a type of work with arguments A and result R, both JSON. It is made
+// Kind is a type of work with arguments A and result R. It is made
 // by [Define], bound to a client by [Kind.With] where it is enqueued, and
 // handled by [Kind.Handle] in workers. Safe for concurrent use.
 type Kind[A, R any] struct {
@@ -55,8 +56,8 @@ func (k *Kind[A, R]) Name() string { return k.def.name }
 func (k *Kind[A, R]) With(c *Client) *Kind[A, R] { return &Kind[A, R]{def: k.def, client: c} }
 
 // Enqueue stores a job and returns once Redis has it. The client is the one
-// that the kind is bound to, else the one that ctx carries ([WithClient]; the
-// context of a handler carries its pool's).
+// that the kind is bound to, or in a handler its pool's, which the context
+// carries.
 //
 // When ctx is the context of a live page's action itself, the job's ID derives
 // from the action, so that one which runs again after a crash enqueues nothing
@@ -73,9 +74,9 @@ func (k *Kind[A, R]) Enqueue(ctx context.Context, args A, opts ...Option) (Handl
 	if c == nil {
 		return Handle{}, fmt.Errorf("%w: kind %q is bound to no client", ErrInvalid, k.def.name)
 	}
-	payload, err := json.Marshal(args)
+	payload, err := k.def.encode(args)
 	if err != nil {
-		return Handle{}, fmt.Errorf("jobs: enqueue %q: %w: arguments: %w", k.def.name, ErrInvalid, err)
+		return Handle{}, fmt.Errorf("jobs: enqueue %q: %w", k.def.name, err)
 	}
 	h, err := c.enqueue(ctx, k.def, payload, opts)
 	if err != nil {
@@ -88,15 +89,19 @@ func (k *Kind[A, R]) Enqueue(ctx context.Context, args A, opts ...Option) (Handl
 // second registration of the same name is an error that Run returns.
 //
 // fn runs on its own goroutine. Its context ends when the job is cancelled
-// (context.Cause is ErrCancelled), when its time is up (ErrTimeout), and when
-// the worker has stopped waiting for it (ErrShutdown; Job.Draining tells
-// earlier). A panic is a failed attempt.
+// (context.Cause is ErrCancelled), when its time is up (a
+// context.DeadlineExceeded), and when the worker has stopped waiting for it
+// (ErrShutdown; Job.Draining tells earlier). A panic is a failed attempt.
 func (k *Kind[A, R]) Handle(p *Pool, fn func(ctx context.Context, j *Job[A]) (R, error)) {
 	p.register(k.def, func(ctx context.Context, x *execution) ([]byte, error) {
 		j := &Job[A]{
 			ID: x.id, Attempt: x.attempt, Attempts: x.limit, Gen: x.gen, x: x,
 		}
-		if err := json.Unmarshal(x.payload, &j.Args); err != nil {
+		err := k.def.decode(x.opts.Codec, x.payload, &j.Args)
+		switch {
+		case errors.Is(err, errCodec): // a newer worker may know it
+			return nil, &codedError{codeArgs, "the job's arguments cannot be read here", err}
+		case err != nil:
 			return nil, Discard(&codedError{codeArgs, "the job's arguments cannot be read", err})
 		}
 		result, err := fn(ctx, j)
@@ -113,6 +118,18 @@ func (k *Kind[A, R]) Handle(p *Pool, fn func(ctx context.Context, j *Job[A]) (R,
 		}
 		return b, nil
 	})
+}
+
+// Args reads the arguments of a job.
+func (k *Kind[A, R]) Args(i Info) (A, error) {
+	var a A
+	if i.Kind != k.def.name {
+		return a, fmt.Errorf("%w: job %q is of kind %q, not %q", ErrInvalid, i.ID, i.Kind, k.def.name)
+	}
+	if err := k.def.decode(i.codec, i.payload, &a); err != nil {
+		return a, fmt.Errorf("jobs: read arguments of job %q: %w", i.ID, err)
+	}
+	return a, nil
 }
 
 // Result reads the result of a completed job.

@@ -49,9 +49,9 @@ func define(opts ...jobs.Option) *jobs.Kind[args, result] {
 func notify(k *jobstest.Kit) jobs.Option { return notifyAs(k, "s") }
 
 func notifyAs(k *jobstest.Kit, session string) jobs.Option {
-	return jobs.Notify(k.Session(session), jobs.Queued("Queued"), jobs.Started("Started"), jobs.Progress("Progress"),
-		jobs.Retrying("Retrying"), jobs.Stalled("Stalled"), jobs.Done("Done"), jobs.Failed("Failed"),
-		jobs.Cancelled("Cancelled"), jobs.Lost("Lost"))
+	return jobs.Notify(k.Session(session), jobs.Done("Done"), jobs.Failed("Failed"), jobs.Progress("Progress"),
+		jobs.On("Queued", jobs.StateQueued), jobs.On("Started", jobs.StateRunning), jobs.On("Retrying", jobs.StateRetrying),
+		jobs.On("Stalled", jobs.StateStalled), jobs.On("Cancelled", jobs.StateCancelled), jobs.On("Lost", jobs.StateLost))
 }
 
 // start runs a worker that handles the kind with h.

@@ -1,44 +1,29 @@
 package jobs
 
-import (
-	"context"
-	"encoding/json"
-)
+import "context"
 
-// Enqueueing is a job on its way into the queue, as middleware sees it.
-type Enqueueing struct {
-	// ID is the job's.
-	ID string
-	// Kind is the name of its kind.
-	Kind string
-	// Queue may be changed.
-	Queue string
-	// Args are the arguments; they may be changed.
-	Args json.RawMessage
-
-	set *settings
-}
-
-// EnqueueMiddleware wraps the storing of jobs: it calls next, or returns an
-// error to refuse the job.
-type EnqueueMiddleware func(next func(context.Context, *Enqueueing) (Handle, error)) func(context.Context, *Enqueueing) (Handle, error)
-
-// Work is one execution, as middleware sees it.
+// Work is a job as middleware sees it, on its way into the queue or at one of
+// its executions.
 type Work struct {
 	// ID is the job's.
 	ID string
 	// Kind is the name of its kind.
 	Kind string
-	// Queue is the queue it came from.
+	// Queue is where it waits or came from. On the way in it may be changed.
 	Queue string
-	// Attempt counts the executions of this generation, from 1.
+	// Attempt counts the executions of this generation, from 1; it is 0 on the
+	// way in.
 	Attempt int
-	// Gen counts how often the job was opened, from 1.
+	// Gen counts how often the job was opened, from 1; it is 0 on the way in.
 	Gen int
-	// Args are the arguments; they may be changed.
-	Args json.RawMessage
+	// Args are the arguments as the kind's codec wrote them, JSON unless the
+	// kind has another. They may be changed.
+	Args []byte
+
+	set *settings // on the way in
 }
 
-// WorkMiddleware wraps the handling of jobs: it calls next, whose result is
-// JSON, or returns an error as a handler would. A panic is a failed attempt.
-type WorkMiddleware func(next func(context.Context, *Work) ([]byte, error)) func(context.Context, *Work) ([]byte, error)
+// Middleware wraps what is done with jobs: it calls next, or returns an error
+// instead. With R = [Handle] it wraps Enqueue, see ClientConfig.Middleware; with
+// R = []byte it wraps the handlers, whose result is JSON, see PoolConfig.Work.
+type Middleware[R any] func(next func(context.Context, *Work) (R, error)) func(context.Context, *Work) (R, error)

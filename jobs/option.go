@@ -2,9 +2,9 @@ package jobs
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
+	"lastmile/jobs/internal/taskid"
 	"lastmile/push"
 )
 
@@ -29,6 +29,7 @@ type settings struct {
 	session     string
 	actions     map[string]string
 	follow      *follow
+	codecs      []Codec // none: JSON
 }
 
 // The bounds of what options may ask for.
@@ -90,7 +91,8 @@ func Unique(d time.Duration, key ...string) Option {
 	return func(s *settings) { s.unique, s.uniqueKey = max(d, 1), key }
 }
 
-// Binding names the action that gets one kind of event. See [Notify].
+// Binding names the action that gets one kind of event: [Done], [Failed],
+// [Progress] or, for any other, [On].
 type Binding func(map[string]string)
 
 // Notify sends the job's events to the session: to each bound action a push
@@ -107,40 +109,50 @@ func Notify(s push.Session, bindings ...Binding) Option {
 	}
 }
 
-func bind(event, action string) Binding {
-	return func(m map[string]string) { m[event] = action }
-}
-
 // Done binds the end of a job that completed.
-func Done(action string) Binding { return bind(string(StateCompleted), action) }
+func Done(action string) Binding { return On(action, StateCompleted) }
 
 // Failed binds the end of a job that failed, and of one that was cancelled or
-// lost unless these are bound themselves.
-func Failed(action string) Binding { return bind(string(StateFailed), action) }
-
-// Cancelled binds the end of a job that was cancelled. Defaults to Failed's
-// action.
-func Cancelled(action string) Binding { return bind(string(StateCancelled), action) }
-
-// Lost binds the end of a job that vanished: its task was deleted by an
-// operator, or was lost with Redis' data. Defaults to Failed's action.
-func Lost(action string) Binding { return bind(string(StateLost), action) }
-
-// Queued binds the moment when the job is enqueued.
-func Queued(action string) Binding { return bind(eventQueued, action) }
-
-// Started binds the start of each attempt.
-func Started(action string) Binding { return bind(eventStarted, action) }
+// lost unless On binds these.
+func Failed(action string) Binding { return On(action, StateFailed) }
 
 // Progress binds what the handler reports with Job.Progress: the latest value,
 // at most ten times a second.
-func Progress(action string) Binding { return bind(eventProgress, action) }
+func Progress(action string) Binding {
+	return func(m map[string]string) { m[eventProgress] = action }
+}
 
-// Retrying binds a failed attempt that will be repeated; the event says when.
-func Retrying(action string) Binding { return bind(string(StateRetrying), action) }
+// On binds the moments when a job comes into any of the states: StateQueued
+// when it is enqueued (also to run later), StateRunning at the start of each
+// attempt, StateRetrying when an attempt failed and will be repeated (the event
+// says when), StateStalled when the worker is silent (told within 15 seconds),
+// and the four ends. StateLost is the end of a job whose task an operator
+// deleted, or that Redis lost. There is no event for StateScheduled.
+func On(action string, states ...State) Binding {
+	return func(m map[string]string) {
+		for _, s := range states {
+			m[eventOf(s)] = action
+		}
+	}
+}
 
-// Stalled binds the loss of contact with the worker, told within 15 seconds.
-func Stalled(action string) Binding { return bind(string(StateStalled), action) }
+// eventOf names the event of coming into a state.
+func eventOf(s State) string {
+	if s == StateRunning {
+		return eventStarted
+	}
+	return string(s)
+}
+
+// bindable are the events that an action can be bound to.
+func bindable(event string) bool {
+	switch event {
+	case eventQueued, eventStarted, eventProgress, string(StateRetrying), string(StateStalled):
+		return true
+	default:
+		return State(event).Ended()
+	}
+}
 
 func (s *settings) check() error {
 	for _, c := range []struct {
@@ -152,7 +164,7 @@ func (s *settings) check() error {
 		{s.timeout < time.Second || s.timeout > maxTimeout, "Timeout must be a second to a day"},
 		{s.retention < time.Second || s.retention > maxRetention, "Retention must be a second to 90 days"},
 		{s.backoffBase <= 0 || s.backoffMax < s.backoffBase, "RetryBackoff must be positive and ascending"},
-		{len(s.id) > maxIDLen || strings.Contains(s.id, "~"), "ID must have at most 96 bytes and no '~'"},
+		{len(s.id) > maxIDLen || !taskid.Valid(s.id), "ID must have at most 96 bytes and no '~'"},
 		{s.in < 0, "ProcessIn must not be negative"},
 		{s.session != "" && len(s.session) > push.MaxIDLen, "session ID is too long"},
 	} {
@@ -168,7 +180,13 @@ func (s *settings) check() error {
 	if err := s.follow.check(); err != nil {
 		return err
 	}
+	if err := s.checkCodecs(); err != nil {
+		return err
+	}
 	for event, action := range s.actions {
+		if !bindable(event) {
+			return fmt.Errorf("%w: there is no event for state %q", ErrInvalid, event)
+		}
 		if err := push.ValidAction(action); err != nil {
 			return fmt.Errorf("%w: action bound to %s: %w", ErrInvalid, event, err)
 		}

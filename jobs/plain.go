@@ -239,8 +239,9 @@ func (c *Client) plainInfo(id string) (Info, error) {
 	}
 	i := Info{
 		ID: id, Kind: t.kind, Queue: t.queue, State: plainState(task.State), Attempt: task.Retried, Attempts: t.opts.Limit,
-		Gen: 1, Args: t.payload, Created: t.made, Updated: t.made,
+		Gen: 1, Created: t.made, Updated: t.made,
 	}
+	i.setArgs(t.payload, t.opts.Codec)
 	switch i.State {
 	case StateRunning:
 		i.Attempt++

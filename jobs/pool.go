@@ -42,7 +42,7 @@ type PoolConfig struct {
 	// before the pool goes on without it. Defaults to 2 seconds.
 	Grace time.Duration
 	// Work wraps every handler, the first one outermost.
-	Work []WorkMiddleware
+	Work []Middleware[[]byte]
 	// TracerProvider makes a span for each execution, a child of the span that
 	// enqueued the job. Defaults to otel.GetTracerProvider().
 	TracerProvider trace.TracerProvider
@@ -202,7 +202,7 @@ func (p *Pool) drain() {
 }
 
 func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
-	base := WithClient(context.WithoutCancel(ctx), p.client)
+	base := withClient(context.WithoutCancel(ctx), p.client)
 	return asynq.Config{
 		Concurrency: p.cfg.Concurrency, Queues: p.cfg.Queues, StrictPriority: p.cfg.Strict,
 		TaskCheckInterval: p.cfg.CheckInterval, DelayedTaskCheckInterval: p.cfg.DelayedInterval,

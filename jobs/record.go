@@ -29,7 +29,8 @@ type Info struct {
 	Message  string
 	// Code and Error tell the last failure in words meant for the user.
 	Code, Error string
-	// Args are the arguments, as JSON.
+	// Args are the arguments as JSON, or as a JSON string of base64 when the
+	// kind's codec makes something else of them; Kind.Args reads them.
 	Args json.RawMessage
 	// Result is the result of a completed job, as JSON.
 	Result json.RawMessage
@@ -38,6 +39,9 @@ type Info struct {
 	Created, Updated, Started, Ended time.Time
 	// NextAt is when a waiting job is due.
 	NextAt time.Time
+
+	payload []byte // the arguments as stored
+	codec   string // how, "" for JSON
 }
 
 // event returns the event that tells the job's present state.
@@ -46,6 +50,10 @@ func (i *Info) event() *Event {
 		ID: i.ID, Kind: i.Kind, State: i.State, Attempt: i.Attempt, Attempts: i.Attempts, Gen: i.Gen,
 		Fraction: i.Fraction, Message: i.Message, Code: i.Code, Error: i.Error, NextAt: i.NextAt,
 	}
+}
+
+func (i *Info) setArgs(payload []byte, codec string) {
+	i.payload, i.codec, i.Args = payload, codec, shown(payload)
 }
 
 // record is a job's hash as read.
@@ -84,9 +92,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 		p.err = errors.Join(p.err, err)
 		r.Fraction = v
 	}
-	if v := m["pay"]; v != "" {
-		r.Args = json.RawMessage(v)
-	}
+	r.setArgs([]byte(m["pay"]), r.opts.Codec)
 	if v := m["res"]; v != "" {
 		r.Result = json.RawMessage(v)
 	}
@@ -132,11 +138,12 @@ type jobOptions struct {
 	Max       time.Duration `json:"m"`
 	Limit     int           `json:"n,omitempty"` // attempts, for plain jobs
 	Limits    []limit       `json:"l,omitempty"`
+	Codec     string        `json:"c,omitempty"` // of the arguments, "" for JSON
 }
 
 func (o jobOptions) equal(p jobOptions) bool {
 	return o.Timeout == p.Timeout && o.Retention == p.Retention && o.Base == p.Base && o.Max == p.Max &&
-		o.Limit == p.Limit && slices.Equal(o.Limits, p.Limits)
+		o.Limit == p.Limit && o.Codec == p.Codec && slices.Equal(o.Limits, p.Limits)
 }
 
 // optionCache spares the JSON of options, which rarely differ between the jobs

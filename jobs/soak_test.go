@@ -173,8 +173,8 @@ func (s *soak) enqueue(n int) {
 	kind := soakKind().With(s.client)
 	s.insist(func(ctx context.Context) error {
 		_, err := kind.Enqueue(ctx, soakArgs{n, fate}, jobs.ID(id), jobs.MaxRetry(n%4),
-			jobs.Notify(s.pub.Session(session), jobs.Done("Done"), jobs.Failed("Failed"), jobs.Cancelled("Cancelled"),
-				jobs.Lost("Lost"), jobs.Progress("Progress"), jobs.Retrying("Retrying"), jobs.Stalled("Stalled")))
+			jobs.Notify(s.pub.Session(session), jobs.Done("Done"), jobs.Failed("Failed"), jobs.Progress("Progress"),
+				jobs.On("Other", jobs.StateCancelled, jobs.StateLost, jobs.StateRetrying, jobs.StateStalled)))
 		return err
 	})
 	s.jobs[id] = session

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"lastmile/jobs/internal/taskid"
 )
 
 const (
@@ -113,7 +115,7 @@ func (c *Client) inspectJob(ctx context.Context, id string) error {
 		c.metrics.rescued.WithLabelValues("cancelled").Inc()
 		return c.cancelIdle(ctx, id, rec.Gen, rec.run)
 	}
-	info, err := c.inspect.GetTaskInfo(rec.Queue, taskID(id, rec.Gen))
+	info, err := c.inspect.GetTaskInfo(rec.Queue, taskid.Of(id, rec.Gen))
 	switch {
 	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
 		if time.Since(rec.Updated) < firstCheck/2 {

@@ -175,7 +175,7 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 		return p.conclude(ctx, x, StateCompleted, o.result, "", "", nil)
 	case errors.Is(o.cause, ErrShutdown):
 		return p.again(ctx, x, StateQueued, 0, true, ErrShutdown)
-	case o.cause != nil && !errors.Is(o.cause, ErrTimeout):
+	case o.cause != nil && !errors.Is(o.cause, errTimeout):
 		return p.outsideEnd(ctx, x, o)
 	}
 	if s, ok := errors.AsType[*snoozeError](o.err); ok {
@@ -337,9 +337,6 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 	var err error
 	if x.gen, err = strconv.Atoi(gen); x.id == "" || err != nil {
 		return nil, fmt.Errorf("%w: task %q was not enqueued by this package", ErrInvalid, t.Type())
-	}
-	if h[headerCodec] != codecJSON {
-		return nil, fmt.Errorf("%w: job %q uses codec %q, this program knows %s", ErrInvalid, x.id, h[headerCodec], codecJSON)
 	}
 	if x.opts, err = p.client.options.decode(x.kind, opts); err != nil {
 		return nil, fmt.Errorf("%w: job %q: options: %w", ErrInvalid, x.id, err)

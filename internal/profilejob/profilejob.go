@@ -50,9 +50,8 @@ var Kind = jobs.Define[Args, Report]("reports.profile",
 
 // Notify binds a job's events to the actions of the Reports page.
 func Notify(s push.Session) jobs.Option {
-	return jobs.Notify(s, jobs.Done("ReportDone"), jobs.Failed("ReportFailed"),
-		jobs.Queued("ReportProgress"), jobs.Started("ReportProgress"), jobs.Progress("ReportProgress"),
-		jobs.Retrying("ReportProgress"), jobs.Stalled("ReportProgress"))
+	return jobs.Notify(s, jobs.Done("ReportDone"), jobs.Failed("ReportFailed"), jobs.Progress("ReportProgress"),
+		jobs.On("ReportProgress", jobs.StateQueued, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled))
 }
 
 // Files is where uploads are; *filestore.Store is one.

@@ -12,6 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"lastmile/jobs"
+	"lastmile/jobs/internal/taskid"
 )
 
 // The console's calls that change open or failed jobs, relative to /api/.
@@ -85,7 +86,7 @@ func (h *Handler) action(state, verb string) operation {
 // cancel ends the job. A task without a record is not a job of ours, or left
 // over from one: then Asynq's own way has to do.
 func (h *Handler) cancel(ctx context.Context, queue, task string) error {
-	err := h.client.Cancel(ctx, h.client.JobOf(task))
+	err := h.client.Cancel(ctx, taskid.Job(task))
 	if !errors.Is(err, jobs.ErrNotFound) && !errors.Is(err, jobs.ErrEnded) {
 		return err
 	}
@@ -96,7 +97,7 @@ func (h *Handler) cancel(ctx context.Context, queue, task string) error {
 }
 
 func (h *Handler) retry(ctx context.Context, queue, task string) error {
-	err := h.client.Retry(ctx, h.client.JobOf(task))
+	err := h.client.Retry(ctx, taskid.Job(task))
 	if errors.Is(err, jobs.ErrNotFound) {
 		return h.inspect.RunTask(queue, task)
 	}

@@ -66,7 +66,7 @@ func TestRequireEnqueued(t *testing.T) {
 			}
 		}
 		info := jobstest.RequireEnqueued(k, kind, "s", func(n int) bool { return n == 1 })
-		if jobstest.Args[int](k, info) != 1 || info.State != jobs.StateScheduled {
+		if n, err := kind.Args(info); n != 1 || err != nil || info.State != jobs.StateScheduled {
 			t.Errorf("found %+v", info)
 		}
 		jobstest.RequireEnqueued(k, kind, "", nil)

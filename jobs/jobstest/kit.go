@@ -15,7 +15,6 @@ package jobstest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -28,6 +27,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/jobs"
+	"lastmile/jobs/internal/taskid"
 	"lastmile/push"
 )
 
@@ -53,7 +53,7 @@ type Kit struct {
 }
 
 // New starts a kit that ends with the test. Call it inside the bubble.
-func New(t testing.TB, middleware ...jobs.EnqueueMiddleware) *Kit {
+func New(t testing.TB, middleware ...jobs.Middleware[jobs.Handle]) *Kit {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
 	m.ClockTTL(true)
@@ -222,7 +222,7 @@ func (k *Kit) all() []string {
 				k.t.Fatalf("list tasks: %v", err)
 			}
 			for _, task := range tasks {
-				if id := k.Client.JobOf(task.ID); task.Headers["lm-plain"] != "" && !slices.Contains(ids, id) {
+				if id := taskid.Job(task.ID); task.Headers["lm-plain"] != "" && !slices.Contains(ids, id) {
 					ids = append(ids, id)
 				}
 			}
@@ -237,9 +237,9 @@ func (k *Kit) all() []string {
 func RequireEnqueued[A, R any](k *Kit, kind *jobs.Kind[A, R], session string, match func(A) bool) jobs.Info {
 	k.t.Helper()
 	for _, info := range k.jobs(session) {
-		var args A
-		if info.Kind != kind.Name() || json.Unmarshal(info.Args, &args) != nil {
-			continue
+		args, err := kind.Args(info)
+		if err != nil {
+			continue // of another kind
 		}
 		if match == nil || match(args) {
 			return info

@@ -2,7 +2,6 @@ package jobstest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -38,9 +37,9 @@ type Inline struct {
 }
 
 // Middleware waits for each job.
-func (i *Inline) Middleware(next func(context.Context, *jobs.Enqueueing) (jobs.Handle, error)) func(context.Context, *jobs.Enqueueing) (jobs.Handle, error) {
-	return func(ctx context.Context, e *jobs.Enqueueing) (jobs.Handle, error) {
-		h, err := next(ctx, e)
+func (i *Inline) Middleware(next func(context.Context, *jobs.Work) (jobs.Handle, error)) func(context.Context, *jobs.Work) (jobs.Handle, error) {
+	return func(ctx context.Context, w *jobs.Work) (jobs.Handle, error) {
+		h, err := next(ctx, w)
 		i.mu.Lock()
 		k := i.kit
 		i.mu.Unlock()
@@ -57,14 +56,4 @@ func (i *Inline) Use(k *Kit) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.kit = k
-}
-
-// Args decodes a job's arguments, failing the test when they do not fit.
-func Args[A any](k *Kit, info jobs.Info) A {
-	k.t.Helper()
-	var a A
-	if err := json.Unmarshal(info.Args, &a); err != nil {
-		k.t.Fatalf("arguments of job %s: %v", info.ID, err)
-	}
-	return a
 }
