@@ -90,6 +90,9 @@ func (c *conn) settle(ctx context.Context) {
 			a.at = time.Now().Add(stallMax)
 			return
 		}
+		// The feed's first acknowledgement covers what nobody had acknowledged
+		// when it subscribed, and so may cover these again: it has to name them.
+		a.skipped = append(o.Skipped, a.skipped...)
 		a.owed = nil // the next commit forgets it too; paying twice costs nothing
 	}
 	c.feed.Ack(upTo, a.skipped)
