@@ -69,7 +69,8 @@ func (e *ends) overdue(d time.Duration) []*plainEnd {
 	return out
 }
 
-// keepEnds stores what Asynq does not come for, until ctx ends.
+// keepEnds stores what Asynq does not come for, and gives back what it does not
+// take, until ctx ends.
 func (p *Pool) keepEnds(ctx context.Context) {
 	tick := time.NewTicker(endsEvery)
 	defer tick.Stop()
@@ -79,6 +80,7 @@ func (p *Pool) keepEnds(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.storeEnds(ctx, endsAfter)
+			p.giveBack(ctx, heldFor)
 		}
 	}
 }
@@ -105,11 +107,15 @@ type server struct {
 	hook *serverHook
 }
 
-// EvalSha calls a script, after that of a plain job's end when it takes out the
-// job's task.
+// EvalSha calls a script: to take tasks, several at a time; to take a plain
+// job's task out, after that of the job's end; and any other as it is.
 func (s server) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := detach(ctx)
 	defer cancel()
+	if queue, ok := takes(keys, args); ok && s.pool.ahead.slots > 0 {
+		return s.take(ctx, queue, args[0])
+	}
+	defer s.pool.ahead.settled(args)
 	t := &call{sha: sha, keys: keys, args: args}
 	end := s.pool.ends.take(keys, args)
 	if end != nil {

@@ -1,8 +1,21 @@
 package jobs
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // OpenJobs returns the jobs of a shard that are open or owe an event.
 func (c *Client) OpenJobs(ctx context.Context, shard int) ([]string, error) {
 	return c.rdb.ZRange(ctx, c.open(shard), 0, -1).Result()
 }
+
+// Take asks for a task as Asynq's server does, and returns its message.
+func (p *Pool) Take(ctx context.Context, queue string) (string, error) {
+	q := "asynq:{" + queue + "}:"
+	return server{sharing{p.client.rdb, p.client.combine}, p, new(serverHook)}.EvalSha(ctx, "",
+		[]string{q + "pending", q + "paused", q + "active", q + "lease"}, time.Now().Add(30*time.Second).Unix(), q+"t:").Text()
+}
+
+// GiveBack gives back what the pool has held for longer than d.
+func (p *Pool) GiveBack(ctx context.Context, d time.Duration) { p.giveBack(ctx, d) }

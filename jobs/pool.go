@@ -95,6 +95,7 @@ type Pool struct {
 	busy    int                                // executions
 	idle    chan struct{}                      // closed when busy falls to zero; nil until the pool drains
 	ends    ends
+	ahead   ahead
 	tracer  trace.Tracer
 }
 
@@ -111,13 +112,17 @@ func NewPool(rdb redis.UniversalClient, pub publisher, cfg PoolConfig) (*Pool, e
 	for q := range cfg.Queues {
 		c.queues.Store(q, struct{}{})
 	}
-	return &Pool{
+	p := &Pool{
 		client: c, cfg: cfg, log: c.log,
 		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}),
 		running: make(map[string]map[*execution]struct{}), ends: ends{waiting: make(map[string]*plainEnd)},
 		tracer: cfg.TracerProvider.Tracer("lastmile/jobs"),
-	}, nil
+	}
+	if len(cfg.Queues) == 1 {
+		p.ahead.slots, p.ahead.handed = cfg.Concurrency, make(map[string]time.Time, cfg.Concurrency)
+	}
+	return p, nil
 }
 
 // Client returns the pool's client, which its handlers' contexts carry.
@@ -173,6 +178,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	<-ctx.Done()
 	close(p.draining)
 	worker.Stop()
+	p.giveBack(ctx, 0)
 	p.drain()
 	worker.Shutdown()
 	p.storeEnds(ctx, 0)

@@ -30,6 +30,8 @@ const (
 // verdict of our own; Asynq's count of retries, its timeout and its view of a
 // cancelled task decide nothing.
 func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
+	task, _ := asynq.GetTaskID(ctx)
+	defer p.ahead.left(task)
 	x, err := p.newExecution(ctx, t)
 	if err != nil {
 		p.log.ErrorContext(ctx, "task is no job", "action", t.Type(), "error", err)

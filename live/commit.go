@@ -149,34 +149,31 @@ func (c *conn) committed(ctx context.Context, next viewState, withView bool, res
 }
 
 // resolve deals with persisted fields that another tab has changed meanwhile.
-// After pushes the page goes back to what is stored and runs them again on top
-// of theirs; those that their fields hold already leave the fields alone. After
-// a click, or Mount or OnConnect, its changes are laid over theirs, field by
-// field.
+// After a click its changes are laid over theirs, field by field. After pushes
+// the page goes back to what is stored and runs them again on top of theirs;
+// those that their fields hold already leave the fields alone.
 func (c *conn) resolve(r push.ViewRecord) error {
 	theirs, err := c.page.model.decodeView(r)
 	if err != nil {
 		return err
 	}
-	if len(c.uncommitted) > 0 && !c.clicked {
-		return c.rebase(theirs)
-	}
-	mine, base := c.clickMine, c.clickBase
-	if !c.clicked {
-		base = c.base
-		if mine, err = c.page.model.sharedOf(c.state); err != nil {
+	if c.clicked {
+		mine, base := c.clickMine, c.clickBase
+		if err := c.adopt(theirs); err != nil {
 			return err
 		}
-	}
-	if err := c.adopt(theirs); err != nil {
+		merged := merge(base, mine, theirs.fields)
+		if c.state, err = c.page.model.withShared(c.state, merged); err != nil {
+			return err
+		}
+		c.now.encoded, err = c.page.encode(c.state)
+		c.out.dirty = true
 		return err
 	}
-	if c.state, err = c.page.model.withShared(c.state, merge(base, mine, theirs.fields)); err != nil {
-		return err
+	if len(c.uncommitted) == 0 {
+		return c.adopt(theirs) // it was OnConnect: its other fields stay
 	}
-	c.now.encoded, err = c.page.encode(c.state)
-	c.out.dirty = true
-	return err
+	return c.rebase(theirs)
 }
 
 // rebase puts the pushes since the last commit back in line.
@@ -192,13 +189,12 @@ func (c *conn) rebase(theirs viewState) error {
 		return err
 	}
 	line := c.uncommitted
-	if c.retry != nil {
+	if c.retry != nil && c.retry.burial == nil {
 		line = append(line, c.retry.item)
 		c.retry = nil
 	}
 	c.backlog = append(line, c.backlog...)
 	c.uncommitted, c.unsaved = nil, false
-	c.outbox = nil // it is theirs, and they publish again
 	c.commitAt = time.Time{}
 	c.out.dirty = true
 	return nil

@@ -1,0 +1,192 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Asynq takes one task at a time, with a round trip to Redis for each, on one
+// goroutine: that bounds a worker's rate whatever its concurrency. A pool with
+// one queue takes at once as many as it has free slots for, and hands Asynq the
+// rest at its next calls, which follow within microseconds.
+//
+// Nothing else changes. A task that is held is active and leased in Redis like
+// any other; there is a free slot for each, so none waits for a handler's end;
+// one that is held for longer than heldFor is not handed out any more but given
+// back, at the head of the queue with its retries as they were, and so are all
+// when the pool stops; those of a process that dies come back with their
+// leases, like those it was working on. With several queues Asynq chooses a
+// queue for each task, so there is nothing to take ahead.
+
+const (
+	// heldFor is for how long a task may be held. It is far below the margin
+	// of 30 seconds by which Asynq's lease outlives what the worker knows of it.
+	heldFor = 500 * time.Millisecond
+	// heldMax is when a task that cannot be given back is left to its lease.
+	heldMax = 20 * time.Second
+	// leftFor is how long a slot counts as taken after its handler has come
+	// back, if Asynq says nothing more of the task: the lease was lost.
+	leftFor = time.Second
+)
+
+// ahead is what a pool with one queue has taken. The zero value is for none.
+type ahead struct {
+	slots int
+
+	mu     sync.Mutex
+	handed map[string]time.Time // tasks that Asynq has: when the handler came back, or zero
+	held   []heldTask           // in the order they were taken
+}
+
+type heldTask struct {
+	id, msg string
+	queue   takeKeys
+	at      time.Time
+}
+
+// takeKeys are the keys and arguments of Asynq's dequeue script.
+type takeKeys struct {
+	pending, paused, active, lease string
+	prefix                         any
+}
+
+// takes tells whether a script call of Asynq's takes a task out of its queue.
+func takes(keys []string, args []any) (takeKeys, bool) {
+	if len(keys) != 4 || len(args) != 2 || !strings.HasSuffix(keys[0], ":pending") || !strings.HasSuffix(keys[1], ":paused") {
+		return takeKeys{}, false
+	}
+	return takeKeys{keys[0], keys[1], keys[2], keys[3], args[1]}, true
+}
+
+// next returns the message of a task that is held, or how many to take.
+func (a *ahead) next(queue string, now time.Time) (msg string, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := slices.IndexFunc(a.held, func(t heldTask) bool {
+		return t.queue.pending == queue && now.Sub(t.at) < heldFor
+	}); i >= 0 {
+		t := a.held[i]
+		a.held = slices.Delete(a.held, i, i+1)
+		a.handed[t.id] = time.Time{}
+		return t.msg, 0
+	}
+	if len(a.handed) >= a.slots { // Asynq asks, so it has a free slot
+		for id, left := range a.handed {
+			if !left.IsZero() && now.Sub(left) > leftFor {
+				delete(a.handed, id)
+			}
+		}
+	}
+	return "", max(1, a.slots-len(a.handed)-len(a.held))
+}
+
+// keep notes what was taken, of which the first is handed out.
+func (a *ahead) keep(queue takeKeys, taken []any, now time.Time) (msg string, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := 0; i+1 < len(taken); i += 2 {
+		id, _ := taken[i].(string)
+		m, _ := taken[i+1].(string)
+		if i == 0 {
+			a.handed[id] = time.Time{}
+			msg, ok = m, true
+			continue
+		}
+		a.held = append(a.held, heldTask{id, m, queue, now})
+	}
+	return msg, ok
+}
+
+// left notes that the handler of a task has come back.
+func (a *ahead) left(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.handed[id]; ok {
+		a.handed[id] = time.Now()
+	}
+}
+
+// settled notes that Asynq is done with a task.
+func (a *ahead) settled(args []any) {
+	if a.slots == 0 || len(args) == 0 {
+		return
+	}
+	if id, ok := args[0].(string); ok {
+		a.mu.Lock()
+		delete(a.handed, id)
+		a.mu.Unlock()
+	}
+}
+
+// overdue takes what has been held for longer than d out, newest first.
+func (a *ahead) overdue(d time.Duration) []heldTask {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []heldTask
+	a.held = slices.DeleteFunc(a.held, func(t heldTask) bool {
+		old := time.Since(t.at) >= d
+		if old {
+			out = append(out, t)
+		}
+		return old
+	})
+	slices.Reverse(out)
+	return out
+}
+
+// take answers Asynq's call for a task.
+func (s server) take(ctx context.Context, queue takeKeys, lease any) *redis.Cmd {
+	cmd := redis.NewCmd(ctx)
+	msg, n := s.pool.ahead.next(queue.pending, time.Now())
+	if n == 0 {
+		cmd.SetVal(msg)
+		return cmd
+	}
+	now := time.Now()
+	taken, err := s.pool.client.run(ctx, "take",
+		[]string{queue.pending, queue.paused, queue.active, queue.lease}, lease, queue.prefix, n).Slice()
+	s.hook.pace(ctx, err)
+	msg, ok := s.pool.ahead.keep(queue, taken, now)
+	switch {
+	case err != nil:
+		cmd.SetErr(err)
+	case !ok:
+		cmd.SetErr(redis.Nil)
+	default:
+		cmd.SetVal(msg)
+	}
+	return cmd
+}
+
+// giveBack returns tasks that have been held for longer than d to their queue.
+func (p *Pool) giveBack(ctx context.Context, d time.Duration) {
+	tasks := p.ahead.overdue(d)
+	if len(tasks) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	queue := tasks[0].queue // there is one
+	args := []any{queue.prefix, time.Now().UnixNano()}
+	for _, t := range tasks {
+		args = append(args, t.id)
+	}
+	err := p.client.run(ctx, "untake", []string{queue.pending, queue.active, queue.lease}, args...).Err()
+	if err == nil {
+		return
+	}
+	p.log.WarnContext(ctx, "tasks not given back", "error", fmt.Errorf("jobs: give %d tasks back: %w", len(tasks), err))
+	p.ahead.mu.Lock()
+	defer p.ahead.mu.Unlock()
+	for _, t := range slices.Backward(tasks) {
+		if time.Since(t.at) < heldMax {
+			p.ahead.held = append(p.ahead.held, t)
+		}
+	}
+}
