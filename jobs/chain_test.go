@@ -62,19 +62,24 @@ func TestFailures(t *testing.T) {
 		attempts int32
 		code     string
 		message  string
+		full     string // for operators
 	}{
-		{"error", func(context.Context, *jobs.Job[args]) (result, error) { return result{}, errBoom }, 3, "error", "internal error"},
-		{"panic", func(context.Context, *jobs.Job[args]) (result, error) { panic("secret") }, 3, "panic", "internal error"},
+		{"error", func(context.Context, *jobs.Job[args]) (result, error) { return result{}, errBoom }, 3, "error", "internal error", "boom: secret detail"},
+		{"panic", func(context.Context, *jobs.Job[args]) (result, error) { panic("secret") }, 3, "panic", "internal error", "panic: secret"},
 		{"user error", func(context.Context, *jobs.Job[args]) (result, error) {
 			return result{}, errors.Join(errBoom, jobs.UserError("bad_csv", "line 3 is broken"))
-		}, 3, "bad_csv", "line 3 is broken"},
+		}, 3, "bad_csv", "line 3 is broken", "boom: secret detail"},
 		{"discard", func(context.Context, *jobs.Job[args]) (result, error) {
 			return result{}, jobs.Discard(jobs.UserError("bad_csv", "no header"))
-		}, 1, "bad_csv", "no header"},
+		}, 1, "bad_csv", "no header", "no header"},
 		{"timeout", func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
 			<-ctx.Done()
 			return result{}, context.Cause(ctx)
-		}, 3, "timeout", "took too long"},
+		}, 3, "timeout", "took too long", "timeout"},
+		{"timeout told by the plain error", func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
+			<-ctx.Done()
+			return result{}, ctx.Err()
+		}, 3, "timeout", "took too long", "deadline exceeded"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -93,6 +98,11 @@ func TestFailures(t *testing.T) {
 				}
 				if ran.Load() != tt.attempts {
 					t.Errorf("ran %d times, want %d", ran.Load(), tt.attempts)
+				}
+				time.Sleep(time.Second) // Asynq archives the task
+				task, err := k.Inspector().GetTaskInfo("default", end.Event.ID)
+				if err != nil || !strings.Contains(task.LastErr, tt.full) {
+					t.Errorf("operators see %q, %v, want the full text %q", task.LastErr, err, tt.full)
 				}
 			})
 		})

@@ -3,10 +3,15 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
@@ -212,7 +217,16 @@ func TestTimeoutWithADeafHandler(t *testing.T) {
 		t.Helper()
 		kind := define(jobs.MaxRetry(4), jobs.Timeout(time.Second), jobs.RetryBackoff(time.Second, time.Second))
 		var running, most atomic.Int32
-		k.Start(jobs.PoolConfig{Concurrency: 1, Grace: time.Second}, func(p *jobs.Pool) {
+		reg := prometheus.NewRegistry()
+		abandoned := func(want float64) {
+			t.Helper()
+			const name = "# HELP jobs_abandoned_handlers Handlers that still run although their execution is over.\n# TYPE jobs_abandoned_handlers gauge\njobs_abandoned_handlers "
+			if err := testutil.GatherAndCompare(reg, strings.NewReader(fmt.Sprintf("%s%v\n", name, want)), "jobs_abandoned_handlers"); err != nil {
+				t.Error(err)
+			}
+		}
+		cfg := jobs.PoolConfig{Concurrency: 1, Grace: time.Second, ClientConfig: jobs.ClientConfig{Registerer: reg}}
+		k.Start(cfg, func(p *jobs.Pool) {
 			kind.Handle(p, func(_ context.Context, j *jobs.Job[args]) (result, error) {
 				n := running.Add(1)
 				defer running.Add(-1)
@@ -229,8 +243,10 @@ func TestTimeoutWithADeafHandler(t *testing.T) {
 		if most.Load() < 2 {
 			t.Errorf("%d copies at once: the case does not show the fence", most.Load())
 		}
+		abandoned(5)
 		time.Sleep(2 * time.Minute) // the copies end and have nothing to say
 		wantEnd(t, k, end.Event.ID, jobs.StateFailed)
+		abandoned(0)
 		if slices.Contains(actions(k), "Progress") {
 			t.Error("a handler that was given up reported progress")
 		}

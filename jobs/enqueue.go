@@ -198,10 +198,10 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string, no
 	if err != nil {
 		return nil, err
 	}
-	uni, check, st := "", now.Add(firstCheck), StateQueued
+	uni, st := "", StateQueued
 	args := []any{}
 	if t.at.After(now) {
-		st, check = StateScheduled, t.at.Add(firstCheck)
+		st = StateScheduled
 		args = append(args, "next", ms(t.at))
 	}
 	if s.unique > 0 {
@@ -216,7 +216,7 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string, no
 		args = append(args, "follow", f)
 	}
 	args = append([]any{
-		t.id, ms(now), ms(check), to, uni,
+		t.id, ms(now), ms(now.Add(firstCheck)), to, uni,
 		"gen", 1, "att", 0, "lim", s.maxRetry + 1, "st", string(st), "kind", t.kind, "queue", t.queue,
 		"pay", t.payload, "opt", opt, "made", ms(now), "upd", ms(now),
 	}, args...)

@@ -14,8 +14,9 @@ import (
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
 //	P:jobs:s:<session>   zset    Enqueue         8 days, renewed       200 jobs, newest kept
 //	P:jobs:cancel        channel Cancel          -                     -
-//	P:jobs:l:<kind>:<k>  zset    limits          the lease, renewed    one member a running job
-//	P:jobs:q:<kind>:<k>  string  rate limits     one period            one number
+//	P:jobs:l:{<kind>:<k>}  zset  limits          the lease, renewed    one member a running job
+//	P:jobs:q:{<kind>:<k>}  string  rate limits   one period            one number
+//	both with ":w"       zset    limits          2 minutes, renewed    one member a job that waits for it
 //	P:jobs:b:<id>        hash    batches         30 days + retention   3 fields, and one a member (1,000)
 const (
 	shards       = 16
@@ -40,8 +41,8 @@ func (k keys) open(n int) string        { return k.tag(n) + "open" }
 func (k keys) session(id string) string { return k.prefix + ":jobs:s:" + id }
 func (k keys) cancel() string           { return k.prefix + ":jobs:cancel" }
 
-func (k keys) places(kind, key string) string { return k.prefix + ":jobs:l:" + kind + ":" + key }
-func (k keys) rate(kind, key string) string   { return k.prefix + ":jobs:q:" + kind + ":" + key }
+func (k keys) places(kind, key string) string { return k.prefix + ":jobs:l:{" + kind + ":" + key + "}" }
+func (k keys) rate(kind, key string) string   { return k.prefix + ":jobs:q:{" + kind + ":" + key + "}" }
 func (k keys) batch(id string) string         { return k.prefix + ":jobs:b:" + id }
 
 // job returns the keys of a job's scripts: its record and its shard's set.

@@ -12,8 +12,14 @@ const (
 	// placeLease is how long a place under a concurrency limit outlives its
 	// last heartbeat.
 	placeLease = 30 * time.Second
-	// placeWait is the least time until a job looks for a place again.
-	placeWait = time.Second
+	// placeWait is the least time until a job looks for a place again, placeMax
+	// the most. In between it grows by placeShare for each job that waits, so
+	// that together they look 20 times a second.
+	placeWait  = time.Second
+	placeMax   = 30 * time.Second
+	placeShare = 50 * time.Millisecond
+	// turnMax bounds how long a job waits for others before it.
+	turnMax = time.Minute
 )
 
 // limit is a bound on how many jobs of a kind and key run at a time, or start
@@ -47,24 +53,30 @@ func (l limit) check() error {
 	return nil
 }
 
-// acquire takes what the job's limits ask for, or tells how long to wait.
+// acquire takes what the job's limits ask for, or tells how long to wait. Places
+// come first: they can be given back, tokens cannot.
 func (c *Client) acquire(ctx context.Context, x *execution) (wait time.Duration, err error) {
-	for _, l := range x.opts.Limits {
-		if l.Per > 0 {
-			wait, err = c.takeToken(ctx, x.kind, l)
-		} else {
-			wait, err = c.takePlace(ctx, x, l)
-		}
-		if err != nil || wait > 0 {
-			c.release(ctx, x)
-			return wait, err
+	for _, rate := range []bool{false, true} {
+		for _, l := range x.opts.Limits {
+			switch {
+			case l.Per > 0 != rate:
+				continue
+			case rate:
+				wait, err = c.takeToken(ctx, x, l)
+			default:
+				wait, err = c.takePlace(ctx, x, l)
+			}
+			if err != nil || wait > 0 {
+				c.release(ctx, x)
+				return wait + rand.N(wait/4+1), err //nolint:gosec // jitter needs no secrecy
+			}
 		}
 	}
 	return 0, nil
 }
 
-func (c *Client) takeToken(ctx context.Context, kind string, l limit) (time.Duration, error) {
-	n, err := c.run(ctx, "rate", []string{c.rate(kind, l.Key)}, ms(time.Now()), l.N, msOf(l.Per)).Int64()
+func (c *Client) takeToken(ctx context.Context, x *execution, l limit) (time.Duration, error) {
+	n, err := c.run(ctx, "rate", waited(c.rate(x.kind, l.Key)), ms(time.Now()), l.N, msOf(l.Per), x.id, msOf(turnMax)).Int64()
 	if err != nil {
 		return 0, fmt.Errorf("jobs: rate limit %q: %w", l.Key, err)
 	}
@@ -73,16 +85,17 @@ func (c *Client) takeToken(ctx context.Context, kind string, l limit) (time.Dura
 
 func (c *Client) takePlace(ctx context.Context, x *execution, l limit) (time.Duration, error) {
 	now := time.Now()
-	n, err := c.run(ctx, "acquire", []string{c.places(x.kind, l.Key)},
-		ms(now), x.member(), ms(now.Add(placeLease)), l.N, msOf(placeLease)).Int()
+	n, err := c.run(ctx, "acquire", waited(c.places(x.kind, l.Key)),
+		ms(now), x.member(), ms(now.Add(placeLease)), l.N, msOf(placeLease), x.id,
+		msOf(placeWait), msOf(placeMax), msOf(placeShare)).Int64()
 	if err != nil {
 		return 0, fmt.Errorf("jobs: concurrency limit %q: %w", l.Key, err)
 	}
-	if n == 1 {
-		return 0, nil
-	}
-	return placeWait + rand.N(placeWait), nil //nolint:gosec // jitter needs no secrecy
+	return time.Duration(n) * time.Millisecond, nil
 }
+
+// waited returns a limit's key and that of those who wait for it.
+func waited(key string) []string { return []string{key, key + ":w"} }
 
 // renew keeps the job's places.
 func (c *Client) renew(ctx context.Context, x *execution) {

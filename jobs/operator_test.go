@@ -62,35 +62,46 @@ func TestOperatorWithAsynqsTools(t *testing.T) {
 		opts  []jobs.Option
 		do    func(k *jobstest.Kit, id string) error
 		state jobs.State
+		soon  time.Duration // until the session knows
 	}{
 		{
 			"run of a failed job", fail, jobs.StateFailed,
 			[]jobs.Option{jobs.MaxRetry(0)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateFailed,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateFailed, 0,
 		},
 		{
 			"run of a retrying job", failOnce(), jobs.StateRetrying,
 			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateCompleted,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateCompleted, 5 * time.Second,
 		},
 		{
 			"archive of a scheduled job", quick, jobs.StateScheduled,
-			[]jobs.Option{jobs.ProcessIn(3 * time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("default", id) }, jobs.StateFailed,
+			[]jobs.Option{jobs.ProcessIn(time.Hour)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("default", id) }, jobs.StateFailed, 5 * time.Second,
+		},
+		{
+			"delete of a scheduled job", quick, jobs.StateScheduled,
+			[]jobs.Option{jobs.ProcessIn(time.Hour)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateLost, 30 * time.Second,
+		},
+		{
+			"archive of a retrying job", fail, jobs.StateRetrying,
+			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
+			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("default", id) }, jobs.StateFailed, 5 * time.Second,
 		},
 		{
 			"delete of a retrying job", fail, jobs.StateRetrying,
 			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateLost,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateLost, 30 * time.Second,
 		},
 		{
 			"delete of a failed job", fail, jobs.StateFailed,
 			[]jobs.Option{jobs.MaxRetry(0)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateFailed,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateFailed, 0,
 		},
 		{
 			"cancel of a running job", stuck, jobs.StateRunning, nil,
-			func(k *jobstest.Kit, id string) error { return k.Inspector().CancelProcessing(id) }, jobs.StateCancelled,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().CancelProcessing(id) }, jobs.StateCancelled, time.Second,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,10 +113,14 @@ func TestOperatorWithAsynqsTools(t *testing.T) {
 				id := enqueue(t, k, kind)
 				k.WaitState(id, tt.at)
 				time.Sleep(time.Second) // Asynq has moved its task too
+				done := time.Now()
 				if err := tt.do(k, id); err != nil {
 					t.Fatalf("operator: %v", err)
 				}
 				wantEnd(t, k, id, tt.state)
+				if took := time.Since(done); took > tt.soon {
+					t.Errorf("the session knows after %v, want %v", took, tt.soon)
+				}
 				time.Sleep(4 * time.Minute)
 				wantEnd(t, k, id, tt.state)
 			})

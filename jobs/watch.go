@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -17,8 +18,15 @@ const (
 	watchLease   = 10 * time.Second
 	watchBatch   = 100
 	watchRecover = 5 * time.Second // after an outage, so that workers beat first
-	waitCheckMax = 5 * time.Minute
-	owedMax      = 5 * time.Minute
+	// A waiting job is looked at again after as long as it has waited, at most
+	// waitCheckEach for each open job of its shard: few jobs are looked at often,
+	// and many cost no more than some 300 looks a second.
+	waitCheckMax  = time.Hour
+	waitCheckEach = 50 * time.Millisecond
+	// archivedBatch bounds how many newly archived tasks of a queue are looked
+	// at in one sweep; the rest is found when their jobs are due.
+	archivedBatch = 1000
+	owedMax       = 5 * time.Minute
 	// leaseGone is how long a task may be active without a heartbeat before
 	// its lease is put back for Asynq's recoverer to find.
 	leaseGone = 3 * time.Minute
@@ -57,21 +65,57 @@ func (c *Client) sweep(ctx context.Context) error {
 	if err := c.registerQueues(ctx); err != nil {
 		return err
 	}
+	if err := c.checkArchived(ctx); err != nil {
+		return err
+	}
 	for n := range shards {
 		for {
 			now := time.Now()
-			ids, err := c.run(ctx, "claim", []string{c.open(n)}, ms(now), ms(now.Add(watchLease)), watchBatch).StringSlice()
+			v, err := c.run(ctx, "claim", []string{c.open(n)}, ms(now), ms(now.Add(watchLease)), watchBatch).Slice()
 			if err != nil {
 				return fmt.Errorf("jobs: claim open jobs: %w", err)
 			}
-			for _, id := range ids {
-				if err := c.inspectJob(ctx, id); err != nil {
+			r := reply(v)
+			patience := time.Duration(r.num(0)) * waitCheckEach
+			for i := 1; i < len(r); i++ {
+				if err := c.inspectJob(ctx, r.str(i), patience); err != nil {
 					return err
 				}
 			}
-			if len(ids) < watchBatch {
+			if len(r)-1 < watchBatch {
 				break
 			}
+		}
+	}
+	return nil
+}
+
+// checkArchived makes jobs due whose tasks were archived since the last sweep:
+// by an operator, if the job is still open.
+func (c *Client) checkArchived(ctx context.Context) error {
+	var queues []string
+	c.queues.Range(func(q, _ any) bool {
+		if name, ok := q.(string); ok {
+			queues = append(queues, name)
+		}
+		return true
+	})
+	since := strconv.FormatInt(time.Now().Add(-2*watchEvery).Unix(), 10)
+	for _, q := range queues {
+		tasks, err := c.rdb.ZRangeByScore(ctx, "asynq:{"+q+"}:archived", &redis.ZRangeBy{Min: since, Max: "+inf", Count: archivedBatch}).Result()
+		if err != nil {
+			return fmt.Errorf("jobs: read archived tasks of queue %q: %w", q, err)
+		}
+		if len(tasks) == 0 {
+			continue
+		}
+		pipe := c.rdb.Pipeline()
+		for _, task := range tasks { // only what is open is in the set
+			id := taskid.Job(task)
+			pipe.ZAddXX(ctx, c.open(shard(id)), redis.Z{Score: float64(time.Now().UnixMilli()), Member: id})
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("jobs: check archived tasks: %w", err)
 		}
 	}
 	return nil
@@ -94,7 +138,9 @@ func (c *Client) registerQueues(ctx context.Context) error {
 	return nil
 }
 
-func (c *Client) inspectJob(ctx context.Context, id string) error {
+// inspectJob looks at a job that is due. patience is how long a waiting one may
+// go without another look at least.
+func (c *Client) inspectJob(ctx context.Context, id string, patience time.Duration) error {
 	rec, err := c.load(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return c.rdb.ZRem(ctx, c.open(shard(id)), id).Err()
@@ -127,11 +173,11 @@ func (c *Client) inspectJob(ctx context.Context, id string) error {
 	case err != nil:
 		return fmt.Errorf("jobs: inspect task of job %q: %w", id, err)
 	}
-	return c.compare(ctx, rec, info)
+	return c.compare(ctx, rec, info, patience)
 }
 
 // compare brings a record in line with what Asynq says of its task.
-func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
+func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo, patience time.Duration) error {
 	switch info.State {
 	case asynq.TaskStateArchived:
 		c.metrics.rescued.WithLabelValues("archived").Inc()
@@ -145,7 +191,7 @@ func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo)
 		if rec.State == StateRunning {
 			return c.stalled(ctx, rec)
 		}
-		return c.checkAgain(ctx, rec.ID, min(max(time.Since(rec.Updated), firstCheck), waitCheckMax))
+		return c.checkAgain(ctx, rec.ID, min(max(time.Since(rec.Updated), firstCheck), max(patience, firstCheck), waitCheckMax))
 	}
 }
 

@@ -277,7 +277,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	}
 	var n int
 	err := p.persist(ctx, func(ctx context.Context) (err error) {
-		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(next.Add(firstCheck)), string(s), ms(next), back, code, text)
+		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(firstCheck)), string(s), ms(next), back, code, text)
 		return err
 	})
 	switch {
