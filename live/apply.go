@@ -99,16 +99,29 @@ func (c *conn) apply(ctx context.Context, it *item) {
 	case h == nil:
 		c.skip(ctx, it)
 		return
-	case !c.mayStart(ctx, it):
+	}
+	known, held := c.now.applied.has(e), c.view.holds(e)
+	if known && (held || len(c.page.model.shared) == 0) {
+		c.retry = nil
+		c.hub.metrics.repeated.Inc()
+		c.passed(it)
 		return
 	}
-	out, err := c.page.runPush(ctx, c.who, h, c.state, inv, c.view.holds(e.Seq))
+	if !c.mayStart(ctx, it) {
+		return
+	}
+	out, err := c.page.runPush(ctx, c.who, h, c.state, inv, held)
+	if err == nil && known {
+		out, err = c.sharedOnly(out)
+		it.rerun = true
+	}
 	if err != nil {
 		c.failed(ctx, it, inv, err)
 		return
 	}
 	c.retry = nil
 	c.accept(out)
+	c.remember(e, held)
 	c.view.skipped = slices.DeleteFunc(c.view.skipped, func(s push.Seq) bool { return s == e.Seq })
 	c.passed(it)
 	c.out.older(e.Seq.Time())

@@ -105,7 +105,7 @@ func (c *conn) create(ctx context.Context) bool {
 }
 
 func (c *conn) record(s snapshot) (push.ConnRecord, error) {
-	state, err := encodeConn(s.encoded, c.who.topics, c.acks.owed)
+	state, err := encodeConn(s.encoded, c.who.topics, c.acks.owed, s.applied)
 	return push.ConnRecord{
 		Session: c.who.Session, Conn: c.who.conn, View: c.page.name, State: state,
 		Cursor: s.cursor, Client: s.client, Fence: c.fence, Epoch: c.epoch,
@@ -123,7 +123,9 @@ func (c *conn) prepare() (push.Commit, viewState, error) {
 	if err != nil || now.equal(c.base) {
 		return commit, c.view, err
 	}
-	next := viewState{fields: now, cursor: max(c.view.cursor, c.now.cursor), version: c.view.version}
+	next := viewState{
+		fields: now, cursor: max(c.view.cursor, c.now.cursor), version: c.view.version, applied: c.view.applied.join(c.viewApplied),
+	}
 	for _, s := range slices.Concat(c.view.skipped, c.viewSkipped) {
 		if s <= next.cursor && !slices.Contains(next.skipped, s) {
 			next.skipped = append(next.skipped, s)
@@ -143,7 +145,7 @@ func (c *conn) committed(ctx context.Context, next viewState, withView bool, res
 	c.stall = stall{}
 	if withView {
 		next.version = res.View.Version
-		c.view, c.base, c.viewSkipped = next, next.fields, nil
+		c.view, c.base, c.viewSkipped, c.viewApplied = next, next.fields, nil, nil
 	}
 	c.sendOutbox(ctx)
 }

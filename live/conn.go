@@ -56,6 +56,7 @@ type conn struct {
 	clickBase, clickMine shared
 	clicked              bool
 	viewSkipped          []push.Seq
+	viewApplied          applied // since the record was read or written
 
 	clicks      []message
 	backlog     []*item
@@ -82,6 +83,7 @@ type snapshot struct {
 	encoded []byte
 	cursor  push.Seq
 	client  uint64
+	applied applied
 }
 
 // inbound is a browser's message, or why it cannot be taken.

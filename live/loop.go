@@ -90,6 +90,7 @@ func (c *conn) step(ctx context.Context) bool {
 		}
 		c.connect(ctx)
 		c.commitDue(ctx)
+		busy = busy || c.rerunning() // a conflict has put pushes back in line
 		c.pump(ctx)
 		if !busy {
 			c.checkFeed(ctx)

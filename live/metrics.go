@@ -19,6 +19,7 @@ type metrics struct {
 	retries     prometheus.Counter
 	buried      *prometheus.CounterVec
 	skipped     prometheus.Counter
+	repeated    prometheus.Counter
 	unknown     prometheus.Counter
 	ended       *prometheus.CounterVec
 	refused     *prometheus.CounterVec
@@ -51,6 +52,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 		retries:    counter("push_retries_total", "Pushes that failed and were tried again."),
 		buried:     vec("pushes_buried_total", "Pushes given up by a connection, by reason.", "reason"),
 		skipped:    counter("pushes_skipped_total", "Pushes that a connection's view had no action for."),
+		repeated:   counter("pushes_repeated_total", "Pushes that came again under a new number after a failover, and were in the state already."),
 		unknown:    counter("unknown_actions_total", "Pushes whose action no view of this node has."),
 		ended:      vec("connections_ended_total", "Connections ended, by reason.", "reason"),
 		refused:    vec("messages_refused_total", "Browser messages refused, by code.", "code"),
@@ -63,7 +65,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 	conns := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "live_connections", Help: "Open connections."},
 		func() float64 { return float64(h.live.Load()) })
 	return m, register(reg, conns, m.actions, m.actionTime, m.commits, m.mounts, m.frames, m.frameBytes, m.pushLatency,
-		m.retries, m.buried, m.skipped, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost)
+		m.retries, m.buried, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost)
 }
 
 func register(reg prometheus.Registerer, all ...prometheus.Collector) error {

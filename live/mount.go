@@ -25,6 +25,7 @@ type mounted struct {
 	epoch  string
 	// applied is the last pending push that went into the state.
 	applied push.Seq
+	ids     applied
 	skipped []push.Seq
 	owes    bool // something is to be acknowledged
 	fx      effects
@@ -174,9 +175,12 @@ func (p *page) applyQuickly(ctx context.Context, who *visitor, m *mounted, e pus
 	}
 	inv := p.pushed(who.Session, e)
 	for try := 1; ; try++ {
-		out, err := p.runPush(ctx, who, h, m.state, inv, m.view.holds(e.Seq))
+		out, err := p.runPush(ctx, who, h, m.state, inv, m.view.holds(e))
 		if err == nil {
 			m.state, m.encoded, m.applied = out.state, out.encoded, e.Seq
+			if p.hub.deps.Node.Replicated() {
+				m.ids = m.ids.with(appliedID{hashID(e.ID), e.Seq})
+			}
 			m.take(out.fx)
 			return true, nil
 		}
@@ -254,7 +258,7 @@ func (p *page) saveMounted(ctx context.Context, who *visitor, m *mounted) error 
 	if err != nil || now.equal(m.base) {
 		return err
 	}
-	next := viewState{fields: now, cursor: max(m.view.cursor, m.applied), version: m.view.version}
+	next := viewState{fields: now, cursor: max(m.view.cursor, m.applied), version: m.view.version, applied: m.view.applied.join(m.ids)}
 	for _, s := range m.skipped {
 		if s <= next.cursor {
 			next.skipped = append(next.skipped, s)

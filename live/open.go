@@ -97,7 +97,7 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) bool 
 		c.hub.log.WarnContext(ctx, "saved state cannot be read, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
 		return false
 	}
-	c.now = snapshot{encoded: doc.State, cursor: r.Cursor, client: r.Client}
+	c.now = snapshot{encoded: doc.State, cursor: r.Cursor, client: r.Client, applied: decodeApplied(doc.Applied, r.Cursor)}
 	c.saved, c.created = c.now, true
 	c.fence, c.epoch = r.Fence, r.Epoch
 	c.acks.owed, c.acks.done = doc.Owed, r.Cursor
@@ -172,7 +172,7 @@ func (c *conn) reset() {
 	}
 	c.who.topics = nil
 	c.fence, c.created, c.unsaved, c.clicked = 0, false, false, false
-	c.saved, c.clickBase, c.clickMine, c.viewSkipped = snapshot{}, nil, nil, nil
+	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
 	c.backlog, c.uncommitted, c.retry = nil, nil, nil
 	c.marked, c.careful, c.connected = false, false, false
 	c.outbox, c.acks, c.stall = nil, acknowledger{}, stall{}
@@ -227,6 +227,6 @@ func (c *conn) adopt(v viewState) error {
 	if string(encoded) != string(c.now.encoded) {
 		c.out.dirty = true
 	}
-	c.state, c.now.encoded, c.view, c.base = state, encoded, v, base
+	c.state, c.now.encoded, c.view, c.base, c.viewApplied = state, encoded, v, base, nil
 	return nil
 }

@@ -13,20 +13,23 @@ type connDocument struct {
 	Topics []string        `json:"t,omitempty"`
 	// Owed is what the page has to acknowledge from its mount.
 	Owed *receipt `json:"o,omitempty"`
+	// Applied holds the IDs of the latest pushes in the state.
+	Applied []byte `json:"a,omitempty"`
 }
 
 // encodeConn writes a connection's document around its encoded state.
-func encodeConn(encoded []byte, topics map[string]bool, owed *receipt) ([]byte, error) {
+func encodeConn(encoded []byte, topics map[string]bool, owed *receipt, ids applied) ([]byte, error) {
 	out := make([]byte, 0, len(encoded)+8)
 	out = append(out, `{"s":`...)
 	out = append(out, encoded...)
-	if len(topics) == 0 && owed == nil {
+	if len(topics) == 0 && owed == nil && len(ids) == 0 {
 		return append(out, '}'), nil
 	}
 	rest, err := json.Marshal(struct {
-		Topics []string `json:"t,omitempty"`
-		Owed   *receipt `json:"o,omitempty"`
-	}{slices.Sorted(maps.Keys(topics)), owed})
+		Topics  []string `json:"t,omitempty"`
+		Owed    *receipt `json:"o,omitempty"`
+		Applied []byte   `json:"a,omitempty"`
+	}{slices.Sorted(maps.Keys(topics)), owed, ids.encode()})
 	if err != nil {
 		return nil, fmt.Errorf("live: encode connection: %w", err)
 	}

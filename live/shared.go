@@ -126,6 +126,8 @@ type viewState struct {
 	// skipped are the pushes up to cursor that the view had no action for when
 	// it passed them: a later version of the program may have one.
 	skipped []push.Seq
+	// applied are the IDs of the latest pushes that went into fields.
+	applied applied
 }
 
 // maxViewSkipped bounds what a view record remembers of skipped pushes.
@@ -135,6 +137,7 @@ const maxViewSkipped = 64
 type viewDocument struct {
 	Fields  map[string]json.RawMessage `json:"fields"`
 	Skipped []push.Seq                 `json:"skipped,omitempty"`
+	Applied []byte                     `json:"applied,omitempty"`
 }
 
 // decodeView reads a view record.
@@ -150,13 +153,13 @@ func (m *model) decodeView(r push.ViewRecord) (viewState, error) {
 	for i, f := range m.shared {
 		v.fields[i] = doc.Fields[f.name]
 	}
-	v.skipped = doc.Skipped
+	v.skipped, v.applied = doc.Skipped, decodeApplied(doc.Applied, r.Cursor)
 	return v, nil
 }
 
 // encodeView writes a view record that holds the fields of v.
 func (m *model) encodeView(v viewState) (push.ViewRecord, error) {
-	doc := viewDocument{Fields: make(map[string]json.RawMessage, len(m.shared)), Skipped: v.skipped}
+	doc := viewDocument{Fields: make(map[string]json.RawMessage, len(m.shared)), Skipped: v.skipped, Applied: v.applied.encode()}
 	if n := len(doc.Skipped); n > maxViewSkipped {
 		doc.Skipped = doc.Skipped[n-maxViewSkipped:]
 	}
@@ -173,6 +176,6 @@ func (m *model) encodeView(v viewState) (push.ViewRecord, error) {
 }
 
 // holds reports whether a push's effect is in the record's fields.
-func (v *viewState) holds(seq push.Seq) bool {
-	return seq <= v.cursor && !slices.Contains(v.skipped, seq)
+func (v *viewState) holds(e push.Entry) bool {
+	return (e.Seq <= v.cursor && !slices.Contains(v.skipped, e.Seq)) || v.applied.has(e)
 }

@@ -72,7 +72,7 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 		return nil, err
 	}
 	a := &app{health: &health{ping: p.transport.Ping, node: p.node.Healthy}}
-	a.base = []service.Task{{Name: "mailboxes", Run: p.transport.Run}, {Name: "node", Run: p.node.Run}}
+	a.base = []service.Task{{Name: "mailboxes", Run: p.transport.Run}, {Name: "publisher", Run: p.publisher.Run}, {Name: "node", Run: p.node.Run}}
 	a.front = []service.Task{{Name: "hub", Run: p.hub.Run}}
 	if s.Worker || s.embedded() {
 		pool, err := p.pool()

@@ -84,7 +84,7 @@ func (c *runCommand) Run(ctx context.Context, t *tools) error {
 	t.log.InfoContext(ctx, "working", "redis", t.cli.Redacted(), "prefix", t.cli.Prefix, "queues", c.Queues, "concurrency", c.Concurrency,
 		"addr", c.Addr, "version", config.Version())
 	defer t.log.InfoContext(ctx, "stopped")
-	return service.Run(ctx, []service.Task{{Name: "mailboxes", Run: t.transport.Run}}, front)
+	return service.Run(ctx, []service.Task{{Name: "mailboxes", Run: t.transport.Run}, {Name: "publisher", Run: t.publisher.Run}}, front)
 }
 
 func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {

@@ -1,0 +1,122 @@
+package live
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"lastmile/push"
+)
+
+const (
+	// maxApplied bounds the pushes that a state remembers by their IDs.
+	maxApplied = 128
+	// appliedFor is how long it remembers one: more than a failover with its
+	// replay takes.
+	appliedFor = 5 * time.Minute
+	// hashLen is the length of a remembered ID.
+	hashLen = 8
+)
+
+// applied are the IDs of the pushes that went into a state last, oldest first.
+// A replica that takes over may lack a push that is in a state already; its
+// publisher stores it again, at a place that the state's cursor knows nothing
+// of. Only a store with replicas needs this; else it is empty, and costs
+// nothing. A snapshot may share them with the page.
+type applied []appliedID
+
+type appliedID struct {
+	hash uint64
+	seq  push.Seq
+}
+
+func hashID(id string) uint64 {
+	sum := sha256.Sum256([]byte(id))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// has reports whether the push went into the state a while ago.
+func (a applied) has(e push.Entry) bool {
+	if len(a) == 0 || e.ID == "" {
+		return false
+	}
+	hash := hashID(e.ID)
+	return slices.ContainsFunc(a, func(x appliedID) bool { return x.hash == hash && age(x, e.Seq) <= appliedFor })
+}
+
+func age(x appliedID, at push.Seq) time.Duration { return at.Time().Sub(x.seq.Time()) }
+
+// with returns a with one more push, without those that are too old or too
+// many. Like append it may use what lies behind a: of two results only the
+// latest counts.
+func (a applied) with(x appliedID) applied {
+	a = a[max(0, len(a)-maxApplied+1):]
+	for len(a) > 0 && age(a[0], x.seq) > appliedFor {
+		a = a[1:]
+	}
+	return append(a, x)
+}
+
+// join returns a copy of a with the later ones of b.
+func (a applied) join(b applied) applied {
+	all := slices.Clone(a)
+	for _, x := range b {
+		if !slices.ContainsFunc(all, func(y appliedID) bool { return y.hash == x.hash }) {
+			all = all.with(x)
+		}
+	}
+	return all
+}
+
+// encode returns the stored form.
+func (a applied) encode() []byte {
+	if len(a) == 0 {
+		return nil
+	}
+	b := make([]byte, 0, len(a)*hashLen)
+	for _, x := range a {
+		b = binary.BigEndian.AppendUint64(b, x.hash)
+	}
+	return b
+}
+
+// decodeApplied reads the stored form. The places are not stored: all count as
+// young as the state's own.
+func decodeApplied(b []byte, seq push.Seq) applied {
+	var a applied
+	for ; len(b) >= hashLen && len(a) < maxApplied; b = b[hashLen:] {
+		a = append(a, appliedID{binary.BigEndian.Uint64(b), seq})
+	}
+	return a
+}
+
+// sharedOnly takes of a run's result the persisted fields alone: the page's
+// own ones hold the push already.
+func (c *conn) sharedOnly(out outcome) (outcome, error) {
+	fields, err := c.page.model.sharedOf(out.state)
+	if err != nil {
+		return out, err
+	}
+	before, err := c.page.model.decode(c.now.encoded)
+	if err != nil {
+		return out, err
+	}
+	if out.state, err = c.page.model.withShared(before, fields); err == nil {
+		out.encoded, err = c.page.encode(out.state)
+	}
+	return out, err
+}
+
+// remember notes that a push went into the page's own fields, and into the
+// persisted ones unless those held it before.
+func (c *conn) remember(e push.Entry, held bool) {
+	if !c.hub.deps.Node.Replicated() {
+		return
+	}
+	x := appliedID{hashID(e.ID), e.Seq}
+	c.now.applied = c.now.applied.with(x)
+	if !held && len(c.page.model.shared) > 0 {
+		c.viewApplied = c.viewApplied.with(x)
+	}
+}
