@@ -22,13 +22,14 @@ type item struct {
 	// looked like too many.
 	tries, starts  int
 	marked, buried bool
+	// burial says that it has been given up, but the store does not know yet.
+	burial *push.Burial
 }
 
 // retry is the push at the head that has to wait.
 type retry struct {
-	item   *item
-	at     time.Time
-	burial *push.Burial // it has been given up, but the store does not know yet
+	item *item
+	at   time.Time
 }
 
 const (
@@ -46,11 +47,7 @@ func (c *conn) nextPush(ctx context.Context) bool {
 		if time.Now().Before(r.at) {
 			return false
 		}
-		if r.burial != nil {
-			c.bury(ctx, r.item, *r.burial)
-		} else {
-			c.apply(ctx, r.item)
-		}
+		c.apply(ctx, r.item)
 		c.backlogDone()
 		return true
 	}
@@ -92,6 +89,9 @@ func (c *conn) apply(ctx context.Context, it *item) {
 	case it.buried:
 		c.retry = nil
 		c.passed(it)
+		return
+	case it.burial != nil:
+		c.bury(ctx, it, *it.burial)
 		return
 	case e.Err != nil:
 		c.failed(ctx, it, inv, e.Err)
@@ -226,12 +226,13 @@ func (c *conn) bury(ctx context.Context, it *item, b push.Burial) {
 	if err := c.feed.Bury(ctx, e, b); err != nil {
 		c.hub.log.WarnContext(ctx, "push cannot be buried yet", "session", push.Redact(c.who.Session), "action", e.Action, "id", e.ID, "error", err)
 		it.tries++
-		c.retry = &retry{item: it, at: time.Now().Add(push.Backoff(it.tries, stallBase, stallMax)), burial: &b}
+		it.burial = &b
+		c.retry = &retry{item: it, at: time.Now().Add(push.Backoff(it.tries, stallBase, stallMax))}
 		return
 	}
 	c.hub.metrics.buried.WithLabelValues(string(b.Reason)).Inc()
 	c.hub.log.WarnContext(ctx, "push buried", "session", push.Redact(c.who.Session), "action", e.Action, "id", e.ID, "attempt", b.Attempts, "reason", string(b.Reason))
-	c.retry, it.buried = nil, true
+	c.retry, it.burial, it.buried = nil, nil, true
 	text := "An update could not be applied."
 	if c.hub.cfg.Dev {
 		text += " " + b.Error

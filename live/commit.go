@@ -151,31 +151,34 @@ func (c *conn) committed(ctx context.Context, next viewState, withView bool, res
 }
 
 // resolve deals with persisted fields that another tab has changed meanwhile.
-// After a click its changes are laid over theirs, field by field. After pushes
-// the page goes back to what is stored and runs them again on top of theirs;
-// those that their fields hold already leave the fields alone.
+// After pushes the page goes back to what is stored and runs them again on top
+// of theirs; those that their fields hold already leave the fields alone. After
+// a click, or Mount or OnConnect, its changes are laid over theirs, field by
+// field.
 func (c *conn) resolve(r push.ViewRecord) error {
 	theirs, err := c.page.model.decodeView(r)
 	if err != nil {
 		return err
 	}
-	if c.clicked {
-		mine, base := c.clickMine, c.clickBase
-		if err := c.adopt(theirs); err != nil {
+	if len(c.uncommitted) > 0 && !c.clicked {
+		return c.rebase(theirs)
+	}
+	mine, base := c.clickMine, c.clickBase
+	if !c.clicked {
+		base = c.base
+		if mine, err = c.page.model.sharedOf(c.state); err != nil {
 			return err
 		}
-		merged := merge(base, mine, theirs.fields)
-		if c.state, err = c.page.model.withShared(c.state, merged); err != nil {
-			return err
-		}
-		c.now.encoded, err = c.page.encode(c.state)
-		c.out.dirty = true
+	}
+	if err := c.adopt(theirs); err != nil {
 		return err
 	}
-	if len(c.uncommitted) == 0 {
-		return c.adopt(theirs) // it was OnConnect: its other fields stay
+	if c.state, err = c.page.model.withShared(c.state, merge(base, mine, theirs.fields)); err != nil {
+		return err
 	}
-	return c.rebase(theirs)
+	c.now.encoded, err = c.page.encode(c.state)
+	c.out.dirty = true
+	return err
 }
 
 // rebase puts the pushes since the last commit back in line.
@@ -191,12 +194,13 @@ func (c *conn) rebase(theirs viewState) error {
 		return err
 	}
 	line := c.uncommitted
-	if c.retry != nil && c.retry.burial == nil {
+	if c.retry != nil {
 		line = append(line, c.retry.item)
 		c.retry = nil
 	}
 	c.backlog = append(line, c.backlog...)
 	c.uncommitted, c.unsaved = nil, false
+	c.outbox = nil // it is theirs, and they publish again
 	c.commitAt = time.Time{}
 	c.out.dirty = true
 	return nil

@@ -187,9 +187,15 @@ func (c *conn) connect(ctx context.Context) {
 	if waiting && c.retry == nil && time.Now().Before(c.openBy) {
 		return
 	}
+	h := c.page.model.onConnect
+	// As before a click: a conflict about the persisted fields has pushes run
+	// again, but not OnConnect.
+	if h != nil && len(c.uncommitted) > 0 && (!c.commit(ctx) || c.rerunning()) {
+		return
+	}
 	c.connected = true
 	c.out.greet = true
-	if h := c.page.model.onConnect; h != nil {
+	if h != nil {
 		inv := invocation{source: sourceConnect, action: "OnConnect", id: actionID("connect", c.who.conn, strconv.FormatUint(c.fence, 10))}
 		out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
 		if err != nil {

@@ -28,6 +28,8 @@ type publisherMetrics struct {
 	published *prometheus.CounterVec
 	retries   prometheus.Counter
 	seconds   prometheus.Histogram
+	replayed  *prometheus.CounterVec
+	dropped   prometheus.Counter
 }
 
 func newPublisherMetrics(r prometheus.Registerer) (m publisherMetrics, err error) {
@@ -41,6 +43,20 @@ func newPublisherMetrics(r prometheus.Registerer) (m publisherMetrics, err error
 	m.retries, err = register(r, prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "push_publish_retries_total",
 		Help: "Repeated attempts to store a push whose fate was unknown.",
+	}))
+	if err != nil {
+		return m, err
+	}
+	m.replayed, err = register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "push_replayed_total",
+		Help: "Accepted pushes published again because another server took over: stored (it lacked them), duplicate, refused.",
+	}, []string{"result"}))
+	if err != nil {
+		return m, err
+	}
+	m.dropped, err = register(r, prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "push_replay_dropped_total",
+		Help: "Accepted pushes that the bounds let go before the replay window was over.",
 	}))
 	if err != nil {
 		return m, err

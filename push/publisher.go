@@ -30,14 +30,23 @@ type PublisherConfig struct {
 	// RetryBase and RetryMax shape the backoff between attempts whose fate is
 	// unknown. They default to 50 milliseconds and 1 second.
 	RetryBase, RetryMax time.Duration
+	// ReplayWindow is how long an accepted push is kept for Run to publish
+	// again when a replica takes over, counted back from when the former
+	// server was last seen. It should exceed the time for which a server that
+	// is cut off takes writes (min-replicas-max-lag). Defaults to 15 seconds.
+	ReplayWindow time.Duration
+	// ReplayPushes and ReplayBytes bound what is kept; the oldest goes first,
+	// and is counted. They default to 16,384 and 16 MiB.
+	ReplayPushes, ReplayBytes int
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Registerer receives the push_publish* metrics. Defaults to none.
+	// Registerer receives the push_publish* and push_replay* metrics. Defaults
+	// to none.
 	Registerer prometheus.Registerer
 }
 
 func (c *PublisherConfig) fill() error {
-	if c.Timeout < 0 || c.MaxDataBytes < 0 || c.MaxInFlight < 0 || c.RetryBase < 0 || c.RetryMax < 0 {
+	if min(c.Timeout, c.RetryBase, c.RetryMax, c.ReplayWindow) < 0 || min(c.MaxDataBytes, c.MaxInFlight, c.ReplayPushes, c.ReplayBytes) < 0 {
 		return errors.New("push: PublisherConfig: no setting may be negative")
 	}
 	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
@@ -45,17 +54,22 @@ func (c *PublisherConfig) fill() error {
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 1024)
 	c.RetryBase = cmp.Or(c.RetryBase, 50*time.Millisecond)
 	c.RetryMax = cmp.Or(c.RetryMax, time.Second)
+	c.ReplayWindow = cmp.Or(c.ReplayWindow, 15*time.Second)
+	c.ReplayPushes = cmp.Or(c.ReplayPushes, 16<<10)
+	c.ReplayBytes = cmp.Or(c.ReplayBytes, 16<<20)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return nil
 }
 
 // Publisher stores pushes. It needs no view, template or web server, so any
-// process can hold one. It starts no goroutine and is safe for concurrent use.
+// process can hold one. It starts no goroutine but in Run, and is safe for
+// concurrent use.
 type Publisher struct {
 	store   Appender
 	cfg     PublisherConfig
 	metrics publisherMetrics
 	slots   chan struct{}
+	ring    ring
 }
 
 // NewPublisher checks cfg and fills its defaults.
@@ -125,8 +139,12 @@ func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
 	receipt, err := p.append(ctx, m)
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
+		return receipt, err
 	}
-	return receipt, err
+	if dropped := p.ring.add(m, p.cfg); dropped > 0 {
+		p.metrics.dropped.Add(float64(dropped))
+	}
+	return receipt, nil
 }
 
 // append repeats until the push is stored, refused, or out of time.

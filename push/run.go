@@ -37,6 +37,9 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cancel()
 	others.Go(func() { n.tick(ctx) })
 	others.Go(func() { n.sweep(ctx) })
+	if s, ok := n.store.(Succession); ok {
+		others.Go(func() { n.watch(ctx, s) })
+	}
 
 	err := n.store.Listen(ctx, n.id, listener{n})
 	if err == nil && ctx.Err() == nil {

@@ -70,6 +70,8 @@ type Transport struct {
 	conns  map[connKey]*record[push.ConnRecord]
 	views  map[viewKey]*record[push.ViewRecord]
 
+	replicas, promoted int // see Replicate
+
 	topics broker
 }
 

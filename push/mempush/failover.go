@@ -1,0 +1,64 @@
+package mempush
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+
+	"lastmile/push"
+)
+
+var _ push.Succession = (*Transport)(nil)
+
+// Replicate makes a copy of all that is stored, as a replica that has it all
+// at this moment and nothing from then on, for tests. The returned promote puts
+// the copy in the store's place, as a failover does that loses what was stored
+// meanwhile; every node is told that hints may have been lost.
+func (t *Transport) Replicate() (promote func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.replicas++
+	saved := t.branch()
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.boxes, t.conns, t.views, t.dead, t.buried = saved.boxes, saved.conns, saved.views, saved.dead, saved.buried
+		t.replicas--
+		t.promoted++
+		for _, n := range t.nodes {
+			n.resync()
+		}
+	}
+}
+
+// branch copies what is stored.
+func (t *Transport) branch() *Transport {
+	to := &Transport{
+		boxes: make(map[string]*mailbox, len(t.boxes)), dead: slices.Clone(t.dead), buried: t.buried,
+		conns: make(map[connKey]*record[push.ConnRecord], len(t.conns)),
+		views: make(map[viewKey]*record[push.ViewRecord], len(t.views)),
+	}
+	for session, box := range t.boxes {
+		b := *box
+		b.entries, b.parked = slices.Clone(b.entries), slices.Clone(b.parked)
+		b.ids, b.keys, b.marks, b.routes = maps.Clone(b.ids), maps.Clone(b.keys), maps.Clone(b.marks), maps.Clone(b.routes)
+		to.boxes[session] = &b
+	}
+	for key, r := range t.conns {
+		c := *r
+		to.conns[key] = &c
+	}
+	for key, r := range t.views {
+		v := *r
+		to.views[key] = &v
+	}
+	return to
+}
+
+// Primary implements push.Succession: it counts what Replicate has made.
+func (t *Transport) Primary(ctx context.Context) (push.Primary, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return push.Primary{ID: "memory " + strconv.Itoa(t.promoted), Replicas: t.replicas}, ctx.Err()
+}
