@@ -159,6 +159,7 @@ func (c *conn) skip(ctx context.Context, it *item) {
 	c.acks.skip(e.Seq)
 	if !slices.Contains(c.viewSkipped, e.Seq) && len(c.page.model.shared) > 0 {
 		c.viewSkipped = append(c.viewSkipped, e.Seq)
+		c.viewSkipped = c.viewSkipped[max(0, len(c.viewSkipped)-maxViewSkipped):] // more are not stored
 	}
 	c.hub.metrics.skipped.Inc()
 	if !it.rerun && !c.hub.knows(e.Action) {

@@ -39,7 +39,7 @@ func (r *rivalStates) Commit(ctx context.Context, c push.Commit) (push.CommitRes
 		return push.CommitResult{}, errAway
 	}
 	if wins {
-		v, err := r.store.LoadView(ctx, c.Conn.Session, c.Conn.View)
+		v, err := r.LoadView(ctx, c.Conn.Session, c.Conn.View)
 		if err != nil {
 			return push.CommitResult{}, err
 		}

@@ -25,8 +25,8 @@ func (c *conn) finish(ctx context.Context, e ending) {
 		}
 		c.unfollowAll()
 		c.feed.Close()
-		c.hub.release(c, c.topicName())
 	}
+	c.hub.release(c, c.topicName())
 	c.hub.metrics.ended.WithLabelValues(string(e.reason)).Inc()
 	c.hub.log.DebugContext(ctx, "connection ended", "session", push.Redact(c.who.Session), "view", c.page.name, "reason", string(e.reason))
 	close(c.done)
@@ -46,6 +46,7 @@ func (c *conn) disconnect(ctx context.Context, reason Reason) {
 	if f == nil {
 		return
 	}
+	c.who = c.who.copied()
 	c.who.reason = reason
 	inv := invocation{source: sourceLeave, action: "OnDisconnect", id: actionID("disconnect", c.who.conn, push.NewID())}
 	h := func(state any, ctx *Context) (any, error) {

@@ -166,6 +166,7 @@ func (c *conn) mountCursor(m *mounted) {
 // reset forgets the page that was.
 func (c *conn) reset() {
 	c.unfollowAll()
+	c.who = c.who.copied()
 	if c.feed != nil {
 		c.feed.Close()
 		c.feed = nil
@@ -186,7 +187,10 @@ func (c *conn) take(id string) {
 	if former := c.name.Load(); former != nil && *former != id {
 		c.hub.release(c, *former)
 	}
-	c.who.conn = id
+	if c.who.conn != id {
+		c.who = c.who.copied()
+		c.who.conn = id
+	}
 	c.name.Store(&id)
 	c.hub.hold(c, id)
 }

@@ -83,10 +83,11 @@ func (b *buffers) put(p *[]byte) {
 
 // pump sends a frame if there is something to say and the last one has left.
 // While a browser is slow, pushes change the state and no frame is made; the
-// next one holds them all.
+// next one holds them all. The first one names the page's record, so it waits
+// until that is made: nobody else can have taken the record over before.
 func (c *conn) pump(ctx context.Context) {
 	o := &c.out
-	if o.writing || !o.greet || c.over != nil || c.clicked || c.rerunning() || len(c.acks.outstanding) >= maxOutstanding {
+	if o.writing || !o.greet || !c.created || c.over != nil || c.clicked || c.rerunning() || len(c.acks.outstanding) >= maxOutstanding {
 		return
 	}
 	buf := c.hub.buffers.get()
