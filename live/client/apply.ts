@@ -3,8 +3,7 @@
 
 import { check, decode, isElement, type Block } from "./blocks";
 import { eachNode, firstNode, move, rowKey, type Instance } from "./instance";
-import type { MorphContext } from "./morph";
-import { writeUnit } from "./units";
+import { source, writeUnit, type Context } from "./units";
 
 /** An instance on the wire: -(block+1), or [-(block+1), value...]. */
 export type WireInstance = number | [number, ...unknown[]];
@@ -19,7 +18,7 @@ interface RangeOp {
 }
 
 /** What all instances of a page share. */
-export interface Page extends MorphContext {
+export interface Page extends Context {
   block(id: number): Block;
 }
 
@@ -44,9 +43,9 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
     }
     return n;
   });
-  if (!first) root.appendChild(new Text());
+  if (!first) root.insertBefore(new Text(), null);
   const inst: Instance = {
-    block, nodes, fill: [],
+    block, nodes, fills: [],
     first: single ? root : root.firstChild!,
     last: single ? root : root.lastChild!,
   };
@@ -54,9 +53,9 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
     const n = nodes[i];
     const v = values[i + 1];
     const { kind } = part;
-    if (kind === "L") inst.fill[i] = (v as WireInstance[]).map((row) => make(page, row, n.parentNode!, n));
+    if (kind === "L") inst.fills[i] = (v as WireInstance[]).map((row) => make(page, row, n.parentNode!, n));
     else if (kind !== "B") writeUnit(part, n, v);
-    else if (v) inst.fill[i] = make(page, v as WireInstance, n.parentNode!, n);
+    else if (v) inst.fills[i] = make(page, v as WireInstance, n.parentNode!, n);
   });
   parent.insertBefore(root, ref);
   return inst;
@@ -64,9 +63,7 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
 
 /** Makes instances in the page, before ref. */
 function insert(page: Page, rows: WireInstance[], ref: Node): Instance[] {
-  const batch = document.createDocumentFragment();
-  const made = rows.map((w) => make(page, w, batch, null));
-  ref.parentNode!.insertBefore(batch, ref);
+  const made = rows.map((w) => make(page, w, ref.parentNode!, ref));
   for (const row of made) eachNode(row, page.mounted);
   return made;
 }
@@ -100,17 +97,15 @@ function set(page: Page, inst: Instance, i: number, op: unknown): void {
   check(n, "unit");
   const part = inst.block.parts[i];
   const { kind } = part;
-  const fill = inst.fill[i] as Instance;
-  if (kind === "L") {
-    const rows = inst.fill[i] as Instance[];
-    inst.fill[i] = Array.isArray(op) ? syncRows(page, rows, op, n) : range(page, rows, op as RangeOp, n);
-  } else if (kind !== "B") {
+  const fill = inst.fills[i] as Instance;
+  if (kind === "L") inst.fills[i] = (Array.isArray(op) ? syncRows : range)(page, inst.fills[i] as Instance[], op as never, n);
+  else if (kind !== "B") {
     if (writeUnit(part, n, op, page)) page.updated(isElement(n) ? n : n.parentNode!);
   } else if (op && !isInstance(op)) apply(page, fill, op as WirePatch);
   else if (op && fill?.block.id === blockId(op as WireInstance)) sync(page, fill, op as WireInstance);
   else {
     if (fill) drop(page, fill);
-    inst.fill[i] = op ? insert(page, [op as WireInstance], n)[0] : undefined;
+    inst.fills[i] = op ? insert(page, [op as WireInstance], n)[0] : undefined;
   }
 }
 
@@ -135,19 +130,18 @@ function range(page: Page, old: Instance[], { u, d = [], o, i }: RangeOp, end: N
     arrivals.push([to, old[from]]);
   });
   pairs<WireInstance[]>(i, (at, rows) => arrivals.push([at, rows]));
-  arrivals.sort((a, b) => a[0] - b[0]);
-  const stay = old.filter((row) => !gone.has(row));
-  const out: Instance[] = [];
-  for (const [at, rows] of arrivals) {
-    out.push(...stay.splice(0, at - out.length));
-    const ref = stay[0] ? firstNode(stay[0]) : end;
-    if (Array.isArray(rows)) out.push(...insert(page, rows, ref));
-    else {
-      move(rows, ref);
-      out.push(rows);
-    }
+  const stay = gone.size ? old.filter((row) => !gone.has(row)) : old;
+  const runs: Instance[][] = [];
+  let next = 0; // of those that stay
+  let length = 0;
+  for (const [at, rows] of arrivals.sort((a, b) => a[0] - b[0])) {
+    runs.push(stay.slice(next, (next += at - length)));
+    const ref = stay[next] ? firstNode(stay[next]) : end;
+    const run = Array.isArray(rows) ? insert(page, rows, ref) : [move(rows, ref)];
+    runs.push(run);
+    length = at + run.length;
   }
-  return out.concat(stay);
+  return ([] as Instance[]).concat(...runs, stay.slice(next));
 }
 
 /** Pairs rows by key, or by position when they have none, and puts them in order. */
@@ -158,7 +152,8 @@ function syncRows(page: Page, old: Instance[], wire: WireInstance[], end: Node):
     const row = free.get(key);
     return row?.block.id === blockId(w) && free.delete(key) ? row : undefined;
   });
-  for (const row of old) if (!found.includes(row)) drop(page, row);
+  const kept = new Set(found);
+  for (const row of old) if (!kept.has(row)) drop(page, row);
   const out: Instance[] = [];
   for (let j = wire.length, ref = end; j--; ref = firstNode(out[j])) {
     const row = found[j];
@@ -175,7 +170,7 @@ function syncRows(page: Page, old: Instance[], wire: WireInstance[], end: Node):
 function wireKey(page: Page, w: WireInstance): string | undefined {
   const { key, parts } = page.block(blockId(w));
   if (key === undefined) return;
-  const { name, before, after } = parts[key];
+  const part = parts[key];
   const v = listOf(w)[key + 1];
-  return name ? decode(before + v + after, true) : v ? wireKey(page, v as WireInstance) : undefined;
+  return part.name ? decode(source(part, v), true) : v ? wireKey(page, v as WireInstance) : undefined;
 }

@@ -19,19 +19,16 @@ export interface ManifestBlock {
   n?: "svg" | "math";
 }
 
-/** The DOM cannot take what the server sent: only a snapshot helps. */
-export class PatchError extends Error {}
-
-/** Throws unless the page or the message is as expected. */
+/** Throws unless the page or the message is as expected. Only a snapshot helps then. */
 export function check(ok: unknown, what: string): asserts ok {
-  if (!ok) throw new PatchError(`${what} expected`);
+  if (!ok) throw Error(`${what} expected`);
 }
 
 /** Where a unit is in its skeleton, and what is fixed around its value. */
 export interface Part {
   kind: string;
-  before: string;
-  after: string;
+  head: string;
+  tail: string;
   /** Child positions from the skeleton's root. */
   path: number[];
   /** Its attribute, for kind A. */
@@ -50,15 +47,25 @@ export interface Block {
   id: number;
   content: DocumentFragment;
   parts: Part[];
+  /** What hydration walks. */
+  spots: Spot[];
+  /** The block is one unit: the content of the page. */
+  whole: boolean;
   /** The skeleton's first node is its first unit. */
   lead: boolean;
   /** See ManifestBlock.k. */
   key?: number;
 }
 
-/** A skeleton node knows its units: one for a text or comment, any for an element. */
-export interface SkeletonNode extends Node {
-  units?: number[];
+/** A skeleton's node; of an element that holds no units, its inside is left out. */
+export interface Spot {
+  /** Its nodeName. */
+  tag: string;
+  /** Its text; an element has none. */
+  data?: string;
+  /** One for a text or comment, any for an element. */
+  units: number[];
+  inner: Spot[];
 }
 
 const MARK = "\uFDD0";
@@ -67,11 +74,11 @@ export const isElement = (n?: Node | null): n is Element => n?.nodeType === 1;
 export const isText = (n?: Node | null): n is Text => n?.nodeType === 3;
 export const isComment = (n?: Node | null): n is Comment => n?.nodeType === 8;
 
-/** A document where nothing loads and nothing runs. */
-const inert = document.implementation.createHTMLDocument();
-
 /** The node that holds a node's children; a template's are its content's. */
-export const inside = (n: Node): Node => (n instanceof HTMLTemplateElement ? n.content : n);
+export const inside = (n: Node): Node => (n.nodeName === "TEMPLATE" ? (n as HTMLTemplateElement).content : n);
+
+/** A document where nothing loads and nothing runs. */
+const inert = inside(document.createElement("template")).ownerDocument!;
 
 /** Keeps Chromium from its fast parser, which decodes "&copy=1" in attributes. */
 const SLOW = "<!---->";
@@ -91,69 +98,73 @@ const pad = inert.createElement("div");
 export function decode(s: string, attribute?: boolean): string {
   if (!s.includes("&")) return s;
   pad.innerHTML = attribute ? `${SLOW}<p a="${s.replace(/"/g, "&#34;")}">` : s;
-  return attribute ? pad.firstElementChild!.getAttribute("a")! : pad.textContent!;
+  return attribute ? (pad.lastChild as Element).getAttribute("a")! : pad.textContent!;
 }
 
 /** Finds every unit of a skeleton and takes the marks out. */
 export function prepare(id: number, m: ManifestBlock): Block {
   const tag = m.n ?? "template";
-  const host = parse(`<${tag}></${tag}>`).firstElementChild!;
-  const content = inert.createDocumentFragment();
+  const host = parse(`<${tag}></${tag}>`).firstChild as Element;
+  const content = inside(inert.createElement("template")) as DocumentFragment;
   content.append(...parse(m.h, host).childNodes);
   const parts = m.u.map((u): Part => {
-    const [kind, before = "", after = "", names = ""] = [u].flat();
-    return { kind, before, after, host, path: [], names: names === "*" ? undefined : names.split(" ") };
+    const [kind, head = "", tail = "", names = ""] = [u].flat();
+    return { kind, head, tail, host, path: [], names: names === "*" ? undefined : names.split(" ") };
   });
-  walk(content, parts, []);
-  const first: SkeletonNode | null = content.firstChild;
-  return { id, content, parts, lead: !isElement(first) && !!first?.units, key: m.k };
+  const own: number[] = [];
+  const spots = walk(content, parts, [], own);
+  const [first] = spots;
+  return { id, content, parts, spots, whole: !!own.length, lead: first?.data !== undefined && !!first.units.length, key: m.k };
 }
 
-/** Tells a skeleton's node and its unit about each other. */
-function place(n: SkeletonNode, unit: number, part: Part, path: number[]): void {
-  (n.units ??= []).push(unit);
-  part.path = path;
-}
-
-function walk(parent: Node, parts: Part[], path: number[]): void {
+/** Describes the children of a node; own gets the unit that is all it holds. */
+function walk(parent: Node, parts: Part[], path: number[], own: number[]): Spot[] {
+  const spots: Spot[] = [];
   [...inside(parent).childNodes].forEach((n, i, all) => {
     const here = [...path, i];
+    const units: number[] = [];
+    const spot: Spot = { tag: n.nodeName, data: (n as Text).data, units, inner: [] };
     if (isElement(n)) {
-      attributes(n, parts, here);
-      walk(n, parts, here);
-      return;
-    }
-    const data = n.nodeValue!;
-    const unit = isComment(n) ? +data : unitOf(data);
-    const part = parts[unit];
-    if (!part) return;
-    if (isContent(part)) {
-      place(parent, unit, part, path);
-      n.remove();
+      attributes(n, parts, here, units);
+      const inner = walk(n, parts, here, units);
+      // Where scripts run, noscript holds text.
+      if (inner.some((s) => s.units[0] >= 0 || s.inner[0]) && spot.tag !== "NOSCRIPT") spot.inner = inner;
     } else {
-      place(n, unit, part, here);
-      part.only = all.length === 1 && isElement(parent);
-      n.nodeValue = isText(n) ? "" : "]";
+      const unit = isComment(n) ? +n.data : unitOf((n as Text).data);
+      const part = parts[unit];
+      if (part && isContent(part)) {
+        own.push(unit);
+        part.path = path;
+        return n.remove();
+      }
+      if (part) {
+        units.push(unit);
+        part.path = here;
+        part.only = all.length === 1 && isElement(parent);
+        (n as Text).data = isText(n) ? "" : "]";
+      }
     }
+    spots.push(spot);
   });
+  return spots;
 }
 
 /** The unit is all that an element holds. */
-export const isContent = ({ kind }: Part) => "RHI".includes(kind);
+const isContent = ({ kind }: Part) => "RHI".includes(kind);
 
 /** The unit that a mark stands for, NaN for anything else. */
-const unitOf = (s: string) => (s[0] === MARK ? +s.slice(1, -1) : NaN);
+const unitOf = (s: string) => +s.split(MARK)[1];
 
-function attributes(e: Element, parts: Part[], path: number[]): void {
-  for (const a of [...e.attributes]) {
-    const { name, value } = a;
-    const unit = [name, value].map(unitOf).find((u) => u >= 0);
-    if (unit === undefined) continue;
+function attributes(e: Element, parts: Part[], path: number[], units: number[]): void {
+  for (const name of e.getAttributeNames()) {
+    const unit = unitOf(name + e.getAttribute(name));
     const part = parts[unit];
-    place(e, unit, part, path);
+    if (!part) continue;
+    units.push(unit);
+    part.path = path;
     if (part.kind === "A") {
       part.name = name;
-      a.value = "";
+      e.setAttribute(name, "");
     } else {
       e.removeAttribute(name);
       part.fixed = e.getAttributeNames();

@@ -1,5 +1,7 @@
 // Hooks: application code bound to elements with a live-hook attribute.
 
+import { isElement } from "./blocks";
+
 export interface Hook {
   mounted?(el: Element): void;
   updated?(el: Element): void;
@@ -8,9 +10,9 @@ export interface Hook {
 
 export interface Hooks {
   define(name: string, hook: Hook): void;
-  mount(tree: Element): void;
-  update(el: Element): void;
-  destroy(tree: Element): void;
+  mount(tree: Node): void;
+  update(n: Node): void;
+  destroy(tree: Node): void;
 }
 
 export function createHooks(root: Element, report: (message: string) => void): Hooks {
@@ -25,13 +27,14 @@ export function createHooks(root: Element, report: (message: string) => void): H
     }
   };
 
-  const each = (tree: Element, fn: (el: Element) => void) => {
+  const each = (tree: Node, fn: (el: Element) => void) => {
+    if (!isElement(tree)) return;
     if (tree.matches("[live-hook]")) fn(tree);
     tree.querySelectorAll("[live-hook]").forEach(fn);
   };
 
   // Elements are mounted once, however often they are found.
-  const mount = (tree: Element) =>
+  const mount = (tree: Node) =>
     each(tree, (el) => {
       const hook = defined.get(el.getAttribute("live-hook")!);
       if (!hook || mounted.has(el)) return;
@@ -45,8 +48,8 @@ export function createHooks(root: Element, report: (message: string) => void): H
       mount(root);
     },
     mount,
-    update(el) {
-      const owner = el.closest("[live-hook]");
+    update(n) {
+      const owner = isElement(n) && n.closest("[live-hook]");
       const hook = owner && mounted.get(owner);
       if (hook) run(hook, "updated", owner);
     },

@@ -11,8 +11,8 @@
 export interface InputPolicy {
   /** Sets an attribute, or removes it with null. */
   write(el: Element, name: string, value: string | null): void;
-  /** Follows a change of a textarea's default text. */
-  text(el: HTMLTextAreaElement): void;
+  /** Follows a change of an element's text, a textarea's default. */
+  text(el: Element): void;
 }
 
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
@@ -52,7 +52,9 @@ export function createInputPolicy(root: Element): InputPolicy {
         if (select) settle(select);
       } else if (el instanceof HTMLMediaElement && name === "muted") el.muted = on;
     },
-    text: settle,
+    text(el) {
+      if (el instanceof HTMLTextAreaElement) settle(el);
+    },
   };
 }
 

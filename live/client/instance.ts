@@ -8,7 +8,7 @@ export interface Instance {
   /** For each unit its text node, element, or the comment behind its region. */
   nodes: Node[];
   /** What fills each region. */
-  fill: (Instance | Instance[] | undefined)[];
+  fills: (Instance | Instance[] | undefined)[];
   /** The first node, unless that is a unit's. */
   first: Node;
   last: Node;
@@ -19,9 +19,9 @@ export interface Run extends Text {
   html?: ChildNode[];
 }
 
-export function firstNode({ block, first, nodes, fill }: Instance): Node {
+export function firstNode({ block, first, nodes, fills }: Instance): Node {
   if (!block.lead) return first;
-  const child = [fill[0]].flat()[0];
+  const child = [fills[0]].flat()[0];
   return child ? firstNode(child) : ((nodes[0] as Run).html?.[0] ?? nodes[0]);
 }
 
@@ -35,18 +35,19 @@ export function eachNode(inst: Instance, fn: (n: ChildNode) => void): void {
 }
 
 /** Moves an instance's nodes, keeping what moving would lose where browsers can. */
-export function move(inst: Instance, ref: Node): void {
+export function move(inst: Instance, ref: Node): Instance {
   const parent = ref.parentNode as Node & { moveBefore?(n: Node, ref: Node): void };
   const active = document.activeElement as HTMLElement | null;
   eachNode(inst, (n) =>
     parent.moveBefore && parent.isConnected ? parent.moveBefore(n, ref) : parent.insertBefore(n, ref),
   );
   if (active !== document.activeElement) active?.focus({ preventScroll: true });
+  return inst;
 }
 
 /** The key of a row in the page, if it has one. */
-export function rowKey({ block: { key, parts }, nodes, fill }: Instance): string | null | undefined {
+export function rowKey({ block: { key, parts }, nodes, fills }: Instance): string | null | undefined {
   if (key === undefined) return;
   const { name } = parts[key];
-  return name ? (nodes[key] as Element).getAttribute(name) : fill[key] && rowKey(fill[key] as Instance);
+  return name ? (nodes[key] as Element).getAttribute(name) : fills[key] && rowKey(fills[key] as Instance);
 }

@@ -108,8 +108,7 @@ export class Page {
   #adopt(): void {
     const { root, config, hooks } = this.#host;
     this.#patcher = createPatcher(root, this.#manifest!, {
-      dev: config.dev,
-      onMismatch: (why) => this.#host.report("mismatch", why),
+      onMismatch: (why) => this.#host.report("mismatch", config.dev ? `${why} in ${root.innerHTML}` : why),
       onMount: hooks.mount,
       onUpdate: hooks.update,
       onDestroy: hooks.destroy,

@@ -20,7 +20,7 @@ export function rebuild(page: Page, root: Node, w: WireInstance): Instance {
     });
     inst.first = real(inst.first);
     inst.last = real(inst.last);
-    inst.fill.flat().forEach((child) => child && adopt(child));
+    inst.fills.flat().forEach((child) => child && adopt(child));
   };
   adopt(top);
   return top;

@@ -2,34 +2,45 @@
 
 import { check, decode, inside, isElement, parse, type Part } from "./blocks";
 import type { Run } from "./instance";
-import { morph, type MorphContext } from "./morph";
+import type { MorphContext } from "./morph";
+
+/** What units need of the program around the patch core. */
+export interface Context extends MorphContext {
+  /** Gives live the children of next. */
+  morph(live: Node, next: Node): void;
+}
+
+/** A unit's value with what is fixed around it. */
+export function source({ head, tail }: Part, value: unknown): string {
+  check(typeof value === "string", "text");
+  return head + value + tail;
+}
 
 /**
  * Gives a unit its value, and says whether the page has changed. Values are
  * html/template's output, so they are decoded or parsed here and nowhere else.
  * Without a context the node is new: nobody can have touched it.
  */
-export function writeUnit(part: Part, n: Node, value: unknown, c?: MorphContext): boolean {
-  check(typeof value === "string", "value");
-  let v = part.before + value + part.after;
+export function writeUnit(part: Part, n: Node, value: unknown, c?: Context): boolean {
+  let v = source(part, value);
   const e = n as Element;
   const { kind } = part;
   if (kind === "A") return writeAttribute(e, part.name!, decode(v, true), c);
   if (kind === "S") return writeSpan(part, e, v, c);
   // Parsers drop the first newline of these.
   const holder = kind === "T" ? n.parentNode : n;
-  check(holder, "text in the page");
+  check(holder, "text");
   const first = holder === n || !n.previousSibling;
-  if (v[0] === "\n" && first && /^(pre|listing|textarea)$/i.test(holder.nodeName)) v = v.slice(1);
+  if (first && /^(PRE|LISTING|TEXTAREA)$/.test(holder.nodeName)) v = v.replace(/^\n/, "");
   if (kind === "T") return writeText(n as Run, v, isElement(holder) ? holder : part.host, c);
   if (kind === "R") return writeRaw(e, v, c);
   const next = parse(v, n);
-  if (c) morph(n, next, c);
+  if (c) c.morph(n, next);
   else (inside(n) as Element).append(...next.childNodes);
   return true;
 }
 
-function writeText(n: Run, v: string, host: Element, c?: MorphContext): boolean {
+function writeText(n: Run, v: string, host: Element, c?: Context): boolean {
   const html = v.includes("<");
   const text = html ? "" : decode(v);
   const same = n.data === text;
@@ -48,7 +59,7 @@ function writeText(n: Run, v: string, host: Element, c?: MorphContext): boolean 
   return true;
 }
 
-function writeAttribute(e: Element, name: string, v: string | null, c?: MorphContext): boolean {
+function writeAttribute(e: Element, name: string, v: string | null, c?: Context): boolean {
   if (!c && v !== null) e.setAttribute(name, v);
   else if (e.getAttribute(name) === v) return false;
   else c!.inputs.write(e, name, v);
@@ -56,8 +67,8 @@ function writeAttribute(e: Element, name: string, v: string | null, c?: MorphCon
 }
 
 /** A run of attributes: those that the server may set and did not are removed. */
-function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: MorphContext): boolean {
-  const next = parse(`<${e.localName} ${v} >`, host).firstElementChild!;
+function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: Context): boolean {
+  const next = parse(`<${e.nodeName} ${v} >`, host).firstChild as Element;
   let changed = false;
   for (const name of new Set([...(names ?? e.getAttributeNames()), ...next.getAttributeNames()])) {
     if (!fixed!.includes(name) && writeAttribute(e, name, next.getAttribute(name), c)) changed = true;
@@ -65,10 +76,10 @@ function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: Morp
   return changed;
 }
 
-function writeRaw(e: Element, v: string, c?: MorphContext): boolean {
-  const text = /^(textarea|title)$/i.test(e.nodeName) ? decode(v) : v;
+function writeRaw(e: Element, v: string, c?: Context): boolean {
+  const text = /^t(extarea|itle)$/i.test(e.nodeName) ? decode(v) : v;
   if (e.textContent === text) return false;
   e.textContent = text;
-  if (c && e instanceof HTMLTextAreaElement) c.inputs.text(e);
+  c?.inputs.text(e);
   return true;
 }

@@ -4,15 +4,14 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
-	"github.com/evanw/esbuild/pkg/api"
 	"go.uber.org/goleak"
 
 	"lastmile/internal/browser"
+	"lastmile/internal/tools/clientbuild/bundle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -20,30 +19,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //go:embed testdata/vectors.js
 var vectorsJS string
 
-// script bundles the patch core from its sources as window.live.
+// script bundles the patcher from its sources, as it is shipped, as window.live.
 func script(t testing.TB) string {
 	t.Helper()
-	dir, err := filepath.Abs("../../client")
+	out, err := bundle.BuildSource("../../client", `import * as live from "./patch"; Object.assign(window, { live });`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := api.Build(api.BuildOptions{
-		AbsWorkingDir: dir,
-		EntryPoints:   []string{"patch.ts"},
-		Bundle:        true,
-		Format:        api.FormatIIFE,
-		GlobalName:    "live",
-		Target:        api.ES2020,
-		Charset:       api.CharsetASCII,
-		LogLevel:      api.LogLevelSilent,
-	})
-	for _, e := range result.Errors {
-		t.Errorf("%s: %s", e.Location.File, e.Text)
-	}
-	if len(result.OutputFiles) != 1 {
-		t.Fatal("the patch core does not bundle")
-	}
-	return string(result.OutputFiles[0].Contents)
+	return string(out)
 }
 
 // open starts a browser with the patch core loaded into an empty page.
@@ -62,7 +45,7 @@ func open(t testing.TB) context.Context {
 
 func load(ctx context.Context, t testing.TB) {
 	t.Helper()
-	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](script(t)+"\nwindow.live = live;\n"+vectorsJS+"\nvoid 0"))
+	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](script(t)+"\n"+vectorsJS+"\nvoid 0"))
 }
 
 // call runs a function of the page with one argument.

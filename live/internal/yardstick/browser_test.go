@@ -21,27 +21,42 @@ import (
 	"lastmile/live/internal/yardstick/liveview"
 )
 
-const browserRounds = 11
+// Each contender is measured in pageLoads pages that have just been loaded: in
+// each, warmups turns there and back, then the timed ones.
+const (
+	pageLoads = 5
+	warmups   = 5
+	timedRuns = 3
+)
 
-// change is what each contender needs for one op.
+// change is what each contender needs for one op and to undo it.
 type change struct {
 	Name     string `json:"name"`
 	BaseHTML string `json:"baseHTML"`
 	NextHTML string `json:"nextHTML"`
 	Marked   string `json:"marked"`
 	Patch    string `json:"patch"`
+	Unpatch  string `json:"unpatch"`
 	Join     string `json:"join"`
 	Diff     string `json:"diff"`
+	Undiff   string `json:"undiff"`
 }
 
+// timing is in milliseconds.
 type timing struct {
 	Script float64 `json:"script"`
 	Layout float64 `json:"layout"`
 }
 
+type measured struct {
+	First timing   `json:"first"`
+	Runs  []timing `json:"runs"`
+}
+
 var contenderNames = []string{"direct", "liveview", "morphdom", "idiomorph", "innerHTML"}
 
-// TestBrowserPatches prints what a change of each kind costs the browser.
+// TestBrowserPatches prints what a change of each kind costs the browser: in
+// the first table when it is warm, in the second the first time in a page.
 func TestBrowserPatches(t *testing.T) {
 	p := browserPage()
 	set, err := engine.Compile(enginetest.MustParse(p.Text), reflect.TypeOf(p.Ops[0].Base), engine.Options{})
@@ -49,33 +64,75 @@ func TestBrowserPatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := serve(t, set)
-	w := tabwriter.NewWriter(t.Output(), 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "change\t")
-	for _, name := range contenderNames {
-		fmt.Fprintf(w, "%s\t", name)
-	}
-	fmt.Fprintln(w, "liveview/direct\tdirect/innerHTML\tbytes direct\tbytes liveview\t")
+	warm, first := newTable(t, "warm"), newTable(t, "first patch of a page")
 	for i, op := range p.Ops {
 		t.Run(op.Name, func(t *testing.T) { // each with a browser of its own
-			c := newChange(t, set, p, op)
-			ctx := page.open(t, c)
+			ctx := browser.New(t)
+			*page.data = newChange(t, set, p, op)
 			if i == 0 {
-				ms := browser.Eval[float64](ctx, t, fmt.Sprintf("hydrate(page, op, %d)", browserRounds))
-				fmt.Fprintf(w, "hydrate 1,000\t%.2f\t\n", ms)
+				var ms []float64
+				for range pageLoads {
+					page.load(ctx, t)
+					ms = append(ms, browser.Eval[float64](ctx, t, "hydrate(page, op)"))
+				}
+				fmt.Fprintf(first.w, "hydrate 1,000\t%.2f\t\n", median(ms))
 			}
-			times := browser.Eval[map[string]timing](ctx, t, fmt.Sprintf("measure(page, op, %d)", browserRounds))
-			fmt.Fprintf(w, "%s\t", op.Name)
-			for _, name := range contenderNames {
-				fmt.Fprintf(w, "%.2f / %.1f\t", times[name].Script, times[name].Layout)
+			runs, firsts := map[string][]timing{}, map[string][]timing{}
+			for range pageLoads {
+				for _, name := range contenderNames {
+					page.load(ctx, t)
+					m := browser.Eval[measured](ctx, t, fmt.Sprintf("measure(page, op, %q, %d, %d)", name, warmups, timedRuns))
+					runs[name], firsts[name] = append(runs[name], m.Runs...), append(firsts[name], m.First)
+				}
 			}
-			direct := times["direct"].Script
-			fmt.Fprintf(w, "%.0f\t%.2f\t%d\t%d\t\n", times["liveview"].Script/direct, direct/times["innerHTML"].Script,
-				len(c.Patch), len(c.Diff))
+			warm.row(op.Name, runs, page.data)
+			first.row(op.Name, firsts, page.data)
 		})
 	}
-	if err := w.Flush(); err != nil {
+	warm.flush(t)
+	first.flush(t)
+}
+
+// table prints medians, a change a line.
+type table struct {
+	name string
+	buf  bytes.Buffer
+	w    *tabwriter.Writer
+}
+
+func newTable(t *testing.T, name string) *table {
+	t.Helper()
+	tab := &table{name: name}
+	tab.w = tabwriter.NewWriter(&tab.buf, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(tab.w, "%s\t", name)
+	for _, name := range contenderNames {
+		fmt.Fprintf(tab.w, "%s\t", name)
+	}
+	fmt.Fprintln(tab.w, "liveview/direct\tdirect/innerHTML\tbytes direct\tbytes liveview\t")
+	return tab
+}
+
+func (tab *table) row(name string, times map[string][]timing, c *change) {
+	script, layout := map[string]float64{}, map[string]float64{}
+	fmt.Fprintf(tab.w, "%s\t", name)
+	for _, who := range contenderNames {
+		var a, b []float64
+		for _, t := range times[who] {
+			a, b = append(a, t.Script), append(b, t.Layout)
+		}
+		script[who], layout[who] = median(a), median(b)
+		fmt.Fprintf(tab.w, "%.3f / %.1f\t", script[who], layout[who])
+	}
+	fmt.Fprintf(tab.w, "%.0f\t%.3f\t%d\t%d\t\n", script["liveview"]/script["direct"],
+		script["direct"]/script["innerHTML"], len(c.Patch), len(c.Diff))
+}
+
+func (tab *table) flush(t *testing.T) {
+	t.Helper()
+	if err := tab.w.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	fmt.Fprintln(t.Output(), tab.buf.String())
 }
 
 func newChange(t *testing.T, set *engine.Set, p Page, op Op) change {
@@ -89,17 +146,26 @@ func newChange(t *testing.T, set *engine.Set, p Page, op Op) change {
 	if err != nil {
 		t.Fatal(err)
 	}
-	join, err := liveview.Join(p.Split(op.Base))
+	unpatch, _, err := v.Patch(nil, op.Base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff, err := liveview.Diff(p.Split(op.Base), p.Split(op.Next))
+	base, next := p.Split(op.Base), p.Split(op.Next)
+	join, err := liveview.Join(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff, err := liveview.Diff(base, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undiff, err := liveview.Diff(next, base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return change{
-		Name: op.Name, BaseHTML: execute(t, p, op.Base), NextHTML: execute(t, p, op.Next),
-		Marked: string(marked), Patch: string(patch), Join: string(join), Diff: string(diff),
+		Name: op.Name, BaseHTML: execute(t, p, op.Base), NextHTML: execute(t, p, op.Next), Marked: string(marked),
+		Patch: string(patch), Unpatch: string(unpatch), Join: string(join), Diff: string(diff), Undiff: string(undiff),
 	}
 }
 
@@ -137,11 +203,9 @@ func serve(t *testing.T, set *engine.Set) *site {
 	return s
 }
 
-// open starts a fresh browser with a change loaded as op.
-func (s *site) open(t *testing.T, c change) context.Context {
+// load loads the page anew in the tab of ctx, with the change as op.
+func (s *site) load(ctx context.Context, t *testing.T) {
 	t.Helper()
-	*s.data = c
-	ctx := browser.New(t)
 	browser.Do(ctx, t, chromedp.Navigate(s.url))
 	load := `(async () => {
 		globalThis.page = { manifest: await (await fetch("/manifest")).json() };
@@ -151,7 +215,6 @@ func (s *site) open(t *testing.T, c change) context.Context {
 	if !browser.Eval[bool](ctx, t, load) {
 		t.Fatal("the page is not isolated: its clock is too coarse")
 	}
-	return ctx
 }
 
 // bundle builds the contenders from client/ and the client's own sources.

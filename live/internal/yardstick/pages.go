@@ -8,7 +8,10 @@
 //	npm --prefix client ci && go test -v -run Browser
 //
 // Contenders take turns within one run, figures are medians: compare within a
-// run. docs/bench/engine.txt and docs/bench/client.txt are recorded ones.
+// run. In the browser each is measured as js-framework-benchmark does, on pages
+// just loaded and after some turns of the same change, and beside that the first
+// time in a page, when nothing is compiled yet; parsing of what came over the wire
+// is included, the same for all. docs/bench/engine.txt and docs/bench/client.txt are recorded ones.
 package yardstick
 
 import (

@@ -11,26 +11,34 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-const (
-	// Entry is the source file that bundling starts from.
-	Entry = "main.ts"
-	// Output is the bundle's place, relative to the sources.
-	Output = "dist/live.min.js"
-)
+// Output is the bundle's place, relative to the sources.
+const Output = "dist/live.min.js"
+
+// main is what the shipped script starts with.
+const main = `import "./main"`
+
+// private are names of properties that only the client's own code uses: the
+// bundle may shorten them. A name that the DOM, the wire or a page's scripts
+// have too must not be here.
+const private = `^(?:block|fills|fixed|head|inner|inputs|lead|mismatch|names|nodes|only|paired|parts|path|rebuild|spots|tag|tail|units|whole)$`
 
 // banner says on the shipped script where it comes from.
 const banner = "/* Lastmile; generated from live/client */"
 
 // Build bundles the sources in dir and returns the minified script. It writes
 // nothing.
-func Build(dir string) ([]byte, error) {
+func Build(dir string) ([]byte, error) { return BuildSource(dir, main) }
+
+// BuildSource is Build for a script that begins with the given source, as if
+// that were a file in dir.
+func BuildSource(dir, source string) ([]byte, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
 	result := api.Build(api.BuildOptions{
 		AbsWorkingDir:     abs,
-		EntryPoints:       []string{Entry},
+		Stdin:             &api.StdinOptions{Contents: source, ResolveDir: abs, Loader: api.LoaderTS},
 		Bundle:            true,
 		Format:            api.FormatIIFE,
 		Platform:          api.PlatformBrowser,
@@ -39,6 +47,7 @@ func Build(dir string) ([]byte, error) {
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
 		Charset:           api.CharsetASCII, // right in a page of any encoding
+		MangleProps:       private,
 		LegalComments:     api.LegalCommentsNone,
 		Banner:            map[string]string{"js": banner},
 		Write:             false,

@@ -3,6 +3,7 @@ package bundle_test
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,29 +60,41 @@ func TestBundleIsSmall(t *testing.T) {
 	}
 }
 
-// TestPatchCoreStandsAlone bundles the patch core from an entry of its own: it
-// must not need the shell.
-func TestPatchCoreStandsAlone(t *testing.T) {
+// TestPatchCoreIsSmall bundles the patch core alone: hydration, patches with
+// keyed moves, and snapshots, of everything that is patched node by node. Not in
+// it are what it is given: the input policy, the morph that irregular templates
+// need, and the rebuild of a page that is not known; nor the shell.
+func TestPatchCoreIsSmall(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(sources)); err != nil {
+	const limit = 3500 // bytes
+	core := source(t, "core", "attach")
+	for _, foreign := range []string{"WebSocket", "compositionstart", "live-force"} {
+		if bytes.Contains(core, []byte(foreign)) {
+			t.Errorf("the patch core imports what has %q", foreign)
+		}
+	}
+	size := zipped(t, core)
+	t.Logf("report: patch core: %d B gzip, at most %d; with morph, rebuild and input policy: %d B", size, limit,
+		zipped(t, source(t, "patch", "createPatcher")))
+	if size > limit {
+		t.Errorf("patch core: %d B gzip, want at most %d", size, limit)
+	}
+}
+
+// source bundles one export of a module.
+func source(t *testing.T, module, name string) []byte {
+	t.Helper()
+	script, err := bundle.BuildSource(sources, fmt.Sprintf(`import { %s } from "./%s"; Object.assign(window, { %[1]s });`, name, module))
+	if err != nil {
 		t.Fatal(err)
 	}
-	core := `import { createPatcher, PatchError } from "./patch"; Object.assign(window, { createPatcher, PatchError });`
-	if err := os.WriteFile(filepath.Join(dir, bundle.Entry), []byte(core), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	script := build(t, dir)
-	if bytes.Contains(script, []byte("WebSocket")) {
-		t.Error("the patch core imports the shell")
-	}
-	t.Logf("report: patch core with morph and input policy: %d B gzip", zipped(t, script))
+	return script
 }
 
 func TestBuildNamesFileAndLineOfAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, bundle.Entry), []byte("let x = ;\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "main.ts"), []byte("let x = ;\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := bundle.Build(dir)

@@ -1,10 +1,9 @@
-// Times the contenders, one change of one contender at a time, on a page of its
-// own each time: script alone, and with the layout that it causes.
+// Times one change of one contender on a page that has just been loaded, the
+// way js-framework-benchmark does: a few turns to warm up, then the timed ones;
+// script alone, and with the layout that it causes.
 
 import { createPatcher } from "../../../client/patch.ts";
 import { contenders } from "./contenders.js";
-
-const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
 
 const plain = (root) => {
   const copy = root.cloneNode(true);
@@ -21,57 +20,46 @@ const parsed = (text) => {
   return el.innerHTML;
 };
 
-const withRoot = (run) => {
+const newRoot = () => {
   const root = document.createElement("div");
   document.body.append(root);
-  try {
-    return run(root);
-  } finally {
-    root.remove();
-  }
+  return root;
 };
 
-/** Lets the contenders take turns at one change; throws when one leaves another page. */
-globalThis.measure = (page, op, rounds) => {
-  const times = {};
-  for (let round = -2; round < rounds; round++) {
-    for (const [name, contender] of Object.entries(contenders)) {
-      withRoot((root) => {
-        const { message, apply } = contender.setup(root, op, page);
-        document.body.offsetHeight;
-        const start = performance.now();
-        apply(message);
-        const script = performance.now() - start;
-        document.body.offsetHeight;
-        const all = performance.now() - start;
-        if (round < 0) {
-          if (plain(root) !== parsed(op.nextHTML)) throw new Error(`${name}, ${op.name}: not the page that it should be`);
-          return; // warming up
-        }
-        const t = (times[name] ??= { script: [], layout: [] });
-        t.script.push(script);
-        t.layout.push(all);
-      });
-    }
-  }
-  return Object.fromEntries(
-    Object.entries(times).map(([name, t]) => [name, { script: median(t.script), layout: median(t.layout) }]),
-  );
+/** Runs with the layout done before it, and says what it took. */
+const timed = (run) => {
+  document.body.offsetHeight;
+  const start = performance.now();
+  run();
+  const script = performance.now() - start;
+  document.body.offsetHeight;
+  return { script, layout: performance.now() - start };
 };
 
-/** Times adopting the server's HTML. */
-globalThis.hydrate = (page, op, rounds) => {
+/**
+ * Applies the change, takes it back, and so on: first is the first turn, runs
+ * are those behind the warm-up. Throws when the page is not what it should be.
+ */
+globalThis.measure = (page, op, name, warmups, rounds) => {
+  const root = newRoot();
+  const { there, back, apply } = contenders[name].setup(root, op, page);
+  const want = [parsed(op.nextHTML), parsed(op.baseHTML)];
   const times = [];
-  for (let round = -2; round < rounds; round++) {
-    withRoot((root) => {
-      root.innerHTML = op.marked;
-      document.body.offsetHeight;
-      const start = performance.now();
-      const patcher = createPatcher(root, page.manifest, {});
-      const time = performance.now() - start;
-      if (!patcher.hydrated) throw new Error("not adopted");
-      if (round >= 0) times.push(time);
-    });
+  for (let i = -warmups; i < rounds; i++) {
+    times.push(timed(() => apply(there)));
+    if (i < 0 && plain(root) !== want[0]) throw new Error(`${name}, ${op.name}: not the page that it should be`);
+    timed(() => apply(back));
+    if (i < 0 && plain(root) !== want[1]) throw new Error(`${name}, ${op.name}: the way back fails`);
   }
-  return median(times);
+  return { first: times[0], runs: times.slice(warmups) };
+};
+
+/** Times adopting the server's HTML, the first time in a page. */
+globalThis.hydrate = (page, op) => {
+  const root = newRoot();
+  root.innerHTML = op.marked;
+  let patcher;
+  const { script } = timed(() => (patcher = createPatcher(root, page.manifest, {})));
+  if (!patcher.hydrated) throw new Error("not adopted");
+  return script;
 };
