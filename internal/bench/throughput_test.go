@@ -114,30 +114,7 @@ func ourRound(b *testing.B, rdb *redis.Client, publisher *push.Publisher, notify
 
 // oneOf spreads over many sessions: a mailbox holds 1,000.
 func oneOf(p *push.Publisher, n int) push.Session {
-	return p.Session("bench-" + strconv.Itoa(n%500))
-}
-
-// BenchmarkPublish measures accepted pushes a second, by 16 publishers that each
-// wait for their answer, into 256 sessions that nobody looks at.
-func BenchmarkPublish(b *testing.B) {
-	server := redistest.Start(b, redistest.Config{AOF: "everysec"})
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, PoolSize: 16})
-	b.Cleanup(func() { _ = rdb.Close() })
-	transport := must(redisstream.New(rdb, redisstream.Config{Logger: quiet(), MailboxLen: 1 << 20}))(b)
-	publisher := must(push.NewPublisher(transport, push.PublisherConfig{Logger: quiet()}))(b)
-	data := map[string]string{"value": string(make([]byte, 200))}
-	var next atomic.Int64
-	b.SetParallelism(8) // times two cores
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := oneOf(publisher, int(next.Add(1))).Trigger(b.Context(), "Show", data); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pushes/s")
+	return p.Session(sessionName(n))
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -159,3 +136,5 @@ func (c *countdown) tick() {
 		close(c.zero)
 	}
 }
+
+func sessionName(n int) string { return "bench-" + strconv.Itoa(n%pushSessions) }

@@ -64,18 +64,16 @@ func (t *Transport) store(ctx context.Context, m push.Message, payload []byte) (
 // appendCall returns the run of the append script for a message.
 func (t *Transport) appendCall(m push.Message, payload []byte) call {
 	b := t.keys.box(m.Session)
-	final := ""
-	if m.Final {
-		final = "1"
-	}
-	return call{
+	c := call{
 		script: t.scripts.append,
-		keys:   []string{b.meta, b.mailbox, b.parked, b.dedupe(m.ID), b.owing, b.replaces},
-		args: []any{
-			m.Session, m.ID, payload, t.cfg.MailboxLen, t.cfg.keepFor(), seconds(t.cfg.DedupeTTL),
-			b.nodePrefix(), t.cfg.NodeStreamLen, t.cfg.InlineBytes, m.Replaces, final,
-		},
+		keys:   []string{b.meta, b.mailbox, b.parked, b.dedupe(m.ID), b.owing},
+		args:   []any{m.Session, m.ID, payload, flag(len(payload) <= t.cfg.InlineBytes)},
 	}
+	if m.Replaces != "" {
+		c.keys = append(c.keys, b.replaces)
+		c.args = append(c.args, m.Replaces, flag(m.Final))
+	}
+	return c
 }
 
 // runSafe runs an append, and waits for replicas where Config asks for it.

@@ -39,6 +39,11 @@ type Config struct {
 	// NodeStreamLen bounds the hints that wait for one node, for each
 	// partition. Defaults to 20,000.
 	NodeStreamLen int
+	// Sharded says that the store's slots lie on several servers though the
+	// client is one for a single server: behind a proxy, say. Then a node
+	// reads a stream in each partition and not just one. Defaults to whether
+	// the client is anything but a *redis.Client.
+	Sharded bool
 	// NodeTTL is how long a node that has stopped answering is still sent
 	// hints. Defaults to 60 seconds; at least 3.
 	NodeTTL time.Duration

@@ -39,7 +39,7 @@ func KeyTable() []KeySpec {
 		{part: "u", Name: "<p>:{t}:u:<session>", Type: "hash", Owner: "Append of a push that replaces", Lifetime: "MaxAge + 1 day; a field until its final push", Expires: true, Bound: "2 x MailboxLen fields"},
 		{part: "x", Name: "<p>:{t}:x:<session>", Type: "hash", Owner: "Mark", Lifetime: "1 day; a field until its entry is acknowledged or buried", Expires: true, Bound: "a field a redelivered entry"},
 		{part: "d", Name: "<p>:{t}:d:<session>:<push ID>", Type: "string", Owner: "Append", Lifetime: "DedupeTTL", Expires: true, Bound: "pushes per DedupeTTL"},
-		{part: "n", Name: "<p>:{t}:n:<node>", Type: "stream", Owner: "Listen, Attach", Lifetime: "NodeTTL, renewed by its node; deleted at a clean stop", Expires: true, Bound: "NodeStreamLen entries; its node trims what it has read"},
+		{part: "n", Name: "<p>:{t}:n:<node>", Type: "stream", Owner: "Listen, Attach", Lifetime: "NodeTTL, renewed by its node; deleted at a clean stop", Expires: true, Bound: "one a node on a single server, in the first partition; NodeStreamLen entries a partition; its node trims what it has read"},
 		{part: "c", Name: "<p>:{t}:c:<session>:<connection>", Type: "hash", Owner: "CreateConn, Commit", Lifetime: "Commit.ConnTTL", Expires: true, Bound: "one a connection"},
 		{part: "v", Name: "<p>:{t}:v:<session>:<view>", Type: "hash", Owner: "Commit", Lifetime: "Commit.ViewTTL", Expires: true, Bound: "one a view"},
 		{part: "o", Name: "<p>:{t}:o", Type: "zset", Owner: "Append", Lifetime: "while a session is owed something", Bound: "a member a session that is owed something"},
@@ -111,10 +111,6 @@ func (k keys) box(session string) box {
 func (b box) dedupe(id string) string { return b.tag + "d:" + escape(b.session) + ":" + id }
 func (b box) conn(id string) string   { return b.tag + "c:" + escape(b.session) + ":" + id }
 func (b box) view(name string) string { return b.tag + "v:" + escape(b.session) + ":" + name }
-func (b box) node(name string) string { return b.tag + "n:" + name }
-
-// nodePrefix is what a node's name is put behind.
-func (b box) nodePrefix() string { return b.tag + "n:" }
 
 func (k keys) node(p int, name string) string { return k.tags[p] + "n:" + name }
 func (k keys) lease(p int) string             { return k.tags[p] + "l" }

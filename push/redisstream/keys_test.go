@@ -127,7 +127,7 @@ func onServerPartitions(t *testing.T, n int) map[string]bool {
 	t.Cleanup(func() { _ = c.Close() })
 	transport := newTransport(t, c, redisstream.Config{Partitions: n})
 	for i := range 100 * n {
-		if err := transport.Detach(t.Context(), "a", fmt.Sprintf("session-%d", i)); err != nil {
+		if err := transport.DropConn(t.Context(), fmt.Sprintf("session-%d", i), "c"); err != nil {
 			t.Fatal(err)
 		}
 	}

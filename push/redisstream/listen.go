@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,28 +34,15 @@ const (
 
 // Listen implements push.Transport.
 //
-// It reads the node's streams on connections of its own: one on a single
-// server, one for each partition on a cluster.
+// It reads the node's streams on connections of its own: one stream, and one
+// connection, on a single server; one of each for each partition on a cluster.
 func (t *Transport) Listen(ctx context.Context, node string, l push.Listener) error {
 	if err := check("node", node); err != nil {
 		return err
 	}
-	readers := 1
-	_, cluster := t.client.(*redis.ClusterClient)
-	if _, also := t.cfg.BlockingClient.(*redis.ClusterClient); cluster || also {
-		readers = t.cfg.Partitions
-	}
 	s := &serial{l: l}
-	group := make([]*reader, readers)
-	for i := range group {
-		group[i] = &reader{t: t, node: node, out: s}
-	}
-	for p := range t.cfg.Partitions {
-		r := group[p%readers]
-		r.streams = append(r.streams, t.keys.node(p, node))
-		r.last = append(r.last, streamStart)
-	}
-	if !t.register(ctx, group) {
+	group := t.register(ctx, node, s)
+	if group == nil {
 		return nil // asked to stop
 	}
 	s.Resync()
@@ -64,14 +52,15 @@ func (t *Transport) Listen(ctx context.Context, node string, l push.Listener) er
 		wg.Go(func() { r.run(ctx) })
 	}
 	wg.Wait()
-	t.retire(context.WithoutCancel(ctx), node)
+	t.retire(context.WithoutCancel(ctx), group)
 	return nil
 }
 
-// register makes all the node's streams, however long it takes.
-func (t *Transport) register(ctx context.Context, group []*reader) bool {
+// register makes all the node's streams, however long it takes, and returns
+// their readers. It returns none when ctx ends before.
+func (t *Transport) register(ctx context.Context, node string, out push.Listener) []*reader {
 	for attempt := 0; ctx.Err() == nil; attempt++ {
-		err := t.verify(ctx)
+		group, err := t.readers(ctx, node, out)
 		for _, r := range group {
 			if err == nil {
 				_, err = r.renew(ctx)
@@ -81,30 +70,53 @@ func (t *Transport) register(ctx context.Context, group []*reader) bool {
 			}
 		}
 		if err == nil {
-			return true
+			return group
 		}
 		if attempt == 0 {
-			t.log.WarnContext(ctx, "push listener cannot register", "node", group[0].node, "class", classOf(err), "error", err)
+			t.log.WarnContext(ctx, "push listener cannot register", "node", node, "class", classOf(err), "error", err)
 		}
 		t.metrics.failed("listen", err)
 		wait(ctx, push.Backoff(attempt, backoffBase, backoffMax)+backoffBase/2)
 	}
-	return false
+	return nil
+}
+
+// readers returns a reader of all the node's streams, or one of each on a
+// cluster.
+func (t *Transport) readers(ctx context.Context, node string, out push.Listener) ([]*reader, error) {
+	r, err := t.routing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	streams := r.streams(node)
+	most := len(streams)
+	_, cluster := t.client.(*redis.ClusterClient)
+	if _, also := t.cfg.BlockingClient.(*redis.ClusterClient); cluster || also {
+		most = 1
+	}
+	var group []*reader
+	for some := range slices.Chunk(streams, most) {
+		last := slices.Repeat([]string{streamStart}, len(some))
+		group = append(group, &reader{t: t, node: node, out: out, streams: some, last: last})
+	}
+	return group, nil
 }
 
 // retire deletes the node's streams, so that publishers forget the node.
-func (t *Transport) retire(ctx context.Context, node string) {
+func (t *Transport) retire(ctx context.Context, group []*reader) {
 	ctx, cancel := context.WithTimeout(ctx, retireTimeout)
 	defer cancel()
 	_, err := t.impatient.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i := range t.cfg.Partitions {
-			p.Unlink(ctx, t.keys.node(i, node))
+		for _, r := range group {
+			for _, s := range r.streams {
+				p.Unlink(ctx, s)
+			}
 		}
-		p.ZRem(ctx, t.keys.nodes(), node)
+		p.ZRem(ctx, t.keys.nodes(), group[0].node)
 		return nil
 	})
 	if err != nil { // they expire by themselves
-		t.log.WarnContext(ctx, "push listener left its streams behind", "node", node, "error", err)
+		t.log.WarnContext(ctx, "push listener left its streams behind", "node", group[0].node, "error", err)
 	}
 }
 

@@ -20,10 +20,14 @@ func (t *Transport) Attach(ctx context.Context, node, session string, after push
 		return push.Attachment{}, err
 	}
 	b := t.keys.box(session)
+	r, err := t.routing(ctx)
+	if err != nil {
+		return push.Attachment{}, err
+	}
 	reply, epoch, err := t.runOne(ctx, call{
 		script: t.scripts.attach,
-		keys:   []string{b.meta, b.mailbox, b.parked, b.node(node)},
-		args:   []any{node, after.String(), t.cfg.keepFor(), seconds(t.cfg.NodeTTL)},
+		keys:   []string{b.meta, b.mailbox, b.parked, r.stream(b.p, node)},
+		args:   []any{r.route(node), after.String(), t.cfg.keepFor(), seconds(t.cfg.NodeTTL)},
 	})
 	if err != nil {
 		return push.Attachment{}, t.fail("attach", session, err)
@@ -74,7 +78,11 @@ func (t *Transport) Detach(ctx context.Context, node, session string) error {
 	if err := errors.Join(check("node", node), check("session", session)); err != nil {
 		return err
 	}
-	if err := t.client.HDel(ctx, t.keys.box(session).meta, "n"+node).Err(); err != nil {
+	r, err := t.routing(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.client.HDel(ctx, t.keys.box(session).meta, r.route(node)).Err(); err != nil {
 		return t.fail("detach", session, err)
 	}
 	return nil
@@ -134,9 +142,13 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	if err := errors.Join(check("session", session), checkSeq(a.After, a.UpTo, a.Route), checkSeq(a.Skipped...)); err != nil {
 		return err
 	}
+	r, err := t.routing(ctx)
+	if err != nil {
+		return err
+	}
 	b := t.keys.box(session)
 	args := make([]any, 0, 7+len(a.Skipped))
-	args = append(args, session, a.Node, a.After.String(), a.UpTo.String(), t.cfg.ResumeWindow.Microseconds(), t.cfg.keepFor(), a.Route.String())
+	args = append(args, session, r.route(a.Node), a.After.String(), a.UpTo.String(), t.cfg.ResumeWindow.Microseconds(), t.cfg.keepFor(), a.Route.String())
 	for _, s := range a.Skipped {
 		args = append(args, s.String())
 	}
@@ -170,6 +182,10 @@ func (t *Transport) Check(ctx context.Context, node string, sessions []string) (
 	if err := check("node", node); err != nil {
 		return nil, err
 	}
+	r, err := t.routing(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var calls []call
 	var members [][]int // of each call: indexes of its sessions
 	open := map[int]int{}
@@ -179,7 +195,7 @@ func (t *Transport) Check(ctx context.Context, node string, sessions []string) (
 		if !ok || len(members[at]) == checkBatch {
 			at = len(calls)
 			open[b.p] = at
-			calls = append(calls, call{script: t.scripts.check, args: []any{node, t.cfg.keepFor()}})
+			calls = append(calls, call{script: t.scripts.check, args: []any{r.route(node), t.cfg.keepFor()}})
 			members = append(members, nil)
 		}
 		calls[at].keys = append(calls[at].keys, b.meta)
@@ -212,7 +228,7 @@ func (t *Transport) CloseSession(ctx context.Context, session string) error {
 	}
 	b := t.keys.box(session)
 	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.mark, b.replaces}
-	err := t.scripts.close.Run(ctx, t.client, keys, session, t.cfg.keepFor(), b.nodePrefix(), t.cfg.NodeStreamLen).Err()
+	err := t.scripts.close.Run(ctx, t.client, keys, session).Err()
 	if err != nil {
 		return t.fail("close", session, err)
 	}

@@ -158,10 +158,16 @@ func (e *ear) resynced(more int) func() bool {
 // listen runs Listen for node a until the test, or the returned stop, ends.
 func listen(t testing.TB, transport *redisstream.Transport) (e *ear, stop func()) {
 	t.Helper()
+	return listenAs(t, transport, "a")
+}
+
+// listenAs is listen for a node of another name.
+func listenAs(t testing.TB, transport *redisstream.Transport, node string) (e *ear, stop func()) {
+	t.Helper()
 	e = &ear{}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- transport.Listen(ctx, "a", e) }()
+	go func() { done <- transport.Listen(ctx, node, e) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {

@@ -3,15 +3,20 @@ package redisstream
 import (
 	"context"
 	_ "embed"
+	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts. Those that handle a mailbox stand behind lib.lua, and those that
-// move entries about behind entry.lua too.
+// The scripts. Those that handle a mailbox stand behind lib.lua, those that
+// append or wake nodes behind settings.lua too, and those that move entries
+// about behind entry.lua.
 var (
 	//go:embed lua/lib.lua
 	libLua string
+	//go:embed lua/settings.lua
+	settingsLua string
 	//go:embed lua/entry.lua
 	entryLua string
 	//go:embed lua/append.lua
@@ -43,9 +48,10 @@ type scripts struct {
 	append, attach, pending, ack, mark, bury, expire, check, close, take, commit *redis.Script
 }
 
-func newScripts() scripts {
+func newScripts(cfg Config, k keys) scripts {
+	settings := settings(cfg, k)
 	return scripts{
-		append:  redis.NewScript(libLua + appendLua),
+		append:  redis.NewScript(libLua + settings + appendLua),
 		attach:  redis.NewScript(libLua + attachLua),
 		pending: redis.NewScript(pendingLua),
 		ack:     redis.NewScript(libLua + entryLua + ackLua),
@@ -53,10 +59,31 @@ func newScripts() scripts {
 		bury:    redis.NewScript(libLua + entryLua + buryLua),
 		expire:  redis.NewScript(libLua + entryLua + expireLua),
 		check:   redis.NewScript(libLua + checkLua),
-		close:   redis.NewScript(libLua + closeLua),
+		close:   redis.NewScript(libLua + settings + closeLua),
 		take:    redis.NewScript(takeLua),
 		commit:  redis.NewScript(commitLua),
 	}
+}
+
+// settings returns settings.lua with what a Config says.
+func settings(cfg Config, k keys) string {
+	first := ""
+	if !cfg.Sharded {
+		first = k.node(0, "")
+	}
+	return fmt.Sprintf(settingsLua, cfg.MailboxLen, cfg.keepFor(), seconds(cfg.DedupeTTL),
+		luaString(first), cfg.NodeStreamLen, cfg.NodeStreamLen*cfg.Partitions)
+}
+
+// luaString quotes a string of any bytes.
+func luaString(s string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for i := range len(s) {
+		fmt.Fprintf(&b, "\\%03d", s[i])
+	}
+	b.WriteByte('\'')
+	return b.String()
 }
 
 // call is one run of a script.

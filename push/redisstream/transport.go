@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -21,9 +20,6 @@ var (
 	_ push.DeadLetters = (*Transport)(nil)
 	_ push.Broker      = (*Transport)(nil)
 )
-
-// layout is the version of the keys and of what is in them.
-const layout = "1"
 
 // Transport keeps mailboxes, states, dead letters and topics in Redis. It is
 // safe for concurrent use and needs no closing; the client stays the caller's.
@@ -44,6 +40,8 @@ type Transport struct {
 
 	verified atomic.Bool
 	verifyMu sync.Mutex
+	layout   string      // under verifyMu: what the store said first, "" before
+	inbox    atomic.Bool // the same: whether it is layoutInbox
 
 	appends batcher
 	topics  topics
@@ -68,8 +66,10 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Sharded = sharded(client, cfg)
+	keys := newKeys(cfg.Prefix, cfg.Partitions)
 	t := &Transport{
-		client: client, impatient: impatient(client, tendTimeout), cfg: cfg, keys: newKeys(cfg.Prefix, cfg.Partitions), scripts: newScripts(),
+		client: client, impatient: impatient(client, tendTimeout), cfg: cfg, keys: keys, scripts: newScripts(cfg, keys),
 		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,
 	}
 	t.appends.one, t.appends.many = t.run, t.runMany
@@ -81,32 +81,6 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 func (t *Transport) Ping(ctx context.Context) error {
 	t.verified.Store(false)
 	return t.verify(ctx)
-}
-
-// verify claims the store for this layout, or finds it claimed, before the
-// first use and after each sign that the store may be another one.
-func (t *Transport) verify(ctx context.Context) error {
-	if t.verified.Load() {
-		return nil
-	}
-	t.verifyMu.Lock()
-	defer t.verifyMu.Unlock()
-	if t.verified.Load() {
-		return nil
-	}
-	want := "layout=" + layout + " partitions=" + strconv.Itoa(t.cfg.Partitions)
-	got, err := t.claim(ctx, t.keys.config(), want)
-	if err != nil {
-		return t.fail("verify", "", err)
-	}
-	if got != want {
-		return fmt.Errorf("redisstream: the store's %s says %q, this process wants %q", t.keys.config(), got, want)
-	}
-	if _, err := t.epoch(ctx); err != nil {
-		return err
-	}
-	t.verified.Store(true)
-	return nil
 }
 
 // epoch returns the name of the store's history, which begins anew when the

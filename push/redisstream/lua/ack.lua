@@ -1,9 +1,9 @@
 -- ack: one connection has processed (after, upto] but for the skipped ones.
 -- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 marks
--- ARGV 1 session, 2 node, 3 after, 4 upto, 5 resume window (us),
+-- ARGV 1 session, 2 route, 3 after, 4 upto, 5 resume window (us),
 --      6 lifetime (s), 7 route cursor, 8... skipped seqs
 -- Returns the floor.
-local route = 'n' .. ARGV[2]
+local route = ARGV[2]
 local r = redis.call('HMGET', KEYS[1], 's', 'a', 't', 'e', route, 'z')
 if not r[1] or r[6] then return '0' end -- the store was emptied since, or the session is closed
 local s, a, t = tonumber(r[1]), tonumber(r[2] or '0'), tonumber(r[3] or '0')

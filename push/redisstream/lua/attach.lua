@@ -1,9 +1,9 @@
 -- attach: routes a session to a node and tells what its mailbox holds.
 -- KEYS 1 meta, 2 mailbox, 3 parked, 4 node stream
--- ARGV 1 node, 2 cursor, 3 lifetime (s), 4 node stream lifetime (s)
+-- ARGV 1 route, 2 cursor, 3 lifetime (s), 4 node stream lifetime (s)
 -- Returns {code, floor, last, {parked seq, parked value, ...}}; code 0 done,
 -- 1 cursor too old, 2 closed.
-local route = 'n' .. ARGV[1]
+local route = ARGV[1]
 local r = redis.call('HMGET', KEYS[1], 's', 'a', 't', 'e', route, 'z')
 if r[6] then return {2, '0', '0', {}} end
 local s, a, after = r[1] or '0', r[2] or '0', tonumber(ARGV[2])

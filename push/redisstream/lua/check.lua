@@ -1,10 +1,10 @@
 -- check: the sweep over sessions of one partition.
 -- KEYS meta of each session
--- ARGV 1 node, 2 lifetime (s)
+-- ARGV 1 route, 2 lifetime (s)
 -- Returns {last, rerouted, last, rerouted, ...} in the order of KEYS.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local route, out = 'n' .. ARGV[1], {}
+local route, out = ARGV[1], {}
 for i = 1, #KEYS do
   local r = redis.call('HMGET', KEYS[i], 's', 'a', 'x', 'z', route)
   local missing = not r[5] and not r[4]
