@@ -2,6 +2,7 @@ package redisstream_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,6 +118,36 @@ func TestDeadLettersOfAllPartitionsInOneOrder(t *testing.T) {
 		}
 		if left, err := transport.Count(ctx); err != nil || left != n-n/4 {
 			t.Errorf("%d are left, %v, want %d", left, err, n-n/4)
+		}
+	})
+}
+
+// TestMailboxOfAnOpenPageOutlivesItsFirstPush: a session whose page is open,
+// but acknowledges nothing, keeps what is young however long that goes on.
+func TestMailboxOfAnOpenPageOutlivesItsFirstPush(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := redisstream.Config{Partitions: 1, MaxAge: 2 * time.Hour}
+		transport := newTransport(t, pushtest.NewRedis(t).Client(t), cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- transport.Run(ctx) }()
+		if _, err := transport.Attach(ctx, "node", "s", 0); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 54 { // 27 hours, one more than a mailbox is kept for
+			if _, err := transport.Check(ctx, "node", []string{"s"}); err != nil {
+				t.Fatal(err)
+			}
+			mustAppend(t, transport, message("s", fmt.Sprintf("p%d", i)))
+			time.Sleep(30 * time.Minute)
+		}
+		if got := ids(mustRead(t, transport, 0)); got != "p50 p51 p52 p53" {
+			t.Errorf("mailbox %q, want what was appended in the last two hours", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

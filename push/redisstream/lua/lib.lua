@@ -5,8 +5,8 @@ local function seq(n) return string.format('%.0f', n) end
 
 -- Fields of the meta hash:
 --   s last id   a floor   t trimmed mark   e end of a mailbox that is history
---   x last lifetime renewal   z closed   n<node>, i<node> route, with the node's
---   cursor
+--   x last lifetime renewal, y of meta alone   z closed   n<node>, i<node> route,
+--   with the node's cursor
 
 -- settle moves the trimmed mark over a mailbox that expired (see ack.lua).
 local function settle(meta, box, t, e)
