@@ -22,6 +22,9 @@ const (
 	detachTimeout = 5 * time.Second
 	refusedBase   = 50 * time.Millisecond
 	refusedMax    = 500 * time.Millisecond
+	// clusterReload is how soon a master that died is looked for elsewhere: its
+	// dead connection alone does not make a client ask.
+	clusterReload = 5 * time.Second
 )
 
 func (h *serverHook) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -98,6 +101,7 @@ func serverClient(rdb redis.UniversalClient, concurrency int) redis.UniversalCli
 	case *redis.ClusterClient:
 		o := *c.Options()
 		o.ReadTimeout, o.WriteTimeout = unfilled(o.ReadTimeout), unfilled(o.WriteTimeout)
+		o.ClusterStateReloadInterval = min(o.ClusterStateReloadInterval, clusterReload)
 		return redis.NewClusterClient(&o)
 	default:
 		return nil

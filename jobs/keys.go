@@ -42,8 +42,9 @@ func (k keys) session(id string) string { return k.prefix + ":jobs:s:" + id }
 func (k keys) cancel() string           { return k.prefix + ":jobs:cancel" }
 
 func (k keys) places(kind, key string) string { return k.prefix + ":jobs:l:{" + kind + ":" + key + "}" }
-func (k keys) rate(kind, key string) string   { return k.prefix + ":jobs:q:{" + kind + ":" + key + "}" }
-func (k keys) batch(id string) string         { return k.prefix + ":jobs:b:" + id }
+
+func (k keys) rate(kind, key string) string { return k.prefix + ":jobs:q:{" + kind + ":" + key + "}" }
+func (k keys) batch(id string) string       { return k.prefix + ":jobs:b:" + id }
 
 // job returns the keys of a job's scripts: its record and its shard's set.
 func (k keys) job(id string) []string {

@@ -54,6 +54,9 @@ func (c *Client) watch(ctx context.Context) {
 		wait := watchEvery
 		if err := c.sweep(ctx); err != nil && ctx.Err() == nil {
 			c.log.WarnContext(ctx, "watchdog failed", "error", err)
+			if cluster, ok := c.rdb.(*redis.ClusterClient); ok {
+				cluster.ReloadState(ctx) // a replica may have taken over; by itself the client asks once a minute
+			}
 			wait = watchRecover
 		}
 		timer.Reset(wait)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -15,6 +16,10 @@ type Redis struct {
 	URL    string `name:"redis-url" env:"REDIS_URL" placeholder:"URL" help:"Redis to use: redis://, rediss:// (TLS), unix://, redis+cluster:// (more nodes as ?addr=) or redis+sentinel:// (?master_name=)."`
 	Prefix string `name:"redis-prefix" env:"LASTMILE_REDIS_PREFIX" default:"lm" placeholder:"NAME" help:"First part of every key except the job queues' own."`
 }
+
+// clusterReload is how soon a replica that took over is found. By itself a
+// client asks once a minute, and until then only dials the dead master.
+const clusterReload = 5 * time.Second
 
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,32}$`)
 
@@ -54,6 +59,7 @@ func (r *Redis) Client() (redis.UniversalClient, error) {
 			return nil, r.bad(err.Error())
 		}
 		o.MaintNotificationsConfig = quiet
+		o.ClusterStateReloadInterval = clusterReload
 		return redis.NewClusterClient(o), nil
 	case "redis+sentinel", "rediss+sentinel":
 		o, err := redis.ParseFailoverURL(strings.TrimSuffix(scheme, "+sentinel") + "://" + rest)
