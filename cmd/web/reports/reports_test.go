@@ -8,8 +8,12 @@ import (
 	"time"
 
 	"lastmile/cmd/web/reports"
+	"lastmile/cmd/web/reports/sample"
 	"lastmile/cmd/web/webtest"
 	"lastmile/internal/filestore"
+	"lastmile/internal/profilejob"
+	"lastmile/jobs"
+	"lastmile/jobs/jobstest"
 	"lastmile/live/livetest"
 )
 
@@ -17,7 +21,7 @@ import (
 func start(t *testing.T, files filestore.Config) *webtest.World {
 	t.Helper()
 	w := webtest.New(t, files)
-	err := reports.Register(w.Mux, reports.Deps{Hub: w.Hub, Jobs: w.Jobs, Files: w.Files, UI: w.UI, Log: w.Log, Demo: true})
+	err := reports.Register(w.Mux, reports.Deps{Hub: w.Hub, Jobs: w.Kit.Client, Files: w.Files, UI: w.UI, Log: w.Log, Demo: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +103,53 @@ func TestCancelAndRetry(t *testing.T) {
 		p.Click("button[value=Cancel]", nil)
 		waitLabel(p, "cancelled")
 		p.Click("button[value=Retry]", nil)
+		waitLabel(p, "done")
+	})
+}
+
+// The page says what it asked the workers for, and shows what becomes of it when
+// the worker dies in the middle and another one takes over.
+func TestWorkerDies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, filestore.Config{})
+		first := w.Work()
+		browser := livetest.NewBrowser(t)
+		p := browser.Open(w.Mux, "/reports")
+		p.Click("button[value=Sample]", map[string]any{"slow": "20"})
+		p.WaitText(" rows")
+		job := jobstest.RequireEnqueued(w.Kit, profilejob.Kind, "", func(a profilejob.Args) bool { return a.Slow == 20 && a.File == "" })
+		first.Crash()
+		died := time.Now()
+		w.Work()
+		p.Wait("that there is no sign of life", func() bool { return strings.Contains(p.Text(), "no sign of life") })
+		if took := time.Since(died); took > 15*time.Second {
+			t.Errorf("the page tells it after %v, want at most 15s", took)
+		}
+		info := w.Kit.Wait(job.ID) // Asynq brings it back within two minutes
+		waitLabel(p, "done")
+		if info.State != jobs.StateCompleted || info.Attempt != 2 {
+			t.Errorf("the job is %s in attempt %d, want completed in the second", info.State, info.Attempt)
+		}
+		if !browser.Open(w.Mux, "/reports").Has("#open .chart path") {
+			t.Error("a fresh page lacks the report")
+		}
+	})
+}
+
+// What the page does while nobody works, with the job run for real afterwards.
+func TestPageEnqueues(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, filestore.Config{})
+		p := livetest.Open(t, w.Mux, "/reports")
+		p.Click("button[value=Sample]", map[string]any{"flaky": "1"})
+		job := jobstest.RequireEnqueued(w.Kit, profilejob.Kind, "", nil)
+		if args, err := profilejob.Kind.Args(job); err != nil || args.Flaky != 1 || args.Size != int64(len(sample.CSV)) || job.State != jobs.StateQueued {
+			t.Errorf("the page enqueued %+v with %+v, %v", job, args, err)
+		}
+		w.Work()
+		w.Kit.Drain()
 		waitLabel(p, "done")
 	})
 }

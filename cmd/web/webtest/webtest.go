@@ -3,6 +3,7 @@
 package webtest
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"lastmile/internal/filestore"
 	"lastmile/internal/profilejob"
 	"lastmile/jobs"
+	"lastmile/jobs/jobstest"
 	"lastmile/live"
 	"lastmile/live/livetest"
 	"lastmile/push"
@@ -28,8 +30,7 @@ type World struct {
 	Publisher *push.Publisher
 	Node      *push.Node
 	Hub       *live.Hub
-	Jobs      *jobs.Client
-	Pool      *jobs.Pool
+	Kit       *jobstest.Kit // jobs, whose events reach the pages
 	Files     *filestore.Store
 	UI        *ui.UI
 	Log       *slog.Logger
@@ -59,14 +60,13 @@ func New(t *testing.T, files filestore.Config) *World {
 		Secret: make([]byte, 32), Topics: func(live.Identity, string) error { return nil }, Logger: w.Log,
 	})
 	must()
-	config := jobs.ClientConfig{Logger: w.Log}
-	w.Jobs, err = jobs.NewClient(w.Client, w.Publisher, config)
-	must()
-	w.Pool, err = jobs.NewPool(w.Client, w.Publisher, jobs.PoolConfig{ClientConfig: config})
-	must()
+	w.Kit = jobstest.New(t)
+	ctx := context.WithoutCancel(t.Context())
+	w.Kit.OnPush(func(m push.Message) error {
+		_, err := w.Publisher.Publish(ctx, m)
+		return err
+	}, nil)
 	w.Files, err = filestore.New(w.Client, files)
-	must()
-	err = profilejob.Handle(w.Pool, w.Files)
 	must()
 	w.UI, err = ui.New(w.Log)
 	must()
@@ -79,8 +79,12 @@ func (w *World) Run() {
 	livetest.Run(w.t, w.Node.Run, w.Hub.Run)
 }
 
-// Work runs the workers; the returned function stops them early.
-func (w *World) Work() (stop func()) {
+// Work runs a worker until the test ends.
+func (w *World) Work() *jobstest.Worker {
 	w.t.Helper()
-	return livetest.Start(w.t, w.Pool.Run)
+	return w.Kit.Start(jobs.PoolConfig{}, func(p *jobs.Pool) {
+		if err := profilejob.Handle(p, w.Files); err != nil {
+			w.t.Fatal(err)
+		}
+	})
 }
