@@ -16,12 +16,13 @@ import (
 )
 
 // conn is one WebSocket and the page behind it. One goroutine, the loop, owns
-// the state; a second one reads the socket; a third lives as long as one frame
-// is being written.
+// the state and writes frames; a second one reads the socket; a third lives as
+// long as the socket takes no more of a frame.
 type conn struct {
 	page *page
 	hub  *Hub
 	ws   *websocket.Conn
+	wire *wire
 
 	heard    atomic.Int64           // unix nanoseconds of the last message
 	name     atomic.Pointer[string] // the connection's ID, for other goroutines
@@ -124,14 +125,15 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
-	ws, err := websocket.Accept(slim{w}, r, &websocket.AcceptOptions{OriginPatterns: p.hub.cfg.AllowedOrigins})
+	up := &upgrade{ResponseWriter: w}
+	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{OriginPatterns: p.hub.cfg.AllowedOrigins})
 	if err != nil {
 		p.hub.discharge(id.Session)
 		p.hub.log.DebugContext(r.Context(), "websocket refused", "view", p.name, "error", err)
 		return
 	}
 	c := &conn{
-		page: p, hub: p.hub, ws: ws,
+		page: p, hub: p.hub, ws: ws, wire: up.wire,
 		who:   &visitor{Identity: id, view: p.name, request: keepRequest(r)},
 		inbox: make(chan *inbound, 4), wrote: make(chan error, 1),
 		stopping: make(chan ending, 1), gone: make(chan error, 1), done: make(chan struct{}),
@@ -211,13 +213,6 @@ func (c *conn) read(ctx context.Context) {
 		case <-c.done:
 		}
 	}
-}
-
-// beat answers a heartbeat.
-func (c *conn) beat(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.WriteTimeout)
-	defer cancel()
-	return c.ws.Write(ctx, websocket.MessageText, []byte("{}")) == nil
 }
 
 // stop asks the loop to end; the first request counts. Any goroutine may call

@@ -57,10 +57,9 @@ type stdContext = context.Context
 // kept.
 type Context struct {
 	stdContext
-	hub   *Hub
-	who   *visitor
-	inv   invocation
-	parse func() (map[string]any, error)
+	hub *Hub
+	who *visitor
+	inv invocation
 
 	mu    sync.Mutex
 	ended bool
@@ -127,10 +126,7 @@ type navigate struct {
 }
 
 func newContext(ctx context.Context, h *Hub, who *visitor, inv invocation) *Context {
-	return &Context{
-		stdContext: ctx, hub: h, who: who, inv: inv,
-		parse: sync.OnceValues(func() (map[string]any, error) { return parseData(inv.data) }),
-	}
+	return &Context{stdContext: ctx, hub: h, who: who, inv: inv}
 }
 
 // Session addresses the session that this page belongs to. It may be kept and

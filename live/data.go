@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,51 +10,29 @@ import (
 	"strings"
 )
 
-// parseData reads an action's data, keeping numbers as they were written.
-func parseData(raw json.RawMessage) (map[string]any, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var data map[string]any
-	if err := dec.Decode(&data); err != nil {
-		return nil, fmt.Errorf("live: decode data: %w", err)
-	}
-	return data, nil
-}
-
-// value returns a field of the data, or nil.
-func (c *Context) value(name string) any {
-	data, err := c.parse()
-	if err != nil {
-		return nil
-	}
-	if list, ok := data[name].([]any); ok && len(list) > 0 {
-		return list[0] // a form field that occurs several times
-	}
-	return data[name]
-}
-
 // Has reports whether the data has the field.
 func (c *Context) Has(name string) bool {
-	data, err := c.parse()
-	_, ok := data[name]
-	return err == nil && ok
+	_, ok := fieldOf(c.inv.data, name)
+	return ok
 }
 
 // GetString returns a field of the data: a string as it is, a number or a
 // boolean in its JSON form, the first element of a list, else "".
 func (c *Context) GetString(name string) string {
-	switch v := c.value(name).(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	case bool:
-		return strconv.FormatBool(v)
-	default:
+	raw, _ := fieldOf(c.inv.data, name)
+	if len(raw) > 0 && raw[0] == '[' {
+		raw = firstOf(raw) // a form field that occurs several times
+	}
+	if len(raw) == 0 {
 		return ""
+	}
+	switch raw[0] {
+	case '"':
+		return textOf(raw)
+	case '{', '[', 'n':
+		return ""
+	default:
+		return string(raw)
 	}
 }
 

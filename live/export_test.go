@@ -1,5 +1,12 @@
 package live
 
+import "encoding/json"
+
+// FieldOf lets the fuzzer at the reader of actions' data.
+func FieldOf(object json.RawMessage, name string) (json.RawMessage, bool) {
+	return fieldOf(object, name)
+}
+
 // DecodeMessage lets the fuzzer at the decoder of what browsers send.
 func DecodeMessage(b []byte, limit int) (action string, err error) {
 	m, err := decodeMessage(b, limit)

@@ -21,10 +21,12 @@ type Hub struct {
 	log     *slog.Logger
 	metrics *metrics
 	tracer  trace.Tracer
-	origins *http.CrossOriginProtection
-	topics  topicTable
-	marks   markTable
-	buffers buffers
+	// spanKind is of every span.
+	spanKind trace.SpanStartOption
+	origins  *http.CrossOriginProtection
+	topics   topicTable
+	marks    markTable
+	buffers  buffers
 	// opening bounds the connections that are being set up, so that a crowd
 	// that comes back at once does not overrun the store.
 	opening chan struct{}
@@ -62,7 +64,7 @@ func New(deps Deps, cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		deps: deps, cfg: cfg, log: cfg.Logger,
-		tracer:  cfg.TracerProvider.Tracer("lastmile/live"),
+		tracer: cfg.TracerProvider.Tracer("lastmile/live"), spanKind: trace.WithSpanKind(trace.SpanKindConsumer),
 		origins: http.NewCrossOriginProtection(),
 		opening: make(chan struct{}, maxOpening),
 		views:   map[string]*page{}, actions: map[string]bool{},

@@ -59,12 +59,12 @@ func (p *page) invoke(ctx context.Context, who *visitor, h handler, state any, i
 	start := time.Now()
 	ctx, span := p.span(ctx, inv)
 	defer span.End()
-	ctx, cancel := context.WithTimeout(ctx, p.hub.cfg.ActionTimeout)
-	defer cancel()
-	c := newContext(ctx, p.hub, who, inv)
+	limit := withLimit(ctx, p.hub.cfg.ActionTimeout)
+	defer limit.end()
+	c := newContext(limit, p.hub, who, inv) //nolint:contextcheck // limit stands on ctx
 	next, err := call(h, state, c)
 	out := outcome{state: next, fx: c.end()}
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err != nil && errors.Is(limit.Err(), context.DeadlineExceeded) {
 		err = &timeoutError{err}
 	}
 	if err == nil {
@@ -106,18 +106,21 @@ func (p *page) encode(state any) ([]byte, error) {
 	return b, nil
 }
 
-// span starts the action's span, linked to what published the push.
+// span starts the action's span, linked to what published the push. Samplers
+// see its name alone, so that a program without tracing does not pay for the
+// rest.
 func (p *page) span(ctx context.Context, inv invocation) (context.Context, trace.Span) {
-	opts := []trace.SpanStartOption{
-		trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(attribute.String("live.view", p.name), attribute.String("live.action", inv.action),
-			attribute.String("live.source", string(inv.source))),
+	ctx, span := p.hub.tracer.Start(ctx, "live.action", p.hub.spanKind)
+	if !span.IsRecording() {
+		return ctx, span
 	}
+	span.SetAttributes(attribute.String("live.view", p.name), attribute.String("live.action", inv.action),
+		attribute.String("live.source", string(inv.source)))
 	if inv.parent != "" {
 		remote := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": inv.parent})
-		opts = append(opts, trace.WithLinks(trace.LinkFromContext(remote)))
+		span.AddLink(trace.LinkFromContext(remote))
 	}
-	return p.hub.tracer.Start(ctx, "live.action", opts...) //nolint:spancheck // the caller ends it
+	return ctx, span
 }
 
 // logFailure reports an action's error once, where it is handled.

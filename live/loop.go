@@ -9,8 +9,13 @@ import (
 	"lastmile/push"
 )
 
-// turn bounds what the loop does before it looks at its channels again.
-const turn = 16
+const (
+	// turn bounds what the loop does before it sends a frame and looks at its
+	// channels again.
+	turn = 16
+	// hold bounds how long a frame waits for what else is there to go into it.
+	hold = time.Millisecond
+)
 
 // stall is a wait for a store that does not answer.
 type stall struct {
@@ -73,6 +78,7 @@ func (c *conn) dropped(err error) *ending {
 // step does what can be done now: clicks and pushes in turns, then what is due,
 // then a frame. It reports whether there is more to do at once.
 func (c *conn) step(ctx context.Context) bool {
+	since := time.Now()
 	for range turn {
 		if c.over != nil {
 			return false
@@ -91,13 +97,17 @@ func (c *conn) step(ctx context.Context) bool {
 		c.connect(ctx)
 		c.commitDue(ctx)
 		busy = busy || c.rerunning() // a conflict has put pushes back in line
-		c.pump(ctx)
+		if now := time.Now(); !busy || now.Sub(since) > hold {
+			c.pump(ctx)
+			since = now
+		}
 		if !busy {
 			c.checkFeed(ctx)
 			c.settle(ctx)
 			return false
 		}
 	}
+	c.pump(ctx)
 	return true
 }
 

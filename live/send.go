@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -68,72 +67,56 @@ func (b *buffers) get() *[]byte {
 	if p, ok := b.pool.Get().(*[]byte); ok {
 		return p
 	}
-	return new([]byte)
+	p := make([]byte, frameRoom, frameCap)
+	return &p
 }
 
-// maxPooled keeps a rare large page from staying in the pool.
-const maxPooled = 256 << 10
+const (
+	// frameCap is what a new buffer takes.
+	frameCap = 1 << 10
+	// maxPooled keeps a rare large page from staying in the pool.
+	maxPooled = 256 << 10
+)
 
 func (b *buffers) put(p *[]byte) {
 	if cap(*p) <= maxPooled {
-		*p = (*p)[:0]
+		*p = (*p)[:frameRoom]
 		b.pool.Put(p)
 	}
 }
 
-// pump sends a frame if there is something to say and the last one has left.
-// While a browser is slow, pushes change the state and no frame is made; the
-// next one holds them all. The first one names the page's record, so it waits
-// until that is made: nobody else can have taken the record over before.
+// pump sends what there is to say if the last frame has left. While a browser
+// is slow, pushes change the state and no frame is made; the next one holds
+// them all. The first one names the page's record, so it waits until that is
+// made: nobody else can have taken the record over before.
 func (c *conn) pump(ctx context.Context) {
+	for c.sendFrame(ctx) && len(c.out.errs) > 0 { // a frame has room for one error
+	}
+}
+
+// sendFrame reports whether it has sent a frame and may send another.
+func (c *conn) sendFrame(ctx context.Context) bool {
 	o := &c.out
 	if o.writing || !o.greet || !c.created || c.over != nil || c.clicked || c.rerunning() || len(c.acks.outstanding) >= maxOutstanding {
-		return
+		return false
 	}
 	buf := c.hub.buffers.get()
-	b, kind, err := c.compose((*buf)[:0])
+	b, kind, err := c.compose((*buf)[:frameRoom])
 	if err != nil {
 		c.hub.log.ErrorContext(ctx, "frame cannot be made", "view", c.page.name, "error", err)
 		c.end(ending{ReasonLost, websocket.StatusInternalError, "frame cannot be made"})
-		return
+		return false
 	}
 	if b == nil {
 		c.hub.buffers.put(buf)
-		return
+		return false
 	}
 	*buf = b
 	c.hub.metrics.frames.WithLabelValues(kind).Inc()
-	c.hub.metrics.frameBytes.Observe(float64(len(b)))
-	o.writing = true
+	c.hub.metrics.frameBytes.Observe(float64(len(b) - frameRoom))
 	o.flying, o.oldest = o.oldest, time.Time{}
-	go c.write(ctx, buf)
-}
-
-// write sends one frame. A browser that takes nothing off the wire for too long
-// is cut off: what it missed is in the mailbox.
-func (c *conn) write(ctx context.Context, buf *[]byte) {
-	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.WriteTimeout)
-	defer cancel()
-	err := c.ws.Write(ctx, websocket.MessageText, *buf)
-	if err != nil && ctx.Err() != nil {
-		err = context.DeadlineExceeded
-	}
-	c.hub.buffers.put(buf)
-	c.wrote <- err
-}
-
-// written notes that a frame has left, or could not.
-func (c *conn) written(err error) {
-	c.out.writing = false
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		c.end(ending{ReasonSlow, closeSlow, "slow client"})
-	case err != nil:
-		c.end(ending{ReasonLost, websocket.StatusAbnormalClosure, ""})
-	case !c.out.flying.IsZero():
-		c.hub.metrics.pushLatency.Observe(time.Since(c.out.flying).Seconds())
-		c.out.flying = time.Time{}
-	}
+	c.transmit(buf)
+	return !o.writing
 }
 
 // compose makes the next frame, or nil when there is nothing to say.

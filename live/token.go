@@ -112,12 +112,11 @@ func (h *Hub) selfTopic(session string) string {
 
 // actionID derives a stable ID for what one message may cause.
 func actionID(parts ...string) string {
-	sum := sha256.New()
+	b := make([]byte, 0, 256) // most fit, and cost no memory
 	for _, p := range parts {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		sum.Write(n[:])
-		sum.Write([]byte(p))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
 	}
-	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:15])
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
 }

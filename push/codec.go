@@ -52,8 +52,12 @@ func EncodeMessage(m Message) ([]byte, error) {
 }
 
 // DecodeMessage reads what EncodeMessage wrote. The error wraps ErrDecode, or
-// ErrVersion when a newer version of this package wrote it.
+// ErrVersion when a newer version of this package wrote it. The message's data
+// may be part of b.
 func DecodeMessage(b []byte) (Message, error) {
+	if m, ok := decodePlain(b); ok {
+		return m, nil
+	}
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {
 		// A newer version may have changed a field's type.
@@ -79,6 +83,57 @@ func DecodeMessage(b []byte) (Message, error) {
 	return Message{
 		Action: e.Action, Data: e.Data, Replaces: e.Replaces, Final: e.Final, Traceparent: e.Traceparent,
 	}, nil
+}
+
+// decodePlain reads what EncodeMessage writes as long as no name needs quoting,
+// by its looks: a node decodes every push that it delivers. The data is part of
+// b. It reports false for anything else.
+func decodePlain(b []byte) (m Message, ok bool) {
+	rest, ok := bytes.CutPrefix(b, plainHead)
+	if !ok {
+		return m, false
+	}
+	if m.Action, rest, ok = cutPlain(rest); !ok || m.Action == "" {
+		return m, false
+	}
+	if r, has := bytes.CutPrefix(rest, []byte(`,"r":"`)); has {
+		if m.Replaces, rest, ok = cutPlain(r); !ok {
+			return m, false
+		}
+	}
+	if r, has := bytes.CutPrefix(rest, []byte(`,"f":true`)); has {
+		m.Final, rest = true, r
+	}
+	if r, has := bytes.CutPrefix(rest, []byte(`,"t":"`)); has {
+		if m.Traceparent, rest, ok = cutPlain(r); !ok {
+			return m, false
+		}
+	}
+	rest, ok = bytes.CutSuffix(rest, []byte("}"))
+	if !ok || len(rest) == 0 {
+		return m, ok
+	}
+	data, ok := bytes.CutPrefix(rest, []byte(`,"d":`))
+	if !ok || len(data) < 2 || data[0] != '{' || data[len(data)-1] != '}' || !json.Valid(data) {
+		return m, false
+	}
+	m.Data = data
+	return m, true
+}
+
+var plainHead = []byte(`{"v":1,"a":"`)
+
+// cutPlain cuts b after a string without escapes, whose opening quote is gone.
+func cutPlain(b []byte) (value string, rest []byte, ok bool) {
+	for i, c := range b {
+		if c == '"' {
+			return string(b[:i]), b[i+1:], true
+		}
+		if c < ' ' || c > '~' || c == '\\' {
+			break
+		}
+	}
+	return "", nil, false
 }
 
 // appendField appends a member with a string value.

@@ -115,6 +115,13 @@ func FuzzDecodeMessage(f *testing.F) {
 			}
 			return
 		}
+		var plain struct {
+			Action string          `json:"a"`
+			Data   json.RawMessage `json:"d"`
+		}
+		if err := json.Unmarshal(stored, &plain); err != nil || plain.Action != m.Action || (m.Data != nil && string(plain.Data) != string(m.Data)) {
+			t.Fatalf("%q became %+v, encoding/json reads %+v, %v", stored, m, plain, err)
+		}
 		again, err := push.EncodeMessage(m)
 		if err != nil {
 			t.Fatalf("encode what was decoded: %v", err)

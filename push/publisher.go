@@ -118,16 +118,8 @@ func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
 	if err := p.check(m); err != nil {
 		return Receipt{}, err
 	}
-	ctx, span := tracer(ctx).Start(ctx, "push.publish", trace.WithSpanKind(trace.SpanKindProducer))
+	ctx, span := traced(ctx, &m)
 	defer span.End()
-	if span.IsRecording() {
-		span.SetAttributes(attribute.String("push.action", m.Action), attribute.String("push.id", m.ID))
-	}
-	if m.Traceparent == "" {
-		carrier := propagation.MapCarrier{}
-		propagation.TraceContext{}.Inject(ctx, carrier)
-		m.Traceparent = carrier.Get("traceparent")
-	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	select {
@@ -212,10 +204,23 @@ func outcome(r Receipt, err error) string {
 	}
 }
 
-// tracer returns the one of the span that ctx carries, which does nothing in a
-// program without tracing.
-func tracer(ctx context.Context) trace.Tracer {
-	return trace.SpanFromContext(ctx).TracerProvider().Tracer("lastmile/push")
+// traced starts a span below the one that ctx carries, by the same provider,
+// and has m carry it on. Without one there is nothing to do.
+func traced(ctx context.Context, m *Message) (context.Context, trace.Span) {
+	span := trace.SpanFromContext(ctx)
+	if !span.SpanContext().IsValid() {
+		return ctx, span
+	}
+	ctx, span = span.TracerProvider().Tracer("lastmile/push").Start(ctx, "push.publish", trace.WithSpanKind(trace.SpanKindProducer))
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("push.action", m.Action), attribute.String("push.id", m.ID))
+	}
+	if m.Traceparent == "" {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		m.Traceparent = carrier.Get("traceparent")
+	}
+	return ctx, span
 }
 
 // handle is a Publisher's Session.

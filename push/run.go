@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -230,6 +231,9 @@ func (l listener) Notify(hints []Notice) {
 		}
 		box.mu.Unlock()
 	}
+	// Those that have just been woken come first: they run here and now, and not
+	// when another processor has woken up for them or the next read waits.
+	runtime.Gosched()
 }
 
 func (l listener) Resync() {

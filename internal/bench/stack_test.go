@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ type stack struct {
 	session push.Session // of the page, held by a publisher of its own
 	page    *wsclient.Page
 	shown   chan string
+	came    atomic.Int64 // unix nanoseconds of the last frame's arrival
 }
 
 // newStack starts everything that a benchmark needs. It ends with it.
@@ -109,6 +111,7 @@ func (s *stack) open(b *testing.B, url string) {
 	jar := must(cookiejar.New(nil))(b)
 	page := must(wsclient.Open(b.Context(), wsclient.Config{
 		Client: &http.Client{Jar: jar}, URL: url, Heartbeat: 20 * time.Second,
+		Got:  func([]byte) { s.came.Store(time.Now().UnixNano()) },
 		Show: func(_ int, text string) { s.shown <- text },
 	}))(b)
 	run(b, func(ctx context.Context) error {

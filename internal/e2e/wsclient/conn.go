@@ -140,6 +140,7 @@ func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int) err
 		if err != nil {
 			return fmt.Errorf("wsclient: read: %w", err)
 		}
+		p.cfg.Got(b)
 		var f frame
 		if err := json.Unmarshal(b, &f); err != nil {
 			return fmt.Errorf("wsclient: frame %s: %w", b, err)

@@ -29,6 +29,8 @@ type Config struct {
 	// one goroutine. mount counts how often the page was mounted anew: the
 	// text of another mount need not continue the one before.
 	Show func(mount int, text string)
+	// Got is called with each message as it comes off the wire, before Show.
+	Got func(message []byte)
 }
 
 // Stats counts what happened to a Page.
@@ -74,6 +76,9 @@ func Open(ctx context.Context, cfg Config) (*Page, error) {
 	}
 	if cfg.Show == nil {
 		cfg.Show = func(int, string) {}
+	}
+	if cfg.Got == nil {
+		cfg.Got = func([]byte) {}
 	}
 	p := &Page{cfg: cfg, waiting: map[int]message{}, wake: make(chan struct{}, 1)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.URL, nil)
