@@ -47,10 +47,8 @@ export interface Block {
   id: number;
   content: DocumentFragment;
   parts: Part[];
-  /** What hydration walks. */
+  /** What hydration walks. None if the block is empty, or one unit: all that the page holds. */
   spots: Spot[];
-  /** The block is one unit: the content of the page. */
-  whole: boolean;
   /** The skeleton's first node is its first unit. */
   lead: boolean;
   /** See ManifestBlock.k. */
@@ -111,10 +109,9 @@ export function prepare(id: number, m: ManifestBlock): Block {
     const [kind, head = "", tail = "", names = ""] = [u].flat();
     return { kind, head, tail, host, path: [], names: names === "*" ? undefined : names.split(" ") };
   });
-  const own: number[] = [];
-  const spots = walk(content, parts, [], own);
+  const spots = walk(content, parts, [], []);
   const [first] = spots;
-  return { id, content, parts, spots, whole: !!own.length, lead: first?.data !== undefined && !!first.units.length, key: m.k };
+  return { id, content, parts, spots, lead: !!first?.data && !!first.units.length, key: m.k };
 }
 
 /** Describes the children of a node; own gets the unit that is all it holds. */

@@ -30,12 +30,12 @@ function adopt(id: number): Instance {
   const block = blockOf(id);
   const { spots } = block;
   const inst: Instance = { block, nodes: [], fills: [], first: under, last: under };
-  if (block.whole) {
-    inst.nodes[0] = under; // the whole page is one unit
-    next = null;
-  } else if (spots[0]) {
+  if (spots[0]) {
     inst.first = spot(inst, spots[0]);
     inst.last = spots.slice(1).reduce((_, s) => spot(inst, s), inst.first);
+  } else if (block.parts[0]) {
+    inst.nodes[0] = under;
+    next = null;
   } else inst.first = inst.last = under.insertBefore(new Text(), next);
   return inst;
 }

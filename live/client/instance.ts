@@ -34,14 +34,15 @@ export function eachNode(inst: Instance, fn: (n: ChildNode) => void): void {
   }
 }
 
-/** Moves an instance's nodes, keeping what moving would lose where browsers can. */
-export function move(inst: Instance, ref: Node): Instance {
-  const parent = ref.parentNode as Node & { moveBefore?(n: Node, ref: Node): void };
+/** Moves a node, keeping what moving would lose where browsers can. */
+export function moveNode(n: Node, parent: Node & { moveBefore?(n: Node, ref: Node | null): void }, ref: Node | null): void {
   const active = document.activeElement as HTMLElement | null;
-  eachNode(inst, (n) =>
-    parent.moveBefore && parent.isConnected ? parent.moveBefore(n, ref) : parent.insertBefore(n, ref),
-  );
+  parent[parent.moveBefore && parent.isConnected ? "moveBefore" : "insertBefore"]!(n, ref);
   if (active !== document.activeElement) active?.focus({ preventScroll: true });
+}
+
+export function move(inst: Instance, ref: Node): Instance {
+  eachNode(inst, (n) => moveNode(n, ref.parentNode!, ref));
   return inst;
 }
 

@@ -3,6 +3,7 @@
 
 import { inside, isElement } from "./blocks";
 import type { InputPolicy } from "./input";
+import { moveNode } from "./instance";
 
 export interface MorphContext {
   inputs: InputPolicy;
@@ -37,8 +38,11 @@ export function morph(live: Node, next: Node, c: MorphContext): void {
   }
   let at: Node | null = live.firstChild;
   for (const [n, m] of pairs) {
+    // Elements stay where they can: it is the texts between them that move.
+    if (isElement(m)) while (at && at !== m && !isElement(at)) at = at.nextSibling;
     if (m && m === at) at = m.nextSibling;
-    else live.insertBefore(m ?? n, at);
+    else if (m) moveNode(m, live, at);
+    else live.insertBefore(n, at);
     if (m) same(m, n, c);
     else c.mounted(n);
   }

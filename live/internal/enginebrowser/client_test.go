@@ -34,13 +34,18 @@ func open(t testing.TB) context.Context {
 	t.Helper()
 	ctx := browser.New(t, chromedp.Flag("disable-features", "Translate"))
 	browser.Do(ctx, t, chromedp.Navigate("data:text/html,<!doctype html><title>engine</title>"))
-	// Without it the page is never in front, and focus and blur stay silent.
+	focus(ctx, t)
+	load(ctx, t)
+	return ctx
+}
+
+// focus puts a tab in front: without it focus and blur stay silent.
+func focus(ctx context.Context, t testing.TB) {
+	t.Helper()
 	focus := emulation.SetFocusEmulationEnabledParams{Enabled: true}
 	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, focus); err != nil {
 		t.Fatal(err)
 	}
-	load(ctx, t)
-	return ctx
 }
 
 func load(ctx context.Context, t testing.TB) {

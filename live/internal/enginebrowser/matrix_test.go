@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -22,6 +24,7 @@ type matrixRow struct {
 }
 
 type matrixState struct {
+	Step    int // of a page of a real server: in its title
 	Count   int
 	Banner  string
 	Value   string
@@ -72,20 +75,40 @@ func firstMatrixState() matrixState {
 }
 
 type matrixVector struct {
-	Manifest string   `json:"manifest"`
-	Marked   string   `json:"marked"`
-	Patch    string   `json:"patch"`
-	Snapshot string   `json:"snapshot"`
-	When     string   `json:"when"`
-	Follows  bool     `json:"follows"`
-	Shows    []string `json:"shows"`
-	Blur     string   `json:"blur"`
+	Manifest string `json:"manifest"`
+	Marked   string `json:"marked"`
+	Patch    string `json:"patch"`
+	Snapshot string `json:"snapshot"`
+	When     string `json:"when"`
+	matrixWant
+}
+
+// matrixWant is what a page must be after an op.
+type matrixWant struct {
+	Follows bool     `json:"follows"`
+	Shows   []string `json:"shows"`
+	Blur    string   `json:"blur"`
+	Keys    string   `json:"keys"`
+}
+
+// apply changes a copy of a state.
+func (op matrixOp) apply(s matrixState) matrixState {
+	s.Rows = slices.Clone(s.Rows)
+	op.edit(&s)
+	return s
+}
+
+func (op matrixOp) want() matrixWant {
+	var keys []string
+	for _, row := range op.apply(firstMatrixState()).Rows {
+		keys = append(keys, strconv.Itoa(row.ID))
+	}
+	return matrixWant{op.follows, append([]string{}, op.shows...), op.blur, strings.Join(keys, ",")}
 }
 
 // TestBrowserStateMatrix checks that nothing a user or the browser keeps in the
 // DOM is lost when the server changes something else: when the user acted
-// before the page was adopted, after, and when the change comes as a snapshot,
-// as it does across a reconnect.
+// before the page was adopted, after, and when the change comes as a snapshot.
 func TestBrowserStateMatrix(t *testing.T) {
 	t.Parallel()
 	ctx := open(t)
@@ -115,8 +138,7 @@ func newMatrixVector(t *testing.T, op matrixOp, when string) matrixVector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state.Rows = slices.Clone(state.Rows)
-	op.edit(&state)
+	state = op.apply(state)
 	patch, _, err := patched.Patch(nil, state)
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +149,6 @@ func newMatrixVector(t *testing.T, op matrixOp, when string) matrixVector {
 	}
 	return matrixVector{
 		Manifest: string(set.Manifest()), Marked: string(html), Patch: string(patch), Snapshot: string(snapshot),
-		When: when, Follows: op.follows, Shows: append([]string{}, op.shows...), Blur: op.blur,
+		When: when, matrixWant: op.want(),
 	}
 }

@@ -20,7 +20,7 @@ const main = `import "./main"`
 // private are names of properties that only the client's own code uses: the
 // bundle may shorten them. A name that the DOM, the wire or a page's scripts
 // have too must not be here.
-const private = `^(?:block|fills|fixed|head|inner|inputs|lead|mismatch|names|nodes|only|paired|parts|path|rebuild|spots|tag|tail|units|whole)$`
+const private = `^(?:block|fills|fixed|head|inner|inputs|lead|mismatch|names|nodes|only|paired|parts|path|rebuild|spots|tag|tail|units)$`
 
 // banner says on the shipped script where it comes from.
 const banner = "/* Lastmile; generated from live/client */"

@@ -51,6 +51,19 @@ function lost(root, { field, rows }, follows) {
   return bad;
 }
 
+/** Lists what was lost, what the page does not show, and what a left field becomes. */
+function verify(root, kept, v) {
+  const bad = lost(root, kept, v.follows);
+  for (const s of v.shows) if (!root.innerHTML.includes(s)) bad.push(`the page does not show ${s}`);
+  const keys = [...root.querySelectorAll("li")].map((li) => li.dataset.key).join();
+  if (keys !== v.keys) bad.push(`rows ${keys}, want ${v.keys}`);
+  if (v.blur) {
+    kept.field.blur();
+    if (kept.field.value !== v.blur) bad.push(`after blur: ${kept.field.value}, want ${v.blur}`);
+  }
+  return bad;
+}
+
 window.runMatrix = async (v) => {
   const root = document.createElement("div");
   document.body.append(root);
@@ -63,17 +76,15 @@ window.runMatrix = async (v) => {
     kept ??= await act(root);
     if (v.when === "snapshot") patcher.snapshot(JSON.parse(v.snapshot));
     else patcher.patch(JSON.parse(v.patch));
-    const bad = lost(root, kept, v.follows);
-    const text = normal(root).replace(/\s+/g, " ");
-    for (const s of v.shows) if (!text.includes(s)) bad.push(`the page does not show ${s}`);
-    if (v.blur) {
-      kept.field.blur();
-      if (kept.field.value !== v.blur) bad.push(`after blur: ${kept.field.value}, want ${v.blur}`);
-    }
-    return bad;
+    return verify(root, kept, v);
   } catch (e) {
     return [e.stack];
   } finally {
     root.remove();
   }
 };
+
+// The same on the page of a real server.
+
+window.actLive = async () => (window.kept = await act(document.getElementById("live"))) && true;
+window.verifyLive = (v) => verify(document.getElementById("live"), window.kept, v);
