@@ -92,10 +92,11 @@ func (x *execution) describe(span trace.Span, err error) {
 
 // begin asks the record for the verdict on an execution.
 func (p *Pool) begin(ctx context.Context, x *execution, retried int) (r reply, err error) {
+	token := strconv.FormatUint(rand.Uint64(), 36) //nolint:gosec // it need only differ from the last one's
 	ask := func() error {
 		return p.persist(ctx, func(ctx context.Context) (err error) {
 			now := time.Now()
-			r, err = p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)))
+			r, err = p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token)
 			return err
 		})
 	}
