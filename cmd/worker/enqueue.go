@@ -4,28 +4,37 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"lastmile/internal/config"
+	"lastmile/internal/filestore"
 	"lastmile/internal/profilejob"
 	"lastmile/jobs"
 	"lastmile/push"
 )
 
-// kind is what "worker enqueue" knows of a kind of job.
+// kind is what the program knows of a kind of job.
 type kind struct {
+	handle  func(*jobs.Pool, *filestore.Store) error
 	enqueue func(ctx context.Context, client *jobs.Client, args []byte, opts []jobs.Option) (jobs.Handle, error)
 	notify  func(push.Session) jobs.Option
 }
 
 // known are the kinds that this program runs.
 func known() map[string]kind {
-	return map[string]kind{profilejob.Kind.Name(): typed(profilejob.Kind, profilejob.Notify)}
+	profile := typed(profilejob.Kind, profilejob.Notify)
+	profile.handle = func(pool *jobs.Pool, files *filestore.Store) error { return profilejob.Handle(pool, files) }
+	return map[string]kind{profilejob.Kind.Name(): profile}
 }
+
+// kindNames lists the known kinds for a message.
+func kindNames() string { return strings.Join(slices.Sorted(maps.Keys(known())), ", ") }
 
 // typed makes a kind of a definition; arguments that it does not have are
 // refused here, where somebody can still correct them.
@@ -34,8 +43,14 @@ func typed[A, R any](k *jobs.Kind[A, R], notify func(push.Session) jobs.Option) 
 		var args A
 		dec := json.NewDecoder(bytes.NewReader(raw))
 		dec.DisallowUnknownFields()
-		if err := dec.Decode(&args); err != nil {
-			return jobs.Handle{}, fmt.Errorf("%w: arguments of %s: %w", config.ErrUsage, k.Name(), err)
+		err := dec.Decode(&args)
+		if err == nil {
+			if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+				err = errors.New("there is something behind the object")
+			}
+		}
+		if err != nil {
+			return jobs.Handle{}, fmt.Errorf("%w: ARGS: arguments of %s: %w", config.ErrUsage, k.Name(), err)
 		}
 		return k.With(client).Enqueue(ctx, args, opts...)
 	}}
@@ -55,7 +70,10 @@ type enqueueCommand struct {
 func (c *enqueueCommand) Run(ctx context.Context, t *tools) error {
 	k, ok := known()[c.Kind]
 	if !ok {
-		return fmt.Errorf("%w: KIND=%s: must be one of %s", config.ErrUsage, c.Kind, strings.Join(slices.Sorted(maps.Keys(known())), ", "))
+		return fmt.Errorf("%w: KIND=%s: must be one of %s", config.ErrUsage, c.Kind, kindNames())
+	}
+	if err := config.Range("in", c.In, 0, 365*24*time.Hour); err != nil {
+		return err
 	}
 	client, err := t.jobs()
 	if err != nil {
@@ -75,6 +93,9 @@ func (c *enqueueCommand) Run(ctx context.Context, t *tools) error {
 		opts = append(opts, jobs.ProcessIn(c.In))
 	}
 	h, err := k.enqueue(ctx, client, []byte(c.Args), opts)
+	if errors.Is(err, jobs.ErrInvalid) {
+		return fmt.Errorf("%w: %w", config.ErrUsage, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -19,29 +19,31 @@ import (
 
 // jobInfo is a job as it is printed.
 type jobInfo struct {
-	ID       string          `json:"id"`
-	Kind     string          `json:"kind"`
-	Queue    string          `json:"queue"`
-	State    jobs.State      `json:"state"`
-	Attempt  int             `json:"attempt"`
-	Attempts int             `json:"attempts"`
-	Gen      int             `json:"gen"`
-	Fraction float64         `json:"fraction"`
-	Message  string          `json:"message,omitempty"`
-	Code     string          `json:"code,omitempty"`
-	Error    string          `json:"error,omitempty"`
-	Args     json.RawMessage `json:"args,omitempty"`
-	Result   json.RawMessage `json:"result,omitempty"`
-	Created  time.Time       `json:"created,omitzero"`
-	Updated  time.Time       `json:"updated,omitzero"`
-	Started  time.Time       `json:"started,omitzero"`
-	Ended    time.Time       `json:"ended,omitzero"`
-	NextAt   time.Time       `json:"next_at,omitzero"`
+	ID    string     `json:"id"`
+	Kind  string     `json:"kind"`
+	Queue string     `json:"queue"`
+	State jobs.State `json:"state"`
+	// Cancelling is true while a cancellation waits for the worker.
+	Cancelling bool            `json:"cancelling,omitempty"`
+	Attempt    int             `json:"attempt"`
+	Attempts   int             `json:"attempts"`
+	Gen        int             `json:"gen"`
+	Fraction   float64         `json:"fraction"`
+	Message    string          `json:"message,omitempty"`
+	Code       string          `json:"code,omitempty"`
+	Error      string          `json:"error,omitempty"`
+	Args       json.RawMessage `json:"args,omitempty"`
+	Result     json.RawMessage `json:"result,omitempty"`
+	Created    time.Time       `json:"created,omitzero"`
+	Updated    time.Time       `json:"updated,omitzero"`
+	Started    time.Time       `json:"started,omitzero"`
+	Ended      time.Time       `json:"ended,omitzero"`
+	NextAt     time.Time       `json:"next_at,omitzero"`
 }
 
 func describe(i jobs.Info) jobInfo {
 	return jobInfo{
-		ID: i.ID, Kind: i.Kind, Queue: i.Queue, State: i.State, Attempt: i.Attempt, Attempts: i.Attempts, Gen: i.Gen,
+		ID: i.ID, Kind: i.Kind, Queue: i.Queue, State: i.State, Cancelling: i.Cancelling, Attempt: i.Attempt, Attempts: i.Attempts, Gen: i.Gen,
 		Fraction: i.Fraction, Message: i.Message, Code: i.Code, Error: i.Error, Args: i.Args, Result: i.Result,
 		Created: i.Created, Updated: i.Updated, Started: i.Started, Ended: i.Ended, NextAt: i.NextAt,
 	}
@@ -50,7 +52,7 @@ func describe(i jobs.Info) jobInfo {
 // jobsList is "worker jobs list".
 type jobsList struct {
 	Session string `name:"session" help:"Session whose jobs to list, ended ones too."`
-	State   string `name:"state" help:"List jobs in this state only."`
+	State   string `name:"state" help:"List jobs in this state only: queued, scheduled, running, retrying, stalled, completed, failed, cancelled or lost."`
 	Limit   int    `name:"limit" default:"100" help:"How many to list."`
 }
 
@@ -58,6 +60,13 @@ type jobsList struct {
 func (c *jobsList) Run(ctx context.Context, t *tools) error {
 	if err := config.Range("limit", c.Limit, 1, 10_000); err != nil {
 		return err
+	}
+	switch s := jobs.State(c.State); s {
+	case "", jobs.StateQueued, jobs.StateScheduled, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled:
+	default:
+		if !s.Ended() {
+			return fmt.Errorf("%w: --state=%s: must be queued, scheduled, running, retrying, stalled, completed, failed, cancelled or lost", config.ErrUsage, s)
+		}
 	}
 	client, err := t.jobs()
 	if err != nil {
@@ -151,12 +160,16 @@ func (c *jobsShow) Run(ctx context.Context, t *tools) error {
 		return err
 	}
 	d := describe(i)
+	state := string(d.State)
+	if d.Cancelling {
+		state += ", to be cancelled"
+	}
 	var b strings.Builder
 	for _, f := range [][2]string{
 		{"id", d.ID},
 		{"kind", d.Kind},
 		{"queue", d.Queue},
-		{"state", string(d.State)},
+		{"state", state},
 		{"try", fmt.Sprintf("%d of %d", d.Attempt, d.Attempts)},
 		{"generation", strconv.Itoa(d.Gen)},
 		{"progress", fmt.Sprintf("%.0f%% %s", 100*d.Fraction, d.Message)},
@@ -189,6 +202,10 @@ func (c *jobsCancel) Run(ctx context.Context, t *tools) error {
 	}
 	if err := client.Cancel(ctx, c.ID); err != nil {
 		return err
+	}
+	// A running one ends as soon as its worker sees it.
+	if i, err := client.Get(ctx, c.ID); err == nil && !i.State.Ended() {
+		return t.out.print(map[string]string{"id": c.ID, "result": "cancelling"}, "cancelling "+c.ID+": its worker ends it, or the watchdog if that is dead")
 	}
 	return t.out.print(map[string]string{"id": c.ID, "result": "cancelled"}, "cancelled "+c.ID)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -14,7 +15,6 @@ import (
 	"lastmile/internal/config"
 	"lastmile/internal/filestore"
 	"lastmile/internal/obs"
-	"lastmile/internal/profilejob"
 	"lastmile/internal/service"
 	"lastmile/jobs"
 )
@@ -22,7 +22,8 @@ import (
 // runCommand is "worker run".
 type runCommand struct {
 	Concurrency  int            `name:"concurrency" env:"LASTMILE_CONCURRENCY" default:"10" help:"Jobs that run at a time."`
-	Queues       map[string]int `name:"queues" env:"LASTMILE_QUEUES" default:"default=1" mapsep:"," placeholder:"NAME=WEIGHT,..." help:"Queues to work on, with their weights."`
+	Queues       map[string]int `name:"queues" env:"LASTMILE_QUEUES" default:"default=1" mapsep:"," placeholder:"NAME=WEIGHT,..." help:"Queues to work on, with their weights. default=1 when not given."`
+	Kinds        []string       `name:"kinds" env:"LASTMILE_KINDS" placeholder:"KIND,..." help:"Kinds of jobs to run, all when not given. Kinds left out need queues that this worker does not work on: it fails the jobs that it does not know."`
 	Strict       bool           `name:"strict" env:"LASTMILE_STRICT" help:"Empty queues of a higher weight before looking at others."`
 	DrainTimeout time.Duration  `name:"shutdown-timeout" env:"LASTMILE_SHUTDOWN_TIMEOUT" default:"20s" help:"Time that running jobs get at a stop before they are given back."`
 	Addr         string         `name:"worker-addr" env:"LASTMILE_WORKER_ADDR" placeholder:"HOST:PORT" help:"Address of /healthz, /readyz and /metrics. None when empty."`
@@ -36,6 +37,11 @@ func (c *runCommand) check() error {
 	}
 	if err := config.Range("shutdown-timeout", c.DrainTimeout, time.Second, time.Hour); err != nil {
 		return err
+	}
+	for _, name := range c.Kinds {
+		if _, ok := known()[name]; !ok {
+			return fmt.Errorf("%w: --kinds=%s: must be of %s", config.ErrUsage, name, kindNames())
+		}
 	}
 	for name, weight := range c.Queues {
 		if err := config.Range("queues "+name, weight, 1, 1000); err != nil {
@@ -84,6 +90,9 @@ func (c *runCommand) Run(ctx context.Context, t *tools) error {
 	t.log.InfoContext(ctx, "working", "redis", t.cli.Redacted(), "prefix", t.cli.Prefix, "queues", c.Queues, "concurrency", c.Concurrency,
 		"addr", c.Addr, "version", config.Version())
 	defer t.log.InfoContext(ctx, "stopped")
+	defer context.AfterFunc(ctx, func() {
+		t.log.InfoContext(ctx, "stopping", "shutdown_timeout", c.DrainTimeout.String(), "hint", "another signal ends the process at once")
+	})()
 	return service.Run(ctx, []service.Task{{Name: "mailboxes", Run: t.transport.Run}, {Name: "publisher", Run: t.publisher.Run}}, front)
 }
 
@@ -101,7 +110,15 @@ func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pool, profilejob.Handle(pool, files)
+	for name, k := range known() {
+		if len(c.Kinds) > 0 && !slices.Contains(c.Kinds, name) {
+			continue
+		}
+		if err := k.handle(pool, files); err != nil {
+			return nil, err
+		}
+	}
+	return pool, nil
 }
 
 // server answers an orchestrator and a metrics collector.

@@ -79,7 +79,13 @@ func TestBadCommands(t *testing.T) {
 		{"run --shutdown-timeout=1ms", 2, []string{"--shutdown-timeout=1ms", "1s"}},
 		{"run --worker-addr=nowhere", 2, []string{"--worker-addr=nowhere"}},
 		{"enqueue nope {}", 2, []string{"KIND=nope", "reports.profile"}},
+		{"run --kinds=nope", 2, []string{"--kinds=nope", "reports.profile"}},
 		{`enqueue reports.profile {"nme":1}`, 2, []string{"nme"}},
+		{`enqueue reports.profile {`, 2, []string{"ARGS"}},
+		{`enqueue reports.profile {}{}`, 2, []string{"ARGS", "behind"}},
+		{`enqueue reports.profile {} --in=-1s`, 2, []string{"--in=-1s", "0s"}},
+		{`enqueue reports.profile {} --id=a~b`, 2, []string{"ID", "96 bytes"}},
+		{"jobs list --state=asleep", 2, []string{"--state=asleep", "stalled"}},
 		{"jobs list --limit=0", 2, []string{"--limit=0"}},
 		{"jobs show nobody", 1, []string{"not found"}},
 		{"jobs cancel nobody", 1, []string{"not found"}},
@@ -176,6 +182,33 @@ func TestRun(t *testing.T) {
 	p.Signal(syscall.SIGTERM)
 	if code := p.Wait(); code != 0 {
 		t.Errorf("got exit code %d after SIGTERM, want 0", code)
+	}
+}
+
+// A stop waits for running jobs, and says so; a second signal does not wait.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := programtest.Start(t, s.env, "run", "--log-format=json", "--kinds=reports.profile")
+	p.WaitLine("working")
+	run[job](s, "enqueue", "reports.profile", `{"name":"sample","slow":60}`, "--id=job", "--session=SOMEBODY")
+	deadline, tick := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
+	defer tick.Stop()
+	for run[job](s, "jobs", "show", "job").State != "running" {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the job does not start")
+		}
+	}
+	p.Signal(syscall.SIGTERM)
+	p.WaitLine("stopping")
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(); code != -1 {
+		t.Errorf("got exit code %d after the second signal, want death by it", code)
+	}
+	if got := run[map[string]string](s, "jobs", "cancel", "job"); got["result"] != "cancelling" {
+		t.Errorf("cancel of a job whose worker is dead: got %v", got)
 	}
 }
 
