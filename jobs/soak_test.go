@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +34,7 @@ type soak struct {
 	workers []*exec.Cmd
 	logs    string
 	jobs    map[string]string // job ID -> session
+	plain   []string          // jobs that nobody waits for
 	counts  map[string]int
 }
 
@@ -45,8 +45,9 @@ func soakSessions() int { return max(11, *soakJobs/20) }
 
 // TestSoak checks, over worker SIGKILLs, crashes around the terminal push,
 // SIGTERMs and two Redis SIGKILLs, that every job gets exactly one terminal
-// event and that it agrees with the job's state. Asynq needs one to two minutes
-// to bring back what a dead worker had.
+// event and that it agrees with the job's state; and that plain jobs beside them,
+// which have no events, all end. Asynq needs one to two minutes to bring back
+// what a dead worker had.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	s := newSoak(t)
@@ -60,7 +61,9 @@ func TestSoak(t *testing.T) {
 	for n, fault := 0, 0; n < *soakJobs; {
 		select {
 		case <-jobTick.C:
-			s.enqueue(n)
+			if s.enqueue(n); n%5 == 0 {
+				s.enqueuePlain(n)
+			}
 			n++
 		case <-faults.C:
 			s.fault(fault)
@@ -74,7 +77,7 @@ func TestSoak(t *testing.T) {
 	s.settle()
 	s.check()
 	s.counts["attempts"] = s.attempts()
-	t.Logf("report: soak %d jobs: %v", len(s.jobs), s.counts)
+	t.Logf("report: soak %d jobs and %d plain ones: %v", len(s.jobs), len(s.plain), s.counts)
 }
 
 func newSoak(t *testing.T) *soak {
@@ -188,6 +191,19 @@ func (s *soak) enqueue(n int) {
 	}
 }
 
+// enqueuePlain repeats without an ID, so a repetition may be one more job.
+func (s *soak) enqueuePlain(n int) {
+	fates := []string{"ok", "ok", "ok", "fail", "discard", "panic", "flaky", "snooze", "deaf"}
+	kind := soakKind().With(s.client)
+	s.insist(func(ctx context.Context) error {
+		h, err := kind.Enqueue(ctx, soakArgs{n, fates[n/5%len(fates)]}, jobs.MaxRetry(n/5%4))
+		if err == nil {
+			s.plain = append(s.plain, h.ID)
+		}
+		return err
+	})
+}
+
 func (s *soak) insist(f func(context.Context) error) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -200,23 +216,32 @@ func (s *soak) insist(f func(context.Context) error) {
 	s.t.Fatalf("given up: %v", err)
 }
 
-// settle waits until every job has ended and its event is delivered.
+// settle waits until every job has ended, its event is delivered, and Asynq has
+// nothing left to bring back.
 func (s *soak) settle() {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.Now().Add(10 * time.Minute)
 	for ; time.Now().Before(deadline); <-tick.C {
-		open := 0
-		for id := range s.jobs {
-			if info, err := s.client.Get(s.t.Context(), id); err != nil || !info.State.Ended() {
-				open++
-			}
-		}
-		if open == 0 && len(s.owing()) == 0 {
+		if len(s.owing()) == 0 && s.waiting() == 0 {
 			return
 		}
 	}
 	s.t.Errorf("jobs are still open: %v", s.owing())
+}
+
+// waiting counts the tasks that Asynq will run.
+func (s *soak) waiting() (n int) {
+	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+		s.inspect.ListPendingTasks, s.inspect.ListActiveTasks, s.inspect.ListScheduledTasks, s.inspect.ListRetryTasks,
+	} {
+		tasks, err := list("default")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n += len(tasks)
+	}
+	return n
 }
 
 // attempts sums up what the jobs needed.
@@ -272,11 +297,22 @@ func (s *soak) check() {
 			continue
 		}
 		s.counts[string(info.State)]++
+		if info.Code == "crashed" || info.Code == "timeout" {
+			s.counts["failed as "+info.Code]++
+		}
 		if len(ends[id]) != 1 {
 			s.t.Errorf("job %s is %s, has %d terminal events: %v", id, info.State, len(ends[id]), ends[id])
 		} else if ends[id][0].State != info.State {
 			s.t.Errorf("job %s is %s, its event says %s", id, info.State, ends[id][0].State)
 		}
+		s.checkTask(id, info)
+	}
+	for _, id := range s.plain {
+		info, err := s.client.Get(s.t.Context(), id)
+		if err != nil || !info.State.Ended() || info.State == jobs.StateLost {
+			s.t.Errorf("plain job %s is %s, %v", id, info.State, err)
+		}
+		s.counts["plain "+string(info.State)]++
 		s.checkTask(id, info)
 	}
 }
@@ -290,7 +326,7 @@ func (s *soak) checkTask(id string, info jobs.Info) {
 		s.t.Errorf("task %s: %v", id, err)
 	case gone == (info.State == jobs.StateFailed):
 		s.t.Errorf("job %s is %s, its task gone: %t", id, info.State, gone)
-	case !gone && task.State != asynq.TaskStateArchived && !strings.Contains(task.LastErr, "lease"):
+	case !gone && task.State != asynq.TaskStateArchived:
 		s.t.Errorf("job %s is %s, its task %s", id, info.State, task.State)
 	}
 }
