@@ -36,6 +36,7 @@ type block struct {
 	parent  *block // the block whose slot it fills; nil for a template body
 	at      int    // that slot's number
 	row     bool   // the body of a range
+	blank   []span // one for each slot, empty
 
 	src    string  // see markup
 	tokens []token // of src, read from text

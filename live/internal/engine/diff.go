@@ -9,14 +9,15 @@ import "strconv"
 // where nothing turned out to differ.
 type differ struct {
 	old, new *tree
+	kept     []uint32 // for rows of new that are known to be the same: their instance in old, plus one
 	out      []byte
 	rows     rowMatcher
 	notes    func(where string) // told of duplicate keys; nil outside dev mode
 }
 
 // diff appends the patch to dst; changed is false when there is none.
-func (d *differ) diff(dst []byte, old, new *tree) (out []byte, changed bool) {
-	d.old, d.new, d.out = old, new, dst
+func (d *differ) diff(dst []byte, old, new *tree, kept []uint32) (out []byte, changed bool) {
+	d.old, d.new, d.kept, d.out = old, new, kept, dst
 	if old.insts[0].block == new.insts[0].block {
 		changed = d.instance(0, 0)
 	} else {
@@ -24,9 +25,12 @@ func (d *differ) diff(dst []byte, old, new *tree) (out []byte, changed bool) {
 		changed = true
 	}
 	out = d.out
-	d.old, d.new, d.out = nil, nil, nil
+	d.old, d.new, d.kept, d.out = nil, nil, nil, nil
 	return out, changed
 }
+
+// same says whether the row memo has found two rows equal.
+func (d *differ) same(o, n uint32) bool { return int(n) < len(d.kept) && d.kept[n] == o+1 }
 
 // instance writes [unit,op,...] for two instances of one block; it returns
 // false and writes nothing when they are equal.

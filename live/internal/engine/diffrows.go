@@ -111,7 +111,7 @@ func (op *rowsOp) updates() {
 
 func (op *rowsOp) update(at int, o, n uint32) {
 	d := op.d
-	if d.new.insts[n].kept == o+1 {
+	if d.same(o, n) {
 		return
 	}
 	before := op.field

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"iter"
 	"maps"
 	"reflect"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
+	texttemplate "text/template"
 	"text/template/parse"
 )
 
@@ -27,6 +30,14 @@ type Options struct {
 	// NoTyped prints all values through html/template's escapers. Defaults to
 	// off: plain strings, integers and booleans are printed without reflection.
 	NoTyped bool
+	// NoShared renders each view by itself, also where several show the same.
+	// Defaults to off: views with equal states share trees and patches.
+	NoShared bool
+	// Pure names functions of the template and methods of the state whose
+	// results, with all that the template calls on them, depend on nothing but
+	// their arguments and receivers. Without that, what calls them is neither
+	// memoised nor shared. Defaults to none.
+	Pure []string
 }
 
 // Set is a compiled template with all that it calls. It is immutable and safe
@@ -51,7 +62,10 @@ type Set struct {
 	idle   []*executor
 
 	renderers sync.Pool // *renderer
-	differs   sync.Pool // *differ
+	views     atomic.Uint64
+	keys      hashKeys
+	shares    *shares // nil when renders are not shared
+	unshared  string
 }
 
 // Compile prepares t for rendering, diffing and patching. t is neither changed
@@ -72,7 +86,7 @@ func compile(t *template.Template, stateType reflect.Type, o Options, markersErr
 	}
 	s := &Set{
 		name: t.Name(), source: source, stateType: stateType, dev: o.Dev,
-		roots: map[string]*parse.ListNode{}, marks: markers{},
+		roots: map[string]*parse.ListNode{}, marks: markers{}, keys: newHashKeys(),
 	}
 	s.blocks = []*block{{name: "raw", statics: []string{"", ""}, slots: []slot{{kind: valueSlot}}, key: rowKey{call: -1}}}
 	first, err := s.newExecutor()
@@ -86,6 +100,9 @@ func compile(t *template.Template, stateType reflect.Type, o Options, markersErr
 		s.root = in.template(t.Name())
 		s.layOut()
 		s.accelerate(in, o)
+		for _, b := range s.blocks {
+			b.blank = make([]span, len(b.slots))
+		}
 	}
 	s.diagnose()
 	s.manifest = s.appendManifest(nil)
@@ -112,6 +129,10 @@ func (s *Set) oneValue(reason error) {
 // process.
 func (s *Set) Fingerprint() string { return s.fingerprint }
 
+// Unshared returns why equal states may have different pages, so that their
+// renders are not shared; "" when they are, or when nobody wants them to be.
+func (s *Set) Unshared() string { return s.unshared }
+
 // Manifest returns what a client needs to know of the templates, as JSON. It
 // never changes; do not modify it.
 func (s *Set) Manifest() []byte { return s.manifest }
@@ -137,8 +158,24 @@ func (s *Set) note(text string) {
 // it runs one render at a time.
 type executor struct {
 	set  *template.Template
-	root *template.Template
+	root executable
 	run  memoRun
+}
+
+// executable is a template of either package.
+type executable interface {
+	Execute(w io.Writer, data any) error
+}
+
+// inner returns the escaped text template that t executes, or t where it cannot
+// be seen: html/template locks the whole set on each execution, to look whether
+// it is escaped yet.
+func inner(t *template.Template) executable {
+	f := reflect.ValueOf(t).Elem().FieldByName("text")
+	if !f.IsValid() || f.Type() != reflect.TypeFor[*texttemplate.Template]() || f.IsNil() {
+		return t
+	}
+	return (*texttemplate.Template)(f.UnsafePointer())
 }
 
 // newExecutor clones and escapes the templates once more and lets them run the
@@ -153,7 +190,7 @@ func (s *Set) newExecutor() (*executor, error) {
 	if err := escape(c, s.name); err != nil {
 		return nil, err
 	}
-	e := &executor{set: c, root: c.Lookup(s.name)}
+	e := &executor{set: c, root: inner(c.Lookup(s.name))}
 	if len(s.memos) > 0 || len(s.roots) == 0 {
 		c.Funcs(template.FuncMap{memoFunc: e.run.rows})
 	}
@@ -163,12 +200,8 @@ func (s *Set) newExecutor() (*executor, error) {
 	return e, nil
 }
 
-// executor returns one for one render; give it back with release. Only row
-// memos tie an executor to a render: without them one serves all.
+// executor returns one for one render; give it back with release.
 func (s *Set) executor() (*executor, error) {
-	if len(s.memos) == 0 {
-		return s.idle[0], nil
-	}
 	s.mu.Lock()
 	if n := len(s.idle); n > 0 {
 		e := s.idle[n-1]
@@ -181,9 +214,6 @@ func (s *Set) executor() (*executor, error) {
 }
 
 func (s *Set) release(e *executor) {
-	if len(s.memos) == 0 {
-		return
-	}
 	e.run.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()

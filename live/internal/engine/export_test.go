@@ -4,6 +4,7 @@ import (
 	"errors"
 	"html/template"
 	"reflect"
+	"unsafe"
 )
 
 // CompileWithoutMarkers compiles as if the standard library no longer handed
@@ -17,13 +18,14 @@ type Differ struct{ d differ }
 
 // Diff appends the patch from one view's base to another's.
 func (d *Differ) Diff(dst []byte, old, new *View) ([]byte, bool) {
-	return d.d.diff(dst, &old.base, &new.base)
+	return d.d.diff(dst, old.base, new.base, nil)
 }
 
 // Retained returns the bytes that a view keeps between renders.
 func (v *View) Retained() int {
-	b := &v.base
-	return cap(b.buf) + 8*cap(b.spans) + 16*cap(b.insts) + 40*cap(b.plans) + 8*cap(b.hashes)
+	b := v.base
+	return int(unsafe.Sizeof(*v)+unsafe.Sizeof(*b)) + cap(b.buf) + int(unsafe.Sizeof(span{}))*cap(b.spans) +
+		int(unsafe.Sizeof(instance{}))*cap(b.insts) + int(unsafe.Sizeof(plan{}))*cap(b.plans) + 8*cap(b.hashes)
 }
 
 // Memos returns the number of memoised ranges.
@@ -31,3 +33,22 @@ func (s *Set) Memos() int { return len(s.memos) }
 
 // AppendEscaped is how typed printing escapes.
 func AppendEscaped(w, s []byte) []byte { return appendEscaped(w, s) }
+
+// SharedHits returns how often a render was found, and with how many trees.
+func (s *Set) SharedHits() (hits, trees int) {
+	if s.shares == nil {
+		return 0, 0
+	}
+	s.shares.mu.Lock()
+	defer s.shares.mu.Unlock()
+	return s.shares.hits, len(s.shares.trees)
+}
+
+// SharesTree says whether two views hold one tree.
+func (v *View) SharesTree(o *View) bool { return v.base == o.base }
+
+// Digest returns the digest of a state; ok is false when it has none.
+func (s *Set) Digest(state any) (lanes [2]uint64, ok bool) {
+	d, ok := s.shares.digest(state)
+	return [2]uint64{d.a, d.b}, ok
+}

@@ -51,7 +51,7 @@ func (rm *rowMatcher) match(d *differ, oldFirst, newFirst uint32) *rowMatch {
 		m.trim(func(o, n uint32) bool { return rm.sameKey(d, o, n) })
 	case len(m.old) != len(m.new):
 		// without keys, equal content at both ends shows a pure insertion or deletion
-		m.trim(func(o, n uint32) bool { return d.new.insts[n].kept == o+1 || d.old.equal(d.new, o, n) })
+		m.trim(func(o, n uint32) bool { return d.same(o, n) || d.old.equal(d.new, o, n) })
 	default:
 		m.prefix = len(m.old)
 	}
@@ -99,7 +99,7 @@ func (m *rowMatch) trim(same func(o, n uint32) bool) {
 }
 
 func (rm *rowMatcher) sameKey(d *differ, o, n uint32) bool {
-	if d.new.insts[n].kept == o+1 {
+	if d.same(o, n) {
 		return true
 	}
 	if d.old.insts[o].block != d.new.insts[n].block {

@@ -14,9 +14,7 @@ const memoFunc = "_live_rows"
 // memo is a range whose rows are flat structs and whose body depends on nothing
 // but the row. A row whose fields are as before is not executed: its part of
 // the base tree is copied.
-type memo struct {
-	hasher *rowHasher
-}
+type memo struct{ row *hashPlan }
 
 // memoize rewrites the ranges of b that qualify.
 func (ty *typer) memoize(b *block, dot reflect.Type) {
@@ -34,11 +32,11 @@ func (ty *typer) memoize(b *block, dot reflect.Type) {
 			if t == nil || t.Kind() != reflect.Slice {
 				continue
 			}
-			h := newRowHasher(t.Elem())
-			if h == nil || !ty.pure(n.List, t.Elem(), nil, map[string]bool{}) {
+			row, refused := planFor(t.Elem())
+			if refused != "" || !row.flat || !ty.pure(n.List, t.Elem(), nil, map[string]bool{}) {
 				continue
 			}
-			ty.set.memos = append(ty.set.memos, &memo{hasher: h})
+			ty.set.memos = append(ty.set.memos, &memo{row: row})
 			n.Pipe = memoPipe(n.Pipe, len(ty.set.memos)-1)
 		}
 	}
@@ -109,7 +107,10 @@ func (ty *typer) pureArg(n parse.Node, dot, root reflect.Type) bool {
 	case *parse.PipeNode:
 		return ty.purePipe(n, dot, root)
 	case *parse.IdentifierNode:
-		return !ty.own[n.Ident] && pureFunc(n.Ident)
+		if ty.own[n.Ident] {
+			return slices.Contains(ty.declared, n.Ident)
+		}
+		return pureFunc(n.Ident)
 	}
 	return false
 }
@@ -121,8 +122,8 @@ func plainData(t reflect.Type) bool {
 		return false
 	}
 	if t.Kind() == reflect.Struct {
-		for i := range t.NumField() {
-			if !plainData(t.Field(i).Type) {
+		for f := range t.Fields() {
+			if !plainData(f.Type) {
 				return false
 			}
 		}

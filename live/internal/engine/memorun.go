@@ -44,10 +44,10 @@ func (m *memoRun) rows(id int, v reflect.Value) (reflect.Value, error) {
 	if m.r == nil || len(m.r.stack) == 0 {
 		return v, errNoRender
 	}
-	t := &m.r.tree
+	t := m.r.tree
 	at := &m.r.stack[len(m.r.stack)-1]
 	p := plan{memo: id, inst: at.inst, slot: at.slot, from: len(t.hashes)}
-	t.hashes = t.set.memos[id].hasher.appendHashes(t.hashes, v)
+	t.hashes = t.set.keys.rows(t.hashes, t.set.memos[id].row, v)
 	p.to = len(t.hashes)
 	m.old = m.counterpart(&p)
 	t.plans = append(t.plans, p)
@@ -69,6 +69,9 @@ func (m *memoRun) counterpart(p *plan) *plan {
 		if m.r.plans[i].memo == p.memo {
 			n++
 		}
+	}
+	if m.base == nil {
+		return nil
 	}
 	for i := range m.base.plans {
 		old := &m.base.plans[i]
@@ -153,7 +156,7 @@ func pick(v reflect.Value, keep []int32, dirty int) reflect.Value {
 // merge puts the rows that were not executed between those that were, when the
 // memoised range in the slot of an instance has ended.
 func (m *memoRun) merge(inst uint32, slot int) error {
-	t := &m.r.tree
+	t := m.r.tree
 	if !m.open {
 		return nil
 	}
@@ -174,7 +177,7 @@ func (m *memoRun) merge(inst uint32, slot int) error {
 			row, executed = executed, t.insts[executed-1].next
 		default:
 			row = t.adopt(m.base, m.rowsAt[k]) + 1
-			t.insts[row-1].kept = m.rowsAt[k] + 1
+			m.r.keep(row-1, m.rowsAt[k])
 		}
 		t.link(&s, row)
 	}
@@ -183,6 +186,16 @@ func (m *memoRun) merge(inst uint32, slot int) error {
 	}
 	t.spans[t.insts[inst].spans+u32(slot)] = s
 	return nil
+}
+
+// keep notes that a row is the same as one of the base tree.
+func (r *renderer) keep(row, old uint32) {
+	if n := int(row) + 1 - len(r.kept); n > 0 {
+		r.kept = slices.Grow(r.kept, n)
+		clear(r.kept[len(r.kept) : len(r.kept)+n])
+		r.kept = r.kept[:len(r.kept)+n]
+	}
+	r.kept[row] = old + 1
 }
 
 // link appends a row, given by its instance plus one, to the rows of s.

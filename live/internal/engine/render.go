@@ -22,26 +22,28 @@ var (
 // renderer is the writer that a template executes into. It sorts the output
 // into the tree: a static moves its position, all other bytes are a value.
 type renderer struct {
-	tree
+	*tree
 	stack   []frame
 	inValue bool // the position is a value slot
 	escape  bool // and its bytes arrive unescaped
 	memo    *memoRun
+	kept    []uint32 // for rows that the memo took from the base tree: their instance there, plus one
 	scratch []byte
+	differ  differ
 }
 
 // frame is an instance that is being written.
 type frame struct {
 	inst   uint32
 	before uint32 // the row before it, plus one
+	spans  uint32 // its first span
 	block  *block
 	slot   int
 }
 
-func (r *renderer) start(s *Set) {
-	r.set = s
+func (r *renderer) start() {
 	r.reset()
-	r.stack = r.stack[:0]
+	r.stack, r.kept = r.stack[:0], r.kept[:0]
 	r.inValue, r.escape = false, false
 }
 
@@ -83,8 +85,16 @@ func (r *renderer) static(b *block, k int) error {
 		}
 	}
 	f := &r.stack[len(r.stack)-1]
-	if err := r.endSlot(f); err != nil {
-		return err
+	switch b.slots[f.slot].kind {
+	case valueSlot:
+		r.span(f).b = u32(len(r.buf))
+	case rowsSlot:
+		if r.memo != nil {
+			if err := r.memo.merge(f.inst, f.slot); err != nil {
+				return err
+			}
+		}
+	case branchSlot, callSlot:
 	}
 	if k == len(b.slots) {
 		r.stack = r.stack[:len(r.stack)-1]
@@ -118,18 +128,19 @@ func (r *renderer) begin(b *block) error {
 	if len(r.stack) >= maxDepth {
 		return errTooDeep
 	}
-	i := u32(len(r.insts))
-	r.insts = append(r.insts, instance{block: u32(b.id), spans: u32(len(r.spans))})
-	for range b.slots {
-		r.spans = append(r.spans, span{})
-	}
-	before, err := r.attach(i)
-	if err != nil {
-		return err
+	i, spans := u32(len(r.insts)), u32(len(r.spans))
+	r.insts = append(r.insts, instance{block: u32(b.id), spans: spans})
+	r.spans = append(r.spans, b.blank...)
+	var before uint32
+	if len(r.stack)+int(i) > 0 { // not the root
+		var err error
+		if before, err = r.attach(i); err != nil {
+			return err
+		}
 	}
 	r.inValue, r.escape = false, false
 	if len(b.slots) > 0 {
-		r.stack = append(r.stack, frame{inst: i, before: before, block: b})
+		r.stack = append(r.stack, frame{inst: i, before: before, spans: spans, block: b})
 		r.beginSlot(&r.stack[len(r.stack)-1])
 	}
 	return nil
@@ -139,10 +150,7 @@ func (r *renderer) begin(b *block) error {
 // it, plus one.
 func (r *renderer) attach(i uint32) (before uint32, err error) {
 	if len(r.stack) == 0 {
-		if i != 0 {
-			return 0, errOutOfOrder
-		}
-		return 0, nil
+		return 0, errOutOfOrder
 	}
 	f := &r.stack[len(r.stack)-1]
 	s := r.span(f)
@@ -164,7 +172,7 @@ func (r *renderer) attach(i uint32) (before uint32, err error) {
 }
 
 func (r *renderer) span(f *frame) *span {
-	return &r.spans[r.insts[f.inst].spans+u32(f.slot)]
+	return &r.spans[f.spans+u32(f.slot)]
 }
 
 func (r *renderer) beginSlot(f *frame) {
@@ -173,19 +181,6 @@ func (r *renderer) beginSlot(f *frame) {
 	if r.inValue {
 		r.span(f).a = u32(len(r.buf))
 	}
-}
-
-func (r *renderer) endSlot(f *frame) error {
-	switch f.block.slots[f.slot].kind {
-	case valueSlot:
-		r.span(f).b = u32(len(r.buf))
-	case rowsSlot:
-		if r.memo != nil {
-			return r.memo.merge(f.inst, f.slot)
-		}
-	case branchSlot, callSlot:
-	}
-	return nil
 }
 
 // giveUp ends the topmost frame, which a break or continue has left in the

@@ -5,6 +5,7 @@ package engine
 // so a tree is reused without allocating and an idle one is three objects.
 type tree struct {
 	set    *Set
+	id     uint64     // of a tree that views share, which never changes; 0 for a view's own
 	buf    []byte     // the values' bytes, in the order of writing
 	spans  []span     // one for each slot of each instance
 	insts  []instance // insts[0] is the root
@@ -21,7 +22,6 @@ type instance struct {
 	block uint32 // number of the block
 	spans uint32 // its first span
 	next  uint32 // the next row plus one; 0 for the last
-	kept  uint32 // the identical row of the base tree plus one, when the row memo knows it
 }
 
 // u32 converts a length to a position in a tree. No tree comes near its range:
@@ -40,7 +40,7 @@ func (t *tree) at(i uint32, slot int) span { return t.spans[t.insts[i].spans+u32
 
 func (t *tree) value(s span) []byte { return t.buf[s.a:s.b] }
 
-// copyFrom makes t equal to o, in memory of its own that fits.
+// copyFrom makes t equal to o, in memory that fits.
 func (t *tree) copyFrom(o *tree) {
 	t.set = o.set
 	t.buf = fitted(t.buf, o.buf)
@@ -50,17 +50,23 @@ func (t *tree) copyFrom(o *tree) {
 	t.hashes = fitted(t.hashes, o.hashes)
 }
 
-// fitted copies src over dst. It allocates when dst is too small or more than
-// an eighth and 512 elements too large: trees of idle connections are most of
-// a server's memory.
 func fitted[T any](dst, src []T) []T {
-	if cap(dst) < len(src) || cap(dst)-len(src) > len(src)/8+512 {
-		dst = make([]T, len(src))
+	if !fits(cap(dst), len(src)) {
+		dst = make([]T, 0, len(src))
 	}
-	dst = dst[:len(src)]
-	copy(dst, src)
-	return dst
+	return append(dst[:0], src...)
 }
+
+// fits says whether the tree wastes no memory that an idle connection would
+// hold.
+func (t *tree) fits() bool {
+	return fits(cap(t.buf), len(t.buf)) && fits(cap(t.spans), len(t.spans)) && fits(cap(t.insts), len(t.insts)) &&
+		fits(cap(t.plans), len(t.plans)) && fits(cap(t.hashes), len(t.hashes))
+}
+
+// fits says whether memory is neither too small nor much too large: trees of
+// idle connections are most of a server's memory.
+func fits(have, want int) bool { return have >= want && have <= want+want/64+32 }
 
 // appendPlain appends what html/template itself would have written for an
 // instance.

@@ -8,17 +8,17 @@ import (
 )
 
 // accelerate uses the state's type to print plain values without
-// html/template's reflection (typed printing) and to skip rows that did not
-// change (row memo). Both edit the set's own instrumented trees, which never
-// meet another writer.
+// html/template's reflection (typed printing), to skip rows that did not change
+// (row memo), and to render equal states once (shared renders). The first two
+// edit the set's own instrumented trees, which never meet another writer.
 func (s *Set) accelerate(in *instrumenter, o Options) {
 	if s.stateType == nil {
 		return
 	}
-	ty := &typer{instrumenter: in, dots: map[*block]reflect.Type{}, mixed: map[*block]bool{}}
+	own, known := ownFuncs(s.source)
+	ty := &typer{instrumenter: in, dots: map[*block]reflect.Type{}, mixed: map[*block]bool{}, own: own, declared: o.Pure}
 	ty.body(s.root, s.stateType)
-	var ok bool
-	if ty.own, ok = ownFuncs(s.source); ok && !o.NoMemo {
+	if known && !o.NoMemo {
 		for b, dot := range ty.dots {
 			if !ty.mixed[b] {
 				ty.memoize(b, dot)
@@ -32,14 +32,22 @@ func (s *Set) accelerate(in *instrumenter, o Options) {
 			}
 		}
 	}
+	switch {
+	case o.NoShared:
+	case !known:
+		s.unshared = "this Go version does not tell which functions a template has"
+	default:
+		s.unshared = s.share(own, o)
+	}
 }
 
 // typer finds the type of dot in each block.
 type typer struct {
 	*instrumenter
-	dots  map[*block]reflect.Type // nil where it is not known
-	mixed map[*block]bool         // blocks that are used with several types
-	own   map[string]bool         // the application's functions
+	dots     map[*block]reflect.Type // nil where it is not known
+	mixed    map[*block]bool         // blocks that are used with several types
+	own      map[string]bool         // the application's functions
+	declared []string                // those that it declares pure
 }
 
 // body types a template body that is called with dot of a type; nil for unknown.

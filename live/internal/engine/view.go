@@ -10,43 +10,50 @@ import (
 // statics. It is not safe for concurrent use.
 type View struct {
 	set  *Set
-	base tree
+	id   uint64
+	base *tree // nil before the first render; other views may hold the same one
 }
 
 // ErrNoBase means that a View was asked for a patch before its first render.
 var ErrNoBase = errors.New("engine: nothing rendered yet")
 
 // NewView returns a view that shows nothing yet: call HTML, Rebase or Snapshot.
-func (s *Set) NewView() *View { return &View{set: s} }
+func (s *Set) NewView() *View { return &View{set: s, id: s.views.Add(1)} }
+
+// rendered is a render on its way to become the base.
+type rendered struct {
+	*tree
+	r *renderer // which holds the tree, unless it is shared; nil when another view has rendered it
+}
 
 // HTML appends the first HTML of a page to dst, with the comments that let the
 // client adopt it, and makes it the base of the next patch. On an error the
 // base stays as it was and dst is returned unchanged.
 func (v *View) HTML(dst []byte, state any) ([]byte, error) {
-	r, err := v.render(state)
+	n, err := v.next(state)
 	if err != nil {
 		return dst, err
 	}
-	dst = r.appendMarked(dst, 0)
-	v.commit(r)
+	dst = n.appendMarked(dst, 0)
+	v.commit(n)
 	return dst, nil
 }
 
 // Rebase renders state as the base of the next patch, for a client that shows
 // it already.
 func (v *View) Rebase(state any) error {
-	r, err := v.render(state)
+	n, err := v.next(state)
 	if err != nil {
 		return err
 	}
-	v.commit(r)
+	v.commit(n)
 	return nil
 }
 
 // Hash returns a hash of the base's values, 0 before the first render. Equal
 // renders of equal templates have equal hashes in every process.
 func (v *View) Hash() uint64 {
-	if len(v.base.insts) == 0 {
+	if v.base == nil {
 		return 0
 	}
 	return v.base.hash()
@@ -57,65 +64,137 @@ func (v *View) Hash() uint64 {
 // equal. On an error, also a panic inside the template's functions, the base
 // stays and dst is returned unchanged: half a patch is never sent.
 func (v *View) Patch(dst []byte, state any) (out []byte, changed bool, err error) {
-	if len(v.base.insts) == 0 {
+	if v.base == nil {
 		return dst, false, ErrNoBase
 	}
-	r, err := v.render(state)
+	n, err := v.next(state)
 	if err != nil {
 		return dst, false, err
 	}
-	d, ok := v.set.differs.Get().(*differ)
-	if !ok {
-		d = &differ{}
-		if v.set.dev {
-			d.notes = func(where string) {
-				v.set.note(where + ": rows have the same key: only the first of them keeps its element")
-			}
-		}
+	switch {
+	case n.tree == v.base:
+		out = dst
+	case n.id != 0 && v.base.id != 0:
+		p := v.set.shares.patch(v.base.id, n.id)
+		p.once.Do(func() {
+			p.out, p.changed = v.diff(nil, n)
+			v.set.shares.weigh(p)
+		})
+		dst = append(dst, p.out...)
+		out, changed = dst, p.changed
+	default:
+		out, changed = v.diff(dst, n)
 	}
-	out, changed = d.diff(dst, &v.base, &r.tree)
-	v.set.differs.Put(d)
-	v.commit(r)
+	v.commit(n)
 	return out, changed, nil
+}
+
+// diff appends the patch from the base to n.
+func (v *View) diff(dst []byte, n rendered) (out []byte, changed bool) {
+	r := n.r
+	if r == nil {
+		r = v.set.renderer()
+		defer v.set.renderers.Put(r)
+		r.kept = r.kept[:0]
+	}
+	return r.differ.diff(dst, v.base, n.tree, r.kept)
 }
 
 // Snapshot appends the whole of state's render as the client applies it by
 // comparing: to a page of unknown content. It becomes the base.
 func (v *View) Snapshot(dst []byte, state any) ([]byte, error) {
-	r, err := v.render(state)
+	n, err := v.next(state)
 	if err != nil {
 		return dst, err
 	}
-	dst = r.appendInstance(dst, 0)
-	v.commit(r)
+	if n.id == 0 {
+		dst = n.appendInstance(dst, 0)
+	} else {
+		p := v.set.shares.patch(0, n.id)
+		p.once.Do(func() {
+			p.out = n.appendInstance(nil, 0)
+			v.set.shares.weigh(p)
+		})
+		dst = append(dst, p.out...)
+	}
+	v.commit(n)
 	return dst, nil
 }
 
 // commit makes a render the base and gives the renderer back.
-func (v *View) commit(r *renderer) {
-	v.base.copyFrom(&r.tree)
-	v.set.renderers.Put(r)
+func (v *View) commit(n rendered) {
+	own := v.base != nil && v.base.id == 0
+	switch {
+	case n.id != 0:
+		v.base = n.tree
+	case own && n.fits():
+		v.base, n.r.tree = n.tree, v.base
+	case own:
+		v.base.copyFrom(n.tree)
+	default:
+		v.base = new(tree)
+		v.base.copyFrom(n.tree)
+	}
+	if n.r != nil {
+		v.set.renderers.Put(n.r)
+	}
 }
 
-// render executes the template into a pooled renderer.
-func (v *View) render(state any) (*renderer, error) {
+// next renders state, unless another view has done so.
+func (v *View) next(state any) (rendered, error) {
 	if t := v.set.stateType; t != nil && reflect.TypeOf(state) != t {
-		return nil, fmt.Errorf("engine: template %q is compiled for states of type %v, not %T", v.set.name, t, state)
+		return rendered{}, fmt.Errorf("engine: template %q is compiled for states of type %v, not %T", v.set.name, t, state)
 	}
-	e, err := v.set.executor()
+	if s := v.set.shares; s != nil && s.last.Load() != v.id {
+		if t := s.find(v, state); t != nil {
+			return v.shared(t, state)
+		}
+	}
+	r, err := v.render(state)
 	if err != nil {
-		return nil, err
+		return rendered{}, err
 	}
-	r, ok := v.set.renderers.Get().(*renderer)
-	if !ok {
-		r = &renderer{}
+	return rendered{r.tree, r}, nil
+}
+
+// shared returns the render that views share, made by the first that needs it.
+func (v *View) shared(t *sharedTree, state any) (rendered, error) {
+	var r *renderer
+	t.once.Do(func() {
+		t.err = errUnfinished
+		if r, t.err = v.render(state); t.err == nil {
+			t.copyFrom(r.tree)
+		}
+	})
+	if t.err != nil {
+		v.set.shares.forget(t)
+		return rendered{}, t.err
 	}
-	r.start(v.set)
-	if len(v.set.memos) > 0 {
-		e.run.begin(r, &v.base)
+	return rendered{&t.tree, r}, nil
+}
+
+// errUnfinished is the error of a render whose goroutine was ended.
+var errUnfinished = errors.New("engine: render was cut off")
+
+// renderer returns a pooled one.
+func (s *Set) renderer() *renderer {
+	if r, ok := s.renderers.Get().(*renderer); ok {
+		return r
 	}
-	err = v.execute(e, r, state)
-	v.set.release(e)
+	r := &renderer{tree: &tree{set: s}}
+	if s.dev {
+		r.differ.notes = func(where string) {
+			s.note(where + ": rows have the same key: only the first of them keeps its element")
+		}
+	}
+	return r
+}
+
+// render executes the template into a renderer.
+func (v *View) render(state any) (*renderer, error) {
+	r := v.set.renderer()
+	r.start()
+	err := v.run(r, state)
 	if err != nil {
 		v.set.renderers.Put(r)
 		return nil, err
@@ -123,10 +202,29 @@ func (v *View) render(state any) (*renderer, error) {
 	return r, nil
 }
 
+// run has an executor execute the template. Only row memos tie one to a render:
+// without them the first serves all.
+func (v *View) run(r *renderer, state any) error {
+	if len(v.set.memos) == 0 {
+		return v.execute(v.set.idle[0], r, state)
+	}
+	e, err := v.set.executor()
+	if err != nil {
+		return err
+	}
+	e.run.begin(r, v.base)
+	defer v.set.release(e)
+	return v.execute(e, r, state)
+}
+
 // execute runs the template. Functions, methods and iterators of the state may
 // panic; where it happened is known from the last static written.
 func (v *View) execute(e *executor, r *renderer, state any) (err error) {
+	returned := false
 	defer func() {
+		if returned {
+			return
+		}
 		if p := recover(); p != nil {
 			err = fmt.Errorf("engine: template %s: panic: %v", r.where(), p)
 		}
@@ -134,7 +232,9 @@ func (v *View) execute(e *executor, r *renderer, state any) (err error) {
 	if v.set.whole {
 		r.beginWhole()
 	}
-	if err := e.root.Execute(r, state); err != nil {
+	err = e.root.Execute(r, state)
+	returned = true
+	if err != nil {
 		return fmt.Errorf("engine: render: %w", err)
 	}
 	if v.set.whole {

@@ -5,6 +5,7 @@ package enginetest
 
 import (
 	"html/template"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -167,6 +168,30 @@ func Near(r *rand.Rand, s State) State {
 		}
 	}
 	return s
+}
+
+// Clone returns a copy that refers to nothing of s but what Any holds.
+func Clone(s State) State {
+	s.Rows, s.Words, s.Attrs, s.Map = slices.Clone(s.Rows), slices.Clone(s.Words), slices.Clone(s.Attrs), maps.Clone(s.Map)
+	s.Items, s.Inner = cloneItems(s.Items), cloneItem(s.Inner)
+	return s
+}
+
+func cloneItems(list []Item) []Item {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i] = *cloneItem(&list[i])
+	}
+	return list
+}
+
+func cloneItem(it *Item) *Item {
+	if it == nil {
+		return nil
+	}
+	c := *it
+	c.Sub, c.Next = slices.Clone(it.Sub), cloneItem(it.Next)
+	return &c
 }
 
 // nearList shuffles, inserts, deletes, edits or swaps.
