@@ -58,6 +58,22 @@ var faultCases = cases{
 		c.acked(1)
 		p.check(`$("#count").textContent === "well"`)
 	},
+	"a translator's texts are replaced by the server's": func(p *tab) {
+		p.visit("")
+		c := p.join()
+		c.send(obj{"p": patch("one")})
+		c.acked(2)
+		// As browsers translate: elements instead of the page's own text.
+		p.run(`$("#count").innerHTML = "<font><font>eins</font></font>"`)
+		c.send(obj{"p": patch("two")})
+		c.wait("a request", func(m message) bool { return m.Q == 1 })
+		c.send(obj{"r": snapshot("two")})
+		c.acked(4)
+		p.check(`$("#count").innerHTML === "two"`)
+		c.send(obj{"p": patch("three")})
+		c.acked(5)
+		p.check(`$("#count").innerHTML === "three"`)
+	},
 	"another protocol version reloads once": func(p *tab) {
 		p.visit("")
 		p.accept().send(obj{"v": 2})

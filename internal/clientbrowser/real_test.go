@@ -6,10 +6,12 @@ import (
 	"html/template"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"lastmile/internal/browser"
@@ -134,8 +136,21 @@ func TestBrowserRealServer(t *testing.T) {
 	}
 	first := startNode(t, store, "127.0.0.1:0")
 	ctx := browser.New(t)
+	// What the server says is kept from before the page's first script on.
+	listen := page.AddScriptToEvaluateOnNewDocumentParams{Source: `window.heard = [];
+		window.WebSocket = class extends WebSocket {
+			constructor(...args) { super(...args); this.addEventListener("message", (e) => heard.push(e.data)) }
+		}`}
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, listen); err != nil {
+		t.Fatal(err)
+	}
 	browser.Do(ctx, t, chromedp.Navigate("http://"+first.addr))
 	browser.WaitFor(ctx, t, `window.live?.connected`)
+	join := browser.Eval[string](ctx, t, `heard[0]`)
+	t.Logf("report: first frame of a page that is current: %d B", len(join))
+	if !regexp.MustCompile(`^{"v":1,"s":1,"t":"[\w-]+"}$`).MatchString(join) {
+		t.Errorf("the server's first frame is %s, want a new token and nothing of the page, which is as the server left it", join)
+	}
 	text := func(selector, want string) {
 		t.Helper()
 		browser.WaitFor(ctx, t, `document.querySelector("`+selector+`")?.textContent === "`+want+`"`)

@@ -20,6 +20,7 @@ var behaviourJS string
 type behaviourState struct {
 	Count int
 	Extra bool
+	Open  bool
 	Rows  []int
 }
 
@@ -27,9 +28,9 @@ const behaviourPage = `<h1 class="count">Count: {{.Count}}</h1>
 <div class="ignored" live-ignore title="{{.Count}}">{{.Count}}<i>{{.Count}}</i></div>
 <input class="forced" live-force value="{{.Count}}"><input class="plain" name="plain" value="{{.Count}}">
 {{if .Extra}}<p class="extra">more</p>{{end}}
-<dialog class="d{{.Count}}">{{.Count}}</dialog>
+<dialog class="d{{.Count}}">{{.Count}}</dialog><dialog class="server"{{if .Open}} open{{end}}>said</dialog>
 <section><details><summary>s</summary>x</details><table>{{range .Rows}}<tr id="t{{.}}"><td>{{.}} {{$.Count}}</td></tr>{{end}}</table></section>
-<ul>{{range .Rows}}<li class="row r{{.}}" data-key="{{.}}">{{.}}</li>{{end}}</ul>`
+<ul>{{range .Rows}}<li tabindex="-1" class="row r{{.}}" data-key="{{.}}">{{.}}</li>{{end}}</ul>`
 
 const deployedPage = `<header>New</header><h2 class="count">{{.Count}} counted</h2>` +
 	`<input class="plain" name="plain" value="{{.Count}}" title="new"><ul>{{range .Rows}}<li data-key="{{.}}">no. {{.}}</li>{{end}}</ul>`
@@ -74,7 +75,12 @@ func newBehaviourVector(t *testing.T) behaviourVector {
 	}
 	v := behaviourVector{Manifest: string(set.Manifest()), Marked: string(html)}
 	for _, next := range []behaviourState{
-		{Count: 2, Rows: []int{1, 2, 3}}, {Count: 2, Extra: true, Rows: []int{1, 2, 3}}, {Count: 2, Rows: []int{9, 1, 2, 3}},
+		{Count: 2, Rows: []int{1, 2, 3}},
+		{Count: 2, Extra: true, Rows: []int{1, 2, 3}},
+		{Count: 2, Rows: []int{9, 1, 2, 3}},
+		{Count: 2, Open: true, Rows: []int{9, 1, 2, 3}},
+		{Count: 2, Rows: []int{9, 1, 2, 3}},
+		{Count: 2, Rows: []int{3, 2, 1, 9}},
 	} {
 		patch, _, err := view.Patch(nil, next)
 		if err != nil {

@@ -28,6 +28,7 @@ type step struct {
 	Snapshot string `json:"snapshot,omitempty"`
 	Broken   string `json:"broken,omitempty"`
 	Repair   string `json:"repair,omitempty"`
+	Same     bool   `json:"same,omitempty"` // the snapshot shows what the page shows already
 	Want     string `json:"want"`
 }
 

@@ -18,6 +18,25 @@ const thrown = (run) => {
   }
 };
 
+/** Turns a list around with the focus on each of its rows in turn. */
+const reorder = (v, judge) => {
+  for (const name of ["r9", "r1", "r2", "r3"]) {
+    const { $, patch, root } = setUp(v);
+    for (let i = 0; i < 5; i++) patch(i);
+    const row = $(`.${name}`);
+    row.focus();
+    let left = 0;
+    row.addEventListener("blur", () => left++);
+    patch(5);
+    const order = [...root.querySelectorAll(".row")].map((li) => li.dataset.key).join();
+    if (order !== "3,2,1,9") return `the rows are ${order}`;
+    if (document.activeElement !== row) return `the focus is lost from ${name}`;
+    const bad = judge(row, left);
+    if (bad) return bad;
+  }
+  return "";
+};
+
 window.behaviours = {
   ignored(v) {
     const { $, patch } = setUp(v);
@@ -75,10 +94,34 @@ window.behaviours = {
     const { $, patch } = setUp(v);
     $("dialog").showModal();
     patch(0);
-    if (!$("dialog").matches(":modal")) return "the dialog closed by itself";
-    $("dialog").setAttribute("open", "");
-    live.createInputPolicy(document.body).write($("dialog"), "open", null);
-    return $("dialog").open || $("dialog").matches(":modal") ? "the dialog is still open" : "";
+    return $("dialog").matches(":modal") ? "" : "the dialog closed by itself";
+  },
+
+  modalOfTheServer(v) {
+    const { $, patch } = setUp(v);
+    const dialog = $(".server");
+    for (let i = 0; i < 4; i++) patch(i);
+    if (!dialog.open) return "the dialog did not open";
+    dialog.close();
+    dialog.showModal();
+    patch(4);
+    if (dialog.open || dialog.matches(":modal")) return "the dialog is still open";
+    $(".plain").focus(); // an inert page lets nothing have the focus
+    return document.activeElement === $(".plain") ? "" : "the page is inert";
+  },
+
+  moved(v) {
+    return reorder(v, (row, left) => (left ? `the focus left ${row.className} ${left} times` : ""));
+  },
+
+  movedTheOldWay(v) {
+    const { moveBefore } = Element.prototype;
+    delete Element.prototype.moveBefore;
+    try {
+      return reorder(v, () => "");
+    } finally {
+      Element.prototype.moveBefore = moveBefore;
+    }
   },
 
   translated(v) {
@@ -118,6 +161,8 @@ window.behaviours = {
     if (next.hydrated) return "the old page was taken for the new one";
     next.snapshot(JSON.parse(v.next.snapshot));
     if (normal(root) !== full(v.next.plain)) return `the page became ${root.innerHTML}`;
+    const touched = touches(root, () => next.snapshot(JSON.parse(v.next.snapshot)));
+    if (touched) return `the same snapshot again touches ${touched}`;
     if ($(".plain") !== kept || kept.value !== "typed" || document.activeElement !== kept) return "the field was lost";
     next.patch(JSON.parse(v.next.patch));
     return normal(root) === full(v.next.patched) ? "" : `after a patch ${root.innerHTML}`;

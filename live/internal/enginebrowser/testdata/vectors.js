@@ -28,6 +28,16 @@ function full(html) {
   return normal(d);
 }
 
+/** What a run changes in a tree, "" for nothing. */
+function touches(root, run) {
+  const observer = new MutationObserver(() => {});
+  observer.observe(root, { subtree: true, childList: true, attributes: true, characterData: true });
+  run();
+  const [first] = observer.takeRecords();
+  observer.disconnect();
+  return first ? `${first.type} of ${first.target.nodeName} ${first.target.outerHTML ?? first.target.data}` : "";
+}
+
 window.runVector = (v) => {
   const root = document.createElement("div");
   document.body.append(root);
@@ -39,12 +49,18 @@ window.runVector = (v) => {
     if (!patcher.hydrated) return `not adopted: ${notes}`;
     for (const [i, step] of v.steps.entries()) {
       if (step.patch) patcher.patch(JSON.parse(step.patch));
-      if (step.snapshot) patcher.snapshot(JSON.parse(step.snapshot));
+      if (step.snapshot) {
+        if (!step.same) patcher.snapshot(JSON.parse(step.snapshot));
+        const touched = touches(root, () => patcher.snapshot(JSON.parse(step.snapshot)));
+        if (touched) return `step ${i}: a snapshot of what the page shows touches ${touched}`;
+      }
       if (step.broken) {
         // somebody else rewrites the page: the next snapshot must repair it
         root.innerHTML = step.broken;
         patcher.hydrated = false;
         patcher.snapshot(JSON.parse(step.repair));
+        const touched = touches(root, () => patcher.snapshot(JSON.parse(step.repair)));
+        if (touched) return `step ${i}: a second snapshot touches ${touched}`;
       }
       const got = normal(root);
       const want = full(step.want);

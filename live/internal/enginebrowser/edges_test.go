@@ -1,0 +1,132 @@
+package enginebrowser_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"lastmile/live/internal/engine"
+	"lastmile/live/internal/engine/enginetest"
+)
+
+// edge is a page on which HTML parsers do more than the source says, and a walk
+// through states.
+type edge struct {
+	name, page string
+	states     []enginetest.State
+	irregular  string // what the developer is told, for pages that are not patched part by part
+}
+
+var (
+	newlines = []enginetest.State{
+		{S: "plain"},
+		{S: "\nfirst"},
+		{S: "\n\ntwo"},
+		{S: ""},
+		{S: "\n"},
+		{S: "a\n"},
+		{S: "\n<b>"},
+		{A: true, S: "\nlast"},
+		{A: true, S: "x"},
+	}
+	lists = []enginetest.State{
+		{Words: []string{"a", "b", "c"}},
+		{Words: []string{"c", "b", "a"}},
+		{Words: []string{"x", "c", "a", "y"}},
+		{},
+		{Words: []string{"a"}},
+		{Words: []string{"a", "b", "c"}, A: true},
+	}
+	trusted = []enginetest.State{
+		{HTML: "text"},
+		{HTML: "<b>bold</b> and <i>more</i>"},
+		{HTML: "<b>bold</b> and <i>less</i>"},
+		{},
+		{HTML: "a &amp; b"},
+		{HTML: "<p>one</p><p>two</p>"},
+		{HTML: "<script>document.title = 'ran'</script>"},
+		{A: true, HTML: "<b>x</b>"},
+		{HTML: "<tr>"},
+	}
+)
+
+var edges = []edge{
+	{name: "newline in pre", page: `<pre>{{.S}}</pre>`, states: newlines},
+	{name: "newline in pre behind an element", page: `<pre><b>b</b>{{.S}}{{if .A}}<b>b</b>{{end}}{{.S}}</pre>`, states: newlines},
+	{name: "fixed newline in pre", page: "<pre>\n{{.S}}</pre><pre>\n\n{{.S}}</pre>", states: newlines},
+	{name: "newline in listing", page: `<listing>{{.S}}</listing>`, states: newlines},
+	{name: "newline in textarea", page: `<textarea>{{.S}}</textarea>`, states: newlines},
+	{name: "newline in made textarea", page: `{{if .A}}<p><textarea>{{.S}}</textarea><pre>{{.S}}</pre></p>{{end}}`, states: newlines, irregular: "page:1:9: "},
+	{name: "implied tbody", page: `<table>{{range .Words}}<tr data-key="{{.}}"><td>{{.}}</td></tr>{{end}}</table>`, states: lists, irregular: "<table>"},
+	{name: "own tbody", page: `<table><tbody>{{range .Words}}<tr data-key="{{.}}"><td>{{.}}</td></tr>{{end}}</tbody></table>`, states: lists},
+	{name: "rows of several parts", page: `<table>{{range .Words}}<tbody data-key="{{.}}"><tr><th>{{.}}</th></tr></tbody>{{end}}</table>`, states: lists},
+	{name: "cells", page: `<table><tbody><tr>{{range .Words}}<td>{{.}}</td>{{end}}</tr></tbody></table>`, states: lists},
+	{name: "unclosed items", page: `<ul>{{range .Words}}<li>{{.}}{{end}}</ul>`, states: lists, irregular: "<ul>"},
+	{name: "terms", page: `<dl>{{range .Words}}<dt data-key="{{.}}">{{.}}</dt><dd>{{.}}</dd>{{end}}</dl>`, states: lists},
+	{name: "options", page: `<select>{{range .Words}}<option value="{{.}}"{{if eq . "a"}} selected{{end}}>{{.}}</option>{{end}}</select>`, states: lists},
+	{name: "block in a paragraph", page: `<p>{{if .A}}<div>d</div>{{end}}{{range .Words}}{{.}} {{end}}</p>`, states: lists, irregular: "page:1:12: "},
+	{name: "texts side by side", page: `<p>{{range .Words}}{{.}}{{if $.A}}!{{end}}{{end}} end {{with .Words}}{{len .}}{{end}}</p>`, states: lists},
+	{name: "trusted HTML", page: `<div>{{.HTML}}</div><p>a {{.HTML}} b</p>`, states: trusted[:5]},
+	{name: "trusted HTML of all kinds", page: `<div>{{if .A}}<i>{{.HTML}}</i>{{end}}<section>{{.HTML}}</section></div>`, states: trusted},
+	{name: "title in svg", page: `<svg viewBox="0 0 9 9"><title>{{.S}}</title><linearGradient id="g"></linearGradient>{{if .A}}<text x="1">{{.S}}</text>{{end}}</svg>`, states: newlines},
+	{name: "page of one text", page: `{{.S}}`, states: newlines},
+	{name: "page of nothing else", page: `{{if .A}}{{.S}}{{end}}`, states: newlines},
+	{name: "page of rows", page: `{{range .Words}}<p data-key="{{.}}">{{.}}</p>{{end}}`, states: lists},
+}
+
+// TestBrowserEdges runs the edges like the random vectors, with a snapshot of
+// each state besides.
+func TestBrowserEdges(t *testing.T) {
+	t.Parallel()
+	ctx := open(t)
+	vectors := make([]vector, len(edges))
+	for i, e := range edges {
+		vectors[i] = newEdge(t, e)
+	}
+	for i, problem := range call[[]string](ctx, t, "runVectors", vectors) {
+		if problem != "" {
+			t.Errorf("%s: %s\nmanifest %s\nmarked %s", edges[i].name, problem, vectors[i].Manifest, vectors[i].Marked)
+		}
+	}
+}
+
+func newEdge(t *testing.T, e edge) vector {
+	t.Helper()
+	set, err := engine.Compile(enginetest.MustParse(e.page), reflect.TypeFor[enginetest.State](), engine.Options{Dev: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := set.Diagnostics()
+	if told := slices.ContainsFunc(notes, func(s string) bool { return e.irregular != "" && strings.Contains(s, e.irregular) }); told != (len(notes) > 0) {
+		t.Errorf("%s: the developer is told %q, want to hear of %q", e.name, notes, e.irregular)
+	}
+	plain := enginetest.MustParse(e.page)
+	view := set.NewView()
+	html, err := view.HTML(nil, e.states[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vector{Manifest: string(set.Manifest()), Marked: string(html), Steps: []step{{Want: print(t, plain, e.states[0])}}}
+	for _, state := range append(e.states[1:len(e.states):len(e.states)], e.states[0]) {
+		s := step{Want: print(t, plain, state)}
+		out, changed, err := view.Patch(nil, state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed {
+			s.Patch = string(out)
+		}
+		again, err := set.NewView().Snapshot(nil, state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Steps = append(v.Steps, s, step{Snapshot: string(again), Same: true, Want: s.Want})
+	}
+	last, err := set.NewView().Snapshot(nil, e.states[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Steps = append(v.Steps, step{Snapshot: string(last), Want: print(t, plain, e.states[1])})
+	return v
+}
