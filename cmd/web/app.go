@@ -169,6 +169,9 @@ func (p *parts) routes(a *app) error {
 	mux.Handle("/admin/asynq/", guard.guard(console))
 	mux.Handle("/admin/asynq", http.RedirectHandler("/admin/asynq/", http.StatusMovedPermanently))
 	a.front = append(a.front, service.Task{Name: "background of pages", Run: group.Run}, service.Task{Name: "operations page", Run: operations.Run})
+	for _, path := range []string{"GET /admin", "GET /admin/{$}"} {
+		mux.Handle(path, http.RedirectHandler("/ops", http.StatusFound))
+	}
 	mux.HandleFunc("GET /healthz", a.health.live)
 	mux.HandleFunc("GET /readyz", a.health.ready)
 	mux.Handle("GET /metrics", guard.guard(obs.MetricsHandler(p.reg, p.log)))

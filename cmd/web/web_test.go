@@ -179,6 +179,11 @@ func TestServesWithNothingElse(t *testing.T) {
 	if res := w.do(http.DefaultClient, http.MethodGet, "/", nil); res.status != http.StatusFound || res.header.Get("Location") != "/reports" {
 		t.Errorf("/: got status %d", res.status)
 	}
+	for _, path := range []string{"/admin", "/admin/"} {
+		if res := w.do(http.DefaultClient, http.MethodGet, path, nil); res.status != http.StatusFound || res.header.Get("Location") != "/ops" {
+			t.Errorf("%s: got status %d", path, res.status)
+		}
+	}
 	foreign := func(r *http.Request) {
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 		r.Header.Set("Origin", "https://evil.example")
