@@ -30,6 +30,19 @@ type ViewConfig struct {
 	// the program itself still may. Without it a browser may send any action
 	// with any data, as with any form. Defaults to none.
 	PushOnly []string
+
+	// NoTyped prints all values through html/template's own escapers, NoMemo
+	// renders all rows of a list again, also those that did not change, and
+	// NoShared renders each connection's page by itself, also where others show
+	// the same. What is sent is the same either way. They default to false.
+	NoTyped, NoMemo, NoShared bool
+	// Pure names functions of the template and methods of the state whose
+	// results, with all that the template calls on them, depend on nothing but
+	// their arguments and receivers: no clock, no randomness, no data from
+	// elsewhere. A row that calls a function which is not named is always
+	// rendered again, and a page that calls one, or a method, or shows the
+	// address of something, is not shared. Defaults to none.
+	Pure []string
 }
 
 // Page is what a layout is executed with.
@@ -131,8 +144,14 @@ func (p *page) prepare(tmpl *template.Template, state reflect.Type) (err error) 
 		}
 		p.title = copied.Lookup("title")
 	}
-	if p.set, err = engine.Compile(tmpl, state, engine.Options{Dev: p.hub.cfg.Dev}); err != nil {
+	p.set, err = engine.Compile(tmpl, state, engine.Options{
+		Dev: p.hub.cfg.Dev, NoTyped: p.cfg.NoTyped, NoMemo: p.cfg.NoMemo, NoShared: p.cfg.NoShared, Pure: p.cfg.Pure,
+	})
+	if err != nil {
 		return err
+	}
+	if why := p.set.Unshared(); why != "" {
+		p.hub.log.Debug("renders are not shared", "view", p.name, "reason", why)
 	}
 	for _, d := range p.set.Diagnostics() {
 		p.hub.log.Debug("template note", "view", p.name, "note", d)

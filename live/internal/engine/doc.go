@@ -52,6 +52,15 @@
 // [Set.Diagnostics] tells the author. So every template works, and the regular
 // ones work fast. docs/protocol.md describes the wire format.
 //
+// # Rendering less
+//
+// Given the state's type, three accelerators make the same bytes with less
+// work; [Options] has a switch for each.
+//
+//	typed printing   plain strings, numbers and booleans skip html/template's reflection
+//	row memo         unchanged rows of flat structs are not executed, but copied
+//	shared renders   views with equal states share one tree and the patches to it
+//
 // # A program
 //
 //	set, err := engine.Compile(tmpl, reflect.TypeFor[State](), engine.Options{})
