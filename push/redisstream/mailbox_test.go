@@ -183,3 +183,34 @@ func TestCommitRepeatedByTheClientIsOneCommit(t *testing.T) {
 		t.Errorf("%d answers were lost, want 1", n)
 	}
 }
+
+// TestPushEndsTheLifeOfHistory: what is acknowledged goes after the resume
+// window, and takes no later push with it.
+func TestPushEndsTheLifeOfHistory(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
+		ctx := t.Context()
+		transport := newTransport(t, client, redisstream.Config{Partitions: 1})
+		lifetime := func() time.Duration { return client.PTTL(ctx, "lm:{0}:b:s").Val() }
+		after := push.Seq(0)
+		for i, skip := range []bool{false, true, true, false, false} {
+			first := mustAppend(t, transport, message("s", fmt.Sprintf("p%d", 2*i)))
+			if d := lifetime(); d < 24*time.Hour {
+				t.Fatalf("round %d: the mailbox lives for %s after a push", i, d)
+			}
+			second := mustAppend(t, transport, message("s", fmt.Sprintf("p%d", 2*i+1)))
+			a := push.Ack{After: after, UpTo: second.Seq}
+			if skip {
+				a.Skipped = []push.Seq{first.Seq, second.Seq}
+			}
+			if err := transport.Ack(ctx, "s", a); err != nil {
+				t.Fatal(err)
+			}
+			if d := lifetime(); d > 2*time.Minute {
+				t.Fatalf("round %d: the mailbox lives for %s with history alone", i, d)
+			}
+			after = second.Seq
+		}
+	})
+}

@@ -72,7 +72,7 @@ func settings(cfg Config, k keys) string {
 		first = k.node(0, "")
 	}
 	return fmt.Sprintf(settingsLua, cfg.MailboxLen, cfg.keepFor(), seconds(cfg.DedupeTTL),
-		luaString(first), cfg.NodeStreamLen, cfg.NodeStreamLen*cfg.Partitions)
+		luaString(first), cfg.NodeStreamLen*cfg.Partitions, cfg.NodeStreamLen)
 }
 
 // luaString quotes a string of any bytes.

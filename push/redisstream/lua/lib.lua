@@ -4,7 +4,8 @@
 local function seq(n) return string.format('%.0f', n) end
 
 -- Fields of the meta hash:
---   s last id   a floor   t trimmed mark   e end of a mailbox that is history
+--   s last id   a floor   t trimmed mark   e end of a mailbox that is history,
+--   -1 since an append
 --   x last lifetime renewal, y of meta alone   z closed   n<node>, i<node> route,
 --   with the node's cursor
 

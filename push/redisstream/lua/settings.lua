@@ -3,24 +3,17 @@
 -- all runs, so it is part of the text and not sent each time.
 local cap, lifetime, remember = %d, %d, %d -- mailbox bound, lifetimes of a session and of a push ID (s)
 
--- A route is a field of meta: 'n<node>' leads to the node's stream in the
--- session's own partition, 'i<node>' to its only one, on a single server.
-local function isroute(f)
-  local b = string.byte(f)
-  return b == 110 or b == 105
-end
-
--- inbox returns the stream that a route leads to, or nothing for one that was
--- made before the store moved to a cluster. owing is any key of the partition
--- with a name of one letter.
-local function inbox(route, owing)
-  if string.byte(route) == 110 then return string.sub(owing, 1, -2) .. 'n:' .. string.sub(route, 2) end
-  local first = %s
-  if first ~= '' then return first .. string.sub(route, 2) end
-end
-
--- bound returns how many hints that stream may hold.
-local function bound(route)
-  if string.byte(route) == 110 then return %d end
-  return %d
+-- inbox returns the stream that a field of meta leads to if it is a route, and
+-- how many hints that may hold. 'n<node>' leads to the node's stream in the
+-- session's own partition, of which owing is a key with a name of one letter;
+-- 'i<node>' to its only one, on a single server, and nowhere once the store has
+-- moved to a cluster: then the stream is ''.
+local function inbox(field, owing)
+  local kind = string.byte(field)
+  if kind == 105 then
+    local first = %s
+    return first ~= '' and first .. string.sub(field, 2) or '', %d
+  elseif kind == 110 then
+    return string.sub(owing, 1, -2) .. 'n:' .. string.sub(field, 2), %d
+  end
 end
