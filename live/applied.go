@@ -91,23 +91,6 @@ func decodeApplied(b []byte, seq push.Seq) applied {
 	return a
 }
 
-// sharedOnly takes of a run's result the persisted fields alone: the page's
-// own ones hold the push already.
-func (c *conn) sharedOnly(out outcome) (outcome, error) {
-	fields, err := c.page.model.sharedOf(out.state)
-	if err != nil {
-		return out, err
-	}
-	before, err := c.page.model.decode(c.now.encoded)
-	if err != nil {
-		return out, err
-	}
-	if out.state, err = c.page.model.withShared(before, fields); err == nil {
-		out.encoded, err = c.page.encode(out.state)
-	}
-	return out, err
-}
-
 // remember notes that a push went into the page's own fields, and into the
 // persisted ones unless those held it before.
 func (c *conn) remember(e push.Entry, held bool) {

@@ -18,6 +18,8 @@ type item struct {
 	redelivered bool
 	// rerun says that its effects on the screen have been shown.
 	rerun bool
+	// looked says that the persisted fields were read anew for it.
+	looked bool
 	// tries counts failures, starts the processes that began it when that
 	// looked like too many.
 	tries, starts  int
@@ -43,6 +45,9 @@ const (
 // nextPush applies the next push, if there is one and it is due. It reports
 // whether it did anything.
 func (c *conn) nextPush(ctx context.Context) bool {
+	if c.heir.back && !c.readBack(ctx) {
+		return false
+	}
 	if r := c.retry; r != nil {
 		if time.Now().Before(r.at) {
 			return false
@@ -61,6 +66,9 @@ func (c *conn) nextPush(ctx context.Context) bool {
 	}
 	e, ok := c.feed.Next()
 	if !ok {
+		if c.heir.behind() && c.feed.CaughtUp() {
+			c.heir.passed(c.heir.own)
+		}
 		return false
 	}
 	c.apply(ctx, &item{entry: e, redelivered: c.feed.Redelivered(e)})
@@ -100,7 +108,11 @@ func (c *conn) apply(ctx context.Context, it *item) {
 		c.skip(ctx, it)
 		return
 	}
-	known, held := c.now.applied.has(e), c.view.holds(e)
+	known := e.Seq <= c.heir.own || c.now.applied.has(e)
+	if known && !it.looked && !c.lookAgain(ctx, it) {
+		return
+	}
+	held := c.view.holds(e)
 	if known && (held || len(c.page.model.shared) == 0) {
 		c.retry = nil
 		c.hub.metrics.repeated.Inc()
@@ -134,6 +146,7 @@ func (c *conn) apply(ctx context.Context, it *item) {
 // passed moves the cursor past a push that is dealt with.
 func (c *conn) passed(it *item) {
 	c.now.cursor = max(c.now.cursor, it.entry.Seq)
+	c.heir.passed(it.entry.Seq)
 	it.rerun = true
 	c.uncommitted = append(c.uncommitted, it)
 	c.touched()

@@ -50,7 +50,7 @@ func (c *conn) refuse(e frameError) {
 // nextClick runs the action of the browser's oldest message. It reports whether
 // there was one.
 func (c *conn) nextClick(ctx context.Context) bool {
-	if len(c.clicks) == 0 || !c.connected || c.rerunning() {
+	if len(c.clicks) == 0 || !c.connected || c.rerunning() || c.heir.behind() {
 		return false
 	}
 	m := c.clicks[0]
@@ -72,6 +72,9 @@ func (c *conn) nextClick(ctx context.Context) bool {
 	}
 	if err := c.refresh(ctx, false); err != nil {
 		c.stallFor(ctx, err)
+		return true
+	}
+	if c.heir.behind() {
 		return true
 	}
 	c.dropClick()

@@ -124,7 +124,7 @@ func (c *conn) prepare() (push.Commit, viewState, error) {
 		return commit, c.view, err
 	}
 	next := viewState{
-		fields: now, cursor: max(c.view.cursor, c.now.cursor), version: c.view.version, applied: c.view.applied.join(c.viewApplied),
+		fields: now, cursor: max(c.view.cursor, c.heir.place(c.now.cursor)), version: c.view.version, applied: c.view.applied.join(c.viewApplied),
 	}
 	for _, s := range slices.Concat(c.view.skipped, c.viewSkipped) {
 		if s <= next.cursor && !slices.Contains(next.skipped, s) {
@@ -197,6 +197,9 @@ func (c *conn) rebase(theirs viewState) error {
 	if c.retry != nil {
 		line = append(line, c.retry.item)
 		c.retry = nil
+	}
+	if len(line) > 0 {
+		c.heir.undone(line[0].entry.Seq)
 	}
 	c.backlog = append(line, c.backlog...)
 	c.uncommitted, c.unsaved = nil, false

@@ -58,6 +58,7 @@ type conn struct {
 	clicked              bool
 	viewSkipped          []push.Seq
 	viewApplied          applied // since the record was read or written
+	heir                 heir
 
 	clicks      []message
 	backlog     []*item

@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,6 +80,16 @@ func TestReplayedPushIsAppliedOnce(t *testing.T) {
 			lose()
 			l.put("b", "c")
 			l.settle(p, "a b c", "3")
+		},
+		"nothing else happens": func(l *lossy, p *livetest.Page, lose func()) {
+			lose()
+			l.put("b")
+			l.settle(p, "a b", "2")
+			other := l.open(l.v2)
+			l.settle(other, "", "2")
+			l.put("c")
+			l.settle(p, "a b c", "3")
+			l.settle(other, "c", "3")
 		},
 		"newer pushes come first": func(l *lossy, p *livetest.Page, lose func()) {
 			lose()
@@ -189,6 +200,49 @@ func TestReplayedPushBeforeItsCommit(t *testing.T) {
 				l.put("b", "c")
 				l.settle(p, "a b c", "3")
 				l.settle(other, "b c", "3")
+			})
+		})
+	}
+}
+
+// TestWhatThePageStoredFallsBack: the replica has the push, and lacks what the
+// page has stored since. Nothing is published again; the page stores it again.
+func TestWhatThePageStoredFallsBack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]func(l *lossy, p *livetest.Page){
+		"the page stays open": func(*lossy, *livetest.Page) {},
+		"a newer push": func(l *lossy, p *livetest.Page) {
+			l.put("c")
+			l.settle(p, "a b c", "3")
+		},
+		"a click": func(l *lossy, p *livetest.Page) {
+			p.Click("SetA", map[string]any{"v": "x"})
+			l.settle(p, "a b", "2")
+		},
+		"the page reconnects": func(l *lossy, p *livetest.Page) {
+			p.Drop()
+			p.Connect(l.v2)
+			l.settle(p, "a b", "2")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inLossy(t, func(l *lossy) {
+				p := l.open(l.v1)
+				l.put("a")
+				waitItems(t, p, "a")
+				time.Sleep(10 * time.Second)
+				l.put("b")
+				synctest.Wait()
+				promote := l.store.Replicate()
+				time.Sleep(10 * time.Second)
+				promote()
+				test(l, p)
+				time.Sleep(10 * time.Minute)
+				want := len(strings.Fields(items(p))) + 1
+				l.put("d")
+				p.WaitText(fmt.Sprintf("count=%d ", want))
+				l.open(l.v2).WaitText(fmt.Sprintf("count=%d ", want))
 			})
 		})
 	}

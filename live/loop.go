@@ -102,6 +102,9 @@ func (c *conn) step(ctx context.Context) bool {
 			since = now
 		}
 		if !busy {
+			if c.checkReign(ctx) {
+				continue
+			}
 			c.checkFeed(ctx)
 			c.settle(ctx)
 			return false

@@ -18,6 +18,7 @@ const openPatience = 2 * time.Second
 func (c *conn) open(ctx context.Context, hello message) *ending {
 	c.tree = c.page.set.NewView()
 	c.openBy = time.Now().Add(openPatience)
+	c.heir.reign = c.hub.deps.Node.Reign()
 	if id, err := c.hub.parseConnToken(hello.Token, c.who.Session, c.page.name); err == nil {
 		resumed, err := c.resume(ctx, id, hello)
 		if err != nil {
@@ -174,7 +175,7 @@ func (c *conn) reset() {
 	c.who.topics = nil
 	c.fence, c.created, c.unsaved, c.clicked = 0, false, false, false
 	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
-	c.backlog, c.uncommitted, c.retry = nil, nil, nil
+	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Reign()}
 	c.marked, c.careful, c.connected = false, false, false
 	c.outbox, c.acks, c.stall = nil, acknowledger{}, stall{}
 	c.commitAt = time.Time{}
@@ -231,6 +232,7 @@ func (c *conn) adopt(v viewState) error {
 	if string(encoded) != string(c.now.encoded) {
 		c.out.dirty = true
 	}
+	c.heir.adopted(c, v)
 	c.state, c.now.encoded, c.view, c.base, c.viewApplied = state, encoded, v, base, nil
 	return nil
 }

@@ -82,7 +82,8 @@ type Node struct {
 	failing atomic.Int64 // of the first one that failed since, or zero
 	waiting atomic.Int64 // bytes in all queues
 
-	replicated atomic.Bool // see Replicated
+	replicated atomic.Bool   // see Replicated
+	reign      atomic.Uint64 // see Reign
 
 	mu    sync.RWMutex // taken before a mailbox's
 	boxes map[string]*mailbox

@@ -24,8 +24,12 @@ type Succession interface {
 	Primary(ctx context.Context) (Primary, error)
 }
 
-// nodeLook is how often a Node looks whether its store has replicas.
-const nodeLook = 10 * time.Second
+// A Node looks whether its store has replicas, and once it has, who takes the
+// writes.
+const (
+	nodeLook      = 10 * time.Second
+	successorLook = 2 * time.Second
+)
 
 // Replicated reports whether the store has, or had since Run began, a replica
 // that could take over. A push that the replica lacks is then published again:
@@ -33,20 +37,50 @@ const nodeLook = 10 * time.Second
 // its ID.
 func (n *Node) Replicated() bool { return n.replicated.Load() }
 
-// watch keeps Replicated up to date until ctx ends. It does not go back: a
-// replica that cannot be seen now may be the next primary.
+// Reign counts how often another server was seen to take over the writes. What
+// the store held may have fallen back then. The feeds are signalled when it
+// changes.
+func (n *Node) Reign() uint64 { return n.reign.Load() }
+
+// watch keeps Replicated and Reign up to date until ctx ends. Replicated does
+// not go back: a replica that cannot be seen now may be the next primary.
 func (n *Node) watch(ctx context.Context, s Succession) {
-	for !n.replicated.Load() {
+	last := ""
+	for {
 		var p Primary
 		err := n.call(ctx, "primary", func(ctx context.Context) (err error) {
 			p, err = s.Primary(ctx)
 			return err
 		})
-		if err == nil && p.Replicas > 0 {
-			n.replicated.Store(true)
+		if err == nil {
+			if p.Replicas > 0 {
+				n.replicated.Store(true)
+			}
+			if last != "" && p.ID != last {
+				n.reign.Add(1)
+				n.signalAll()
+			}
+			last = p.ID
 		}
-		if !wait(ctx, nodeLook) {
+		pause := nodeLook
+		if n.Replicated() {
+			pause = successorLook
+		}
+		if !wait(ctx, pause) {
 			return
 		}
+	}
+}
+
+// signalAll has the consumers of all feeds look around.
+func (n *Node) signalAll() {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	for _, box := range n.boxes {
+		box.mu.Lock()
+		for _, f := range box.feeds {
+			f.signal()
+		}
+		box.mu.Unlock()
 	}
 }
