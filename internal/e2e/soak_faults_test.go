@@ -47,6 +47,8 @@ func (s *soak) inject(kind string) {
 		p := s.publishers[s.rand.IntN(len(s.publishers))]
 		p.Kill()
 		s.start(p) // one that had sent everything ends at once
+	case "failover":
+		s.failover()
 	case "kill redis":
 		s.redis.Kill()
 		s.rest(100*time.Millisecond, 1000*time.Millisecond)
@@ -88,21 +90,16 @@ func (s *soak) click() {
 // had nobody.
 func (s *soak) finish() {
 	s.t.Helper()
-	for _, p := range s.publishers {
-		harness.EventuallyWithin(s.t, 3*time.Minute, "the publishers", func() (bool, string) { return !p.Running(), p.Output() })
-	}
+	s.awaitPublishers()
 	promised := s.pushes()
 	for _, p := range promised {
 		s.checker.Accept(p)
 	}
-	if got, want := len(promised), s.cfg.pushes/(soakLanes*soakPublishers)*soakLanes*soakPublishers; got != want {
+	if got, want := len(promised), s.total(); got != want {
 		s.t.Fatalf("the journals hold %d pushes, want %d", got, want)
 	}
 	if s.cfg.breaks == "" {
-		harness.Eventually(s.t, "all pages", func() (bool, string) {
-			n := s.checker.Missing()
-			return n == 0, fmt.Sprintf("%d missing", n)
-		})
+		s.awaitPages()
 	} else { // what a broken build lost never comes
 		s.rest(3*time.Second, 4*time.Second)
 	}
@@ -116,12 +113,47 @@ func (s *soak) finish() {
 	}
 }
 
+// total is how many pushes the publishers send.
+func (s *soak) total() int {
+	return s.cfg.pushes / (soakLanes * soakPublishers) * soakLanes * soakPublishers
+}
+
+// awaitPublishers waits until everything is sent.
+func (s *soak) awaitPublishers() {
+	s.t.Helper()
+	const limit = 3 * time.Minute
+	if s.cfg.lossy { // they stay, and send again what a failover loses
+		harness.EventuallyWithin(s.t, limit, "the publishers", func() (bool, string) {
+			n := len(s.pushes())
+			return n == s.total(), fmt.Sprintf("%d of %d pushes accepted", n, s.total())
+		})
+		return
+	}
+	for _, p := range s.publishers {
+		harness.EventuallyWithin(s.t, limit, "the publishers", func() (bool, string) { return !p.Running(), p.Output() })
+	}
+}
+
+// awaitPages waits until all that was promised is shown. What is still missing
+// then is for the checker to tell.
+func (s *soak) awaitPages() {
+	s.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for s.checker.Missing() > 0 {
+		if time.Now().After(deadline) {
+			s.t.Errorf("%d pushes are not shown after a minute", s.checker.Missing())
+			return
+		}
+		s.rest(20*time.Millisecond, 40*time.Millisecond)
+	}
+}
+
 func (s *soak) judge() history.Report {
 	remounts := 0
 	for _, tab := range s.tabs {
 		remounts += tab.Stats().Remounts
 	}
-	if remounts > 0 && s.cfg.breaks == "" {
+	if remounts > 0 && s.cfg.breaks == "" && !s.cfg.lossy {
 		s.t.Errorf("%d connections were mounted anew: their state was lost", remounts)
 	}
 	return s.checker.Report()

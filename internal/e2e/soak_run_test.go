@@ -29,6 +29,12 @@ type soakConfig struct {
 	seed             uint64
 	faults           []string
 	breaks           testapp.Broken
+	// nodeTTL and writeTimeout are the nodes', or zero for the usual ones.
+	nodeTTL, writeTimeout time.Duration
+	// lossy puts a replica beside Redis, that takes over without the latest
+	// writes; wait is how many replicas a push waits for.
+	lossy bool
+	wait  int
 }
 
 const (
@@ -44,6 +50,8 @@ type soak struct {
 	cfg        soakConfig
 	rand       *rand.Rand
 	redis      *redistest.Server
+	pair       *redistest.Pair // in place of redis, behind store
+	store      *harness.Proxy
 	proxy      *harness.Proxy
 	webs       []*soakProcess
 	publishers []*soakProcess
@@ -90,11 +98,14 @@ func startSoak(t *testing.T, cfg soakConfig) *soak {
 	t.Logf("seed %d", cfg.seed)
 	s := &soak{
 		t: t, cfg: cfg, rand: rand.New(rand.NewPCG(cfg.seed, 0)), checker: history.New(), journal: t.TempDir(),
-		redis: redistest.Start(t, redistest.Config{AOF: "always"}),
 	}
+	addr := s.startRedis()
 	s.proxy = harness.StartProxy(t)
 	for range 2 {
-		p := &soakProcess{spec: testapp.Spec{Mode: testapp.Web, Redis: s.redis.Addr(), Addr: harness.FreeAddr(t), Break: cfg.breaks}}
+		p := &soakProcess{spec: testapp.Spec{
+			Mode: testapp.Web, Redis: addr, Addr: harness.FreeAddr(t), Break: cfg.breaks,
+			WaitReplicas: cfg.wait, NodeTTL: cfg.nodeTTL, WriteTimeout: cfg.writeTimeout,
+		}}
 		s.start(p)
 		s.webs = append(s.webs, p)
 	}
@@ -105,7 +116,8 @@ func startSoak(t *testing.T, cfg soakConfig) *soak {
 	s.openTabs()
 	for i := range soakPublishers {
 		p := &soakProcess{spec: testapp.Spec{
-			Mode: testapp.Publish, Redis: s.redis.Addr(), Journal: s.journal, Sessions: cfg.sessions, Break: cfg.breaks,
+			Mode: testapp.Publish, Redis: addr, Journal: s.journal, Sessions: cfg.sessions, Break: cfg.breaks,
+			WaitReplicas: cfg.wait, Linger: cfg.lossy,
 			Lanes: soakLanes, First: i * soakLanes, Total: cfg.pushes / (soakLanes * soakPublishers),
 			Every: cfg.length * soakLanes * soakPublishers / time.Duration(cfg.pushes),
 		}}
@@ -113,6 +125,20 @@ func startSoak(t *testing.T, cfg soakConfig) *soak {
 		s.publishers = append(s.publishers, p)
 	}
 	return s
+}
+
+// startRedis returns where the processes find Redis.
+func (s *soak) startRedis() string {
+	s.t.Helper()
+	cfg := redistest.Config{AOF: "always"}
+	if !s.cfg.lossy {
+		s.redis = redistest.Start(s.t, cfg)
+		return s.redis.Addr()
+	}
+	s.checker.Lossy = true
+	s.pair = redistest.StartPair(s.t, redistest.Config{AOF: "everysec"})
+	s.store = harness.StartProxy(s.t, s.pair.Primary.Addr())
+	return s.store.Addr()
 }
 
 // start runs the test binary as the application.
@@ -211,6 +237,11 @@ func (s *soak) show(tab *soakTab, mount int, text string) {
 	log, shared, _ := parseText(text)
 	s.checker.Show(fmt.Sprintf("%s mount %d", tab.name, mount), tab.session, mount == 0, log)
 	s.checker.Show(fmt.Sprintf("%s mount %d, shared", tab.name, mount), tab.session, true, shared)
+	if s.cfg.lossy && mount > 0 {
+		former := fmt.Sprintf("%s mount %d", tab.name, mount-1)
+		s.checker.Forget(former)
+		s.checker.Forget(former + ", shared")
+	}
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

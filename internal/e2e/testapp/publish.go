@@ -27,10 +27,21 @@ func publish(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
+	running, stop := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
+	var lanes errgroup.Group
 	for i := range s.Lanes {
-		group.Go(func() error { return lane(ctx, s, publisher, s.First+i) })
+		lanes.Go(func() error { return lane(ctx, s, publisher, s.First+i) })
 	}
+	group.Go(func() error { return publisher.Run(running) })
+	group.Go(func() error {
+		defer stop()
+		err := lanes.Wait()
+		if s.Linger {
+			<-ctx.Done()
+		}
+		return err
+	})
 	return group.Wait()
 }
 

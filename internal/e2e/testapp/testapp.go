@@ -64,6 +64,14 @@ type Spec struct {
 	Every time.Duration
 	// Sessions is the number of sessions to push into.
 	Sessions int
+	// Linger keeps a publisher that has sent everything until it is stopped: it
+	// may have to send some of it again.
+	Linger bool
+	// WaitReplicas and NodeTTL are redisstream.Config's.
+	WaitReplicas int
+	NodeTTL      time.Duration
+	// WriteTimeout is live.Config's.
+	WriteTimeout time.Duration
 	// Break names what to break.
 	Break Broken
 }
@@ -120,7 +128,7 @@ func connect(ctx context.Context, s Spec) (*redisstream.Transport, error) {
 		case <-tick.C:
 		}
 	}
-	t, err := redisstream.New(client, redisstream.Config{})
+	t, err := redisstream.New(client, redisstream.Config{WaitReplicas: s.WaitReplicas, NodeTTL: s.NodeTTL})
 	if err != nil {
 		return nil, fmt.Errorf("testapp: %w", err)
 	}

@@ -76,7 +76,7 @@ func web(ctx context.Context, s Spec) error {
 	}
 	hub, err := live.New(
 		live.Deps{Node: node, Publisher: publisher, States: s.states(transport), Broker: transport},
-		live.Config{Secret: secret, Authenticator: byCookie{}, Heartbeat: 3 * time.Second},
+		live.Config{Secret: secret, Authenticator: byCookie{}, Heartbeat: 3 * time.Second, WriteTimeout: s.WriteTimeout},
 	)
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
@@ -85,7 +85,7 @@ func web(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
-	return serve(ctx, s.Addr, view, node.Run, transport.Run, hub.Run)
+	return serve(ctx, s.Addr, view, publisher.Run, node.Run, transport.Run, hub.Run)
 }
 
 // serve listens until ctx ends, and runs what the page stands on.
