@@ -19,7 +19,8 @@ func (c *conn) open(ctx context.Context, hello message) *ending {
 	c.tree = c.page.set.NewView()
 	c.openBy = time.Now().Add(openPatience)
 	c.heir.reign = c.hub.deps.Node.Reign()
-	if id, err := c.hub.parseConnToken(hello.Token, c.who.Session, c.page.name); err == nil {
+	if id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Session, c.page.name); err == nil {
+		c.out.hasToken = fresh
 		resumed, err := c.resume(ctx, id, hello)
 		if err != nil {
 			return c.cannotOpen(ctx, err)

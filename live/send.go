@@ -15,6 +15,7 @@ type output struct {
 	remounted bool
 	// manifest is the one that the browser has.
 	manifest string
+	hasToken bool // the browser's token names this connection, for long enough
 	snapshot bool // the browser needs the whole page
 	whole    bool // the next render is a snapshot, whatever made it due
 	dirty    bool // the state may look different
@@ -172,7 +173,9 @@ func (c *conn) announce(f *frame) {
 		f.Manifest, o.manifest = c.page.set.Fingerprint(), c.page.set.Fingerprint()
 		o.snapshot = true
 	}
-	f.Token = c.hub.connToken(c.who.conn, c.who.Session, c.page.name)
+	if !o.hasToken {
+		f.Token = c.hub.connToken(c.who.conn, c.who.Session, c.page.name)
+	}
 	if o.remounted {
 		f.Remounted = 1
 	}

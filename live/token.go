@@ -46,22 +46,23 @@ func (h *Hub) connToken(conn, session, view string) string {
 	return base64.RawURLEncoding.EncodeToString(append([]byte(conn+"."+expiry+"."), mac...))
 }
 
-// parseConnToken returns the connection that a token names.
-func (h *Hub) parseConnToken(token, session, view string) (string, error) {
+// parseConnToken returns the connection that a token names, and whether the
+// browser can go on using it: less than half its time has passed.
+func (h *Hub) parseConnToken(token, session, view string) (conn string, fresh bool, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil {
-		return "", errToken
+		return "", false, errToken
 	}
 	conn, rest, _ := strings.Cut(string(b), ".")
 	expiry, mac, ok := strings.Cut(rest, ".")
 	if !ok || !hmac.Equal([]byte(mac), h.sign(connPurpose, conn, session, view, expiry)) {
-		return "", errToken
+		return "", false, errToken
 	}
 	var at int64
 	if _, err := fmt.Sscanf(expiry, "%x", &at); err != nil || time.Now().Unix() > at {
-		return "", errToken
+		return "", false, errToken
 	}
-	return conn, nil
+	return conn, time.Until(time.Unix(at, 0)) > tokenAge/2, nil
 }
 
 // receipt is what a page that has arrived acknowledges, without JavaScript.
