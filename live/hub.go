@@ -217,3 +217,9 @@ func (t *markTable) set(session string, seq push.Seq, n int) {
 	}
 	t.counts[markKey{session, seq}] = n
 }
+
+func (t *markTable) forget(session string, seq push.Seq) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.counts, markKey{session, seq})
+}

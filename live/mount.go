@@ -129,6 +129,7 @@ func (p *page) loadView(ctx context.Context, session string) (viewState, error) 
 // and all after it.
 func (p *page) applyPending(ctx context.Context, who *visitor, m *mounted) error {
 	marking := true
+	var marked []push.Entry
 	for i, e := range m.pending {
 		h := p.model.actions[e.Action]
 		if e.Err == nil && h == nil {
@@ -145,6 +146,7 @@ func (p *page) applyPending(ctx context.Context, who *visitor, m *mounted) error
 				return nil
 			}
 			marking = n > 1 // a process died at or behind it: find out where
+			marked = append(marked, e)
 		}
 		done, err := p.applyQuickly(ctx, who, m, e, h)
 		if err != nil {
@@ -152,10 +154,12 @@ func (p *page) applyPending(ctx context.Context, who *visitor, m *mounted) error
 		}
 		if !done {
 			m.leave(i)
+			p.survived(ctx, who.Session, marked)
 			return nil
 		}
 	}
 	m.pending = nil
+	p.survived(ctx, who.Session, marked)
 	return nil
 }
 
@@ -250,6 +254,18 @@ func (p *page) mark(ctx context.Context, session string, e push.Entry) (int, err
 		p.hub.marks.set(session, e.Seq, n)
 	}
 	return n, err
+}
+
+// survived takes the marks of pushes back that have killed nothing: a browser
+// may load its page on any number of nodes without acknowledging it.
+func (p *page) survived(ctx context.Context, session string, marked []push.Entry) {
+	for _, e := range marked {
+		if err := p.hub.deps.Node.Unmark(context.WithoutCancel(ctx), session, e); err != nil {
+			p.hub.log.WarnContext(ctx, "start of a push stays counted", "session", push.Redact(session), "action", e.Action, "id", e.ID, "error", err)
+			return
+		}
+		p.hub.marks.forget(session, e.Seq)
+	}
 }
 
 // saveMounted stores the persisted fields that mounting has changed.

@@ -19,3 +19,13 @@ func (n *Node) Mark(ctx context.Context, session string, e Entry) (count int, er
 	}
 	return count, nil
 }
+
+// Unmark forgets the starts of an entry that this process has survived without
+// an acknowledgement. See Transport.Unmark.
+func (n *Node) Unmark(ctx context.Context, session string, e Entry) error {
+	err := n.call(ctx, "unmark", func(ctx context.Context) error { return n.store.Unmark(ctx, session, e.Seq) })
+	if err != nil {
+		return fmt.Errorf("push: unmark %s of %s: %w", e.Seq, Redact(session), err)
+	}
+	return nil
+}

@@ -57,6 +57,10 @@ type Transport interface {
 	// one which kills its process is found out. It returns the count.
 	Mark(ctx context.Context, session string, seq Seq) (int, error)
 
+	// Unmark forgets the starts of an entry: a process has survived it. It is
+	// idempotent.
+	Unmark(ctx context.Context, session string, seq Seq) error
+
 	// Bury moves an entry to the dead letters. It is idempotent: an entry that
 	// is gone already is no error.
 	Bury(ctx context.Context, session string, seq Seq, b Burial) error

@@ -117,6 +117,17 @@ func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq) (int
 	return box.marks[seq], nil
 }
 
+// Unmark implements push.Transport.
+func (t *Transport) Unmark(ctx context.Context, session string, seq push.Seq) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.open(session).marks, seq)
+	return nil
+}
+
 // Check implements push.Transport.
 func (t *Transport) Check(ctx context.Context, nodeID string, sessions []string) ([]push.Status, error) {
 	if err := ctx.Err(); err != nil {

@@ -165,4 +165,13 @@ func markCounts(e *env) {
 	got, err := e.Transport.Mark(e.ctx(), e.session, seqs[1])
 	e.must(err)
 	e.same("starts of another entry", got, 1)
+	for range 2 { // it is idempotent
+		e.must(e.Transport.Unmark(e.ctx(), e.session, seqs[0]))
+	}
+	got, err = e.Transport.Mark(e.ctx(), e.session, seqs[0])
+	e.must(err)
+	e.same("starts after it was survived", got, 1)
+	got, err = e.Transport.Mark(e.ctx(), e.session, seqs[1])
+	e.must(err)
+	e.same("starts of another entry", got, 2)
 }

@@ -37,7 +37,7 @@ func KeyTable() []KeySpec {
 		{part: "b", Name: "<p>:{t}:b:<session>", Type: "stream", Owner: "Append", Lifetime: "MaxAge + 1 day; the resume window when all is acknowledged; deleted when empty", Expires: true, Bound: "MailboxLen entries, parked ones included"},
 		{part: "k", Name: "<p>:{t}:k:<session>", Type: "hash", Owner: "Ack", Lifetime: "MaxAge + 1 day; deleted when empty", Expires: true, Bound: "as the mailbox, together with it"},
 		{part: "u", Name: "<p>:{t}:u:<session>", Type: "hash", Owner: "Append of a push that replaces", Lifetime: "MaxAge + 1 day; a field until its final push", Expires: true, Bound: "2 x MailboxLen fields"},
-		{part: "x", Name: "<p>:{t}:x:<session>", Type: "hash", Owner: "Mark", Lifetime: "1 day; a field until its entry is acknowledged or buried", Expires: true, Bound: "a field a redelivered entry"},
+		{part: "x", Name: "<p>:{t}:x:<session>", Type: "hash", Owner: "Mark", Lifetime: "1 day; a field until its entry is acknowledged, survived or buried", Expires: true, Bound: "a field a redelivered entry"},
 		{part: "d", Name: "<p>:{t}:d:<session>:<push ID>", Type: "string", Owner: "Append", Lifetime: "DedupeTTL", Expires: true, Bound: "pushes per DedupeTTL"},
 		{part: "n", Name: "<p>:{t}:n:<node>", Type: "stream", Owner: "Listen, Attach", Lifetime: "NodeTTL, renewed by its node; deleted at a clean stop", Expires: true, Bound: "one a node on a single server, in the first partition; NodeStreamLen entries a partition; its node trims what it has read"},
 		{part: "c", Name: "<p>:{t}:c:<session>:<connection>", Type: "hash", Owner: "CreateConn, Commit", Lifetime: "Commit.ConnTTL", Expires: true, Bound: "one a connection"},

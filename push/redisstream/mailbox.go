@@ -159,7 +159,7 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	return nil
 }
 
-// Mark implements push.Transport. An acknowledgement or a burial of the entry
+// Mark implements push.Transport. An acknowledgement, Unmark or a burial of the entry
 // ends the count.
 func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq) (int, error) {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
@@ -171,6 +171,17 @@ func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq) (int
 		return 0, t.fail("mark", session, err)
 	}
 	return n, nil
+}
+
+// Unmark implements push.Transport.
+func (t *Transport) Unmark(ctx context.Context, session string, seq push.Seq) error {
+	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
+		return err
+	}
+	if err := t.client.HDel(ctx, t.keys.box(session).mark, seq.String()).Err(); err != nil {
+		return t.fail("unmark", session, err)
+	}
+	return nil
 }
 
 // checkBatch bounds the sessions that one run of the check script goes
