@@ -1,7 +1,7 @@
 // Patches and snapshots on the instances of a page; docs/protocol.md has their
 // grammar.
 
-import { check, decode, isElement, type Block } from "./blocks";
+import { check, decode, isElement, listOf, type Block } from "./blocks";
 import { eachNode, firstNode, move, rowKey, type Instance } from "./instance";
 import { source, writeUnit, type Context } from "./units";
 
@@ -22,15 +22,14 @@ export interface Page extends Context {
   block(id: number): Block;
 }
 
-const listOf = (w: WireInstance) => (Array.isArray(w) ? w : [w]) as [number, ...unknown[]];
-const isInstance = (w: unknown): w is WireInstance => listOf(w as WireInstance)[0] < 0;
-const blockId = (w: WireInstance) => -listOf(w)[0] - 1;
+const isInstance = (w: unknown): w is WireInstance => listOf(w as number)[0] < 0;
+const blockId = (w: WireInstance) => -listOf(w as number)[0] - 1;
 
 /** Makes an instance and puts its nodes before ref. */
 export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null): Instance {
   const block = page.block(blockId(w));
   const { content, parts } = block;
-  const values = listOf(w);
+  const values = listOf<unknown>(w);
   check(values.length === parts.length + 1, "block");
   const first = content.firstChild;
   const single = first === content.lastChild && isElement(first); // needs no fragment around it
@@ -85,7 +84,7 @@ function pairs<T>(list: unknown[] = [], fn: (i: number, v: T) => void): void {
 
 /** Makes an instance of the page what a snapshot says. */
 export function sync(page: Page, inst: Instance, w: WireInstance): void {
-  const values = listOf(w);
+  const values = listOf<unknown>(w);
   const { id, parts } = inst.block;
   check(blockId(w) === id && values.length === parts.length + 1, "block");
   parts.forEach(({ kind }, i) => kind !== "I" && set(page, inst, i, values[i + 1]));
@@ -118,7 +117,7 @@ function range(page: Page, old: Instance[], { u, d = [], o, i }: RangeOp, end: N
   });
   const gone = new Set<Instance>();
   for (const run of d) {
-    const [from, to = from] = [run].flat();
+    const [from, to = from] = listOf(run);
     for (const row of old.slice(from, to + 1)) {
       gone.add(row);
       drop(page, row);
@@ -144,13 +143,16 @@ function range(page: Page, old: Instance[], { u, d = [], o, i }: RangeOp, end: N
   return ([] as Instance[]).concat(...runs, stay.slice(next));
 }
 
-/** Pairs rows by key, or by position when they have none, and puts them in order. */
+/** Pairs rows by key, or by position when they have none, equal keys in order, and puts them in order. */
 function syncRows(page: Page, old: Instance[], wire: WireInstance[], end: Node): Instance[] {
-  const free = new Map(old.map((row, j) => [rowKey(row) ?? j, row]));
+  const free = new Map<unknown, Instance[]>();
+  old.forEach((row, j) => {
+    const key = rowKey(row) ?? j;
+    (free.get(key) ?? free.set(key, []).get(key)!).push(row);
+  });
   const found = wire.map((w, j) => {
-    const key = wireKey(page, w) ?? j;
-    const row = free.get(key);
-    return row?.block.id === blockId(w) && free.delete(key) ? row : undefined;
+    const rows = free.get(wireKey(page, w) ?? j);
+    return rows?.[0]?.block.id === blockId(w) ? rows.shift() : undefined;
   });
   const kept = new Set(found);
   for (const row of old) if (!kept.has(row)) drop(page, row);
@@ -171,6 +173,6 @@ function wireKey(page: Page, w: WireInstance): string | undefined {
   const { key, parts } = page.block(blockId(w));
   if (key === undefined) return;
   const part = parts[key];
-  const v = listOf(w)[key + 1];
+  const v = listOf<unknown>(w)[key + 1];
   return part.name ? decode(source(part, v), true) : v ? wireKey(page, v as WireInstance) : undefined;
 }

@@ -66,6 +66,9 @@ export interface Spot {
   inner: Spot[];
 }
 
+/** What may be one or several, as a list. */
+export const listOf = <T>(v: T | T[]): T[] => (Array.isArray(v) ? v : [v]);
+
 const MARK = "\uFDD0";
 
 export const isElement = (n?: Node | null): n is Element => n?.nodeType === 1;
@@ -106,7 +109,7 @@ export function prepare(id: number, m: ManifestBlock): Block {
   const content = inside(inert.createElement("template")) as DocumentFragment;
   content.append(...parse(m.h, host).childNodes);
   const parts = m.u.map((u): Part => {
-    const [kind, head = "", tail = "", names = ""] = [u].flat();
+    const [kind, head = "", tail = "", names = ""] = listOf(u);
     return { kind, head, tail, host, path: [], names: names === "*" ? undefined : names.split(" ") };
   });
   const spots = walk(content, parts, [], []);

@@ -1,7 +1,7 @@
 // Instances: blocks that are in the page. They hold no values, only the nodes
 // that values go to.
 
-import type { Block } from "./blocks";
+import { listOf, type Block } from "./blocks";
 
 export interface Instance {
   block: Block;
@@ -21,7 +21,7 @@ export interface Run extends Text {
 
 export function firstNode({ block, first, nodes, fills }: Instance): Node {
   if (!block.lead) return first;
-  const child = [fills[0]].flat()[0];
+  const child = listOf(fills[0])[0];
   return child ? firstNode(child) : ((nodes[0] as Run).html?.[0] ?? nodes[0]);
 }
 
