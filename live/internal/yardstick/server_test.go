@@ -138,7 +138,8 @@ func jfyned(t *testing.T, p Page) *contender {
 
 var unaccelerated = engine.Options{NoMemo: true, NoTyped: true}
 
-// TestServerPatches prints render, diff and encoding of a change of each kind.
+// TestServerPatches prints render, diff and encoding of a change of each kind,
+// and checks that none sends more than LiveView's format.
 func TestServerPatches(t *testing.T) {
 	w := tabwriter.NewWriter(t.Output(), 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "change\tcontender\tmedian\tallocs\tbytes\tbeside html/template\tbeside jfyne/live\t")
@@ -163,6 +164,11 @@ func TestServerPatches(t *testing.T) {
 				t.Fatal(err)
 			}
 			fmt.Fprintf(w, "%s\tLiveView's format\t\t\t%d\t\t\t\n", op.Name, len(diff))
+			for _, c := range contenders[1:4] {
+				if c.bytes > len(diff) {
+					t.Errorf("%s: %s sends %d bytes, LiveView's format %d", op.Name, c.name, c.bytes, len(diff))
+				}
+			}
 		}
 	}
 	if err := w.Flush(); err != nil {
