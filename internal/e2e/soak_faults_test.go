@@ -57,6 +57,16 @@ func (s *soak) inject(kind string) {
 		s.proxy.Cut("")
 	case "half-open":
 		s.proxy.Stall(web.spec.Addr)
+	case "freeze web": // beyond its lease: meanwhile its clients move to the other one
+		web.Pause(s.t)
+		s.rest(s.cfg.nodeTTL+2*time.Second, s.cfg.nodeTTL+4*time.Second)
+		web.Resume(s.t)
+	case "stall clients":
+		for _, tab := range s.tabs {
+			if s.rand.IntN(3) == 0 {
+				tab.Stall(time.Second + time.Duration(s.rand.Int64N(int64(7*time.Second))))
+			}
+		}
 	case "pause web":
 		web.Pause(s.t)
 		s.rest(time.Second, 3*time.Second)

@@ -134,6 +134,7 @@ func (p *Page) send(ctx context.Context, ws *websocket.Conn, m any) error {
 func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int) error {
 	last := 0
 	for first := true; ; first = false {
+		p.awaitStall(ctx)
 		limit, cancel := context.WithTimeout(ctx, 2*p.cfg.Heartbeat)
 		_, b, err := ws.Read(limit)
 		cancel()

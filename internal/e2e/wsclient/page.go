@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/html"
@@ -60,6 +61,7 @@ type Page struct {
 	number  int
 	waiting map[int]message // sent or to be sent, not answered
 	wake    chan struct{}   // cap 1: there is something to send
+	stalled atomic.Int64    // unix nanoseconds until which nothing is read
 }
 
 // liveConfig is the page's data-live attribute.
@@ -160,6 +162,25 @@ func (p *Page) Drop() {
 	defer p.mu.Unlock()
 	if p.drop != nil {
 		p.drop()
+	}
+}
+
+// Stall leaves what the server sends unread for a while. All else goes on.
+func (p *Page) Stall(d time.Duration) { p.stalled.Store(time.Now().Add(d).UnixNano()) }
+
+// awaitStall waits until a stall is over, or ctx.
+func (p *Page) awaitStall(ctx context.Context) {
+	for {
+		left := time.Until(time.Unix(0, p.stalled.Load()))
+		if left <= 0 || ctx.Err() != nil {
+			return
+		}
+		timer := time.NewTimer(min(left, 100*time.Millisecond))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 }
 
