@@ -192,28 +192,34 @@ func (c *conn) readHello(ctx context.Context) (message, error) {
 // connection.
 func (c *conn) read(ctx context.Context) {
 	flood := rate.NewLimiter(floodFactor*rate.Limit(c.hub.cfg.MessageRate), floodFactor*c.hub.cfg.MessageBurst)
-	for {
-		_, b, err := c.ws.Read(ctx)
-		if err != nil {
-			c.gone <- err
-			return
-		}
-		c.heard.Store(time.Now().UnixNano())
-		if !flood.Allow() {
-			c.stop(ending{ReasonPolicy, websocket.StatusPolicyViolation, "too many messages"})
-			continue
-		}
-		in := new(inbound)
-		if in.message, err = decodeMessage(b, c.hub.cfg.MaxMessageBytes); err != nil {
-			in.err, _ = errors.AsType[*messageError](err)
-		} else if in.heartbeat() && !c.beat(ctx) {
-			continue // the next read tells why
-		}
-		select {
-		case c.inbox <- in:
-		case <-c.done:
-		}
+	for err := error(nil); err == nil; err = c.readMessage(ctx, flood) {
+		c.wire.await()
 	}
+}
+
+// readMessage hands one message to the loop.
+func (c *conn) readMessage(ctx context.Context, flood *rate.Limiter) error {
+	_, b, err := c.ws.Read(ctx)
+	if err != nil {
+		c.gone <- err
+		return err
+	}
+	c.heard.Store(time.Now().UnixNano())
+	if !flood.Allow() {
+		c.stop(ending{ReasonPolicy, websocket.StatusPolicyViolation, "too many messages"})
+		return nil
+	}
+	in := new(inbound)
+	if in.message, err = decodeMessage(b, c.hub.cfg.MaxMessageBytes); err != nil {
+		in.err, _ = errors.AsType[*messageError](err)
+	} else if in.heartbeat() && !c.beat(ctx) {
+		return nil // the next read tells why
+	}
+	select {
+	case c.inbox <- in:
+	case <-c.done:
+	}
+	return nil
 }
 
 // stop asks the loop to end; the first request counts. Any goroutine may call

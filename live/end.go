@@ -34,6 +34,7 @@ func (c *conn) finish(ctx context.Context, e ending) {
 	case websocket.StatusAbnormalClosure, closeSlow:
 		c.cut() // nothing more gets through
 	default:
+		c.wire.handOver()
 		if err := c.ws.Close(e.code, e.text); err != nil {
 			c.cut()
 		}

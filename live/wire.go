@@ -24,6 +24,14 @@ type wire struct {
 	// attempt writes without waiting; nil where the system or the type of the
 	// connection (TLS, a pipe) cannot.
 	attempt func(p []byte) (n int, err error)
+	// readable blocks until the socket has something to read, or is closed; nil
+	// like attempt.
+	readable func()
+	// in is what the library reads from: the connection's reader does, until
+	// closing, and then whoever closes it.
+	in      *bufio.Reader
+	inMu    sync.Mutex
+	closing bool
 
 	mu sync.Mutex // held while a frame is on its way, by whoever writes it
 }
@@ -33,6 +41,25 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.Conn.Write(p)
+}
+
+// await blocks until the browser has sent something or is gone. A connection
+// waits here most of its life, and not in the library's Read: that needs twice
+// the stack, which is most of the memory of an idle connection.
+func (w *wire) await() {
+	w.inMu.Lock()
+	empty := !w.closing && w.in.Buffered() == 0
+	w.inMu.Unlock()
+	if empty && w.readable != nil {
+		w.readable()
+	}
+}
+
+// handOver comes before the library's closing handshake, which reads.
+func (w *wire) handOver() {
+	w.inMu.Lock()
+	defer w.inMu.Unlock()
+	w.closing = true
 }
 
 // begin writes what the socket takes of a frame at once. It returns the rest,
@@ -140,7 +167,7 @@ type upgrade struct {
 }
 
 const (
-	readBuffer = 512
+	readBuffer = 256
 	// writeBuffer takes the largest control frame, and a heartbeat's answer.
 	writeBuffer = 144
 )
@@ -154,10 +181,10 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return conn, rw, err
 	}
-	u.wire = &wire{Conn: conn, attempt: attempter(conn)}
-	r := rw.Reader // a browser in a hurry keeps the large one
-	if r.Buffered() == 0 {
-		r = bufio.NewReaderSize(u.wire, readBuffer)
+	u.wire = &wire{Conn: conn, in: rw.Reader} // a browser in a hurry keeps the large one
+	u.wire.attempt, u.wire.readable = direct(conn)
+	if rw.Reader.Buffered() == 0 {
+		u.wire.in = bufio.NewReaderSize(u.wire, readBuffer)
 	}
-	return u.wire, bufio.NewReadWriter(r, bufio.NewWriterSize(u.wire, writeBuffer)), nil
+	return u.wire, bufio.NewReadWriter(u.wire.in, bufio.NewWriterSize(u.wire, writeBuffer)), nil
 }

@@ -4,5 +4,5 @@ package live
 
 import "net"
 
-// attempter returns nothing: frames are written by a goroutine.
-func attempter(net.Conn) func(p []byte) (int, error) { return nil }
+// direct returns nothing: frames are written by a goroutine.
+func direct(net.Conn) (attempt func(p []byte) (int, error), readable func()) { return nil, nil }

@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/json"
 	"net/http/httptest"
 	"strconv"
@@ -92,5 +93,34 @@ func TestSlowSocketIsCut(t *testing.T) {
 	c := dialRaw(t, server)
 	for i := 0; said.next(t) != "slow"; i++ {
 		_ = n.publisher.Session(c.session).TriggerAction("Note", map[string]any{"text": strconv.Itoa(i) + filler}) // the page may be gone
+	}
+}
+
+func TestSocketIsClosedInOrder(t *testing.T) {
+	t.Parallel()
+	said := make(telling, 10)
+	n := startNode(t, memStore(t), live.Config{})
+	server := httptest.NewServer(view(t, n, said, counter{}, slowHTML))
+	t.Cleanup(server.Close)
+	answers, silent := dialRaw(t, server), dialRaw(t, server)
+	stopped := make(chan struct{})
+	go func() {
+		n.stop()
+		close(stopped)
+	}()
+	for _, c := range []*rawConn{answers, silent} {
+		if frame := readFrame(t, bufio.NewReader(c)); len(frame) < 2 || binary.BigEndian.Uint16(frame) != 1012 {
+			t.Errorf("got the frame %q, want one that closes with 1012", frame)
+		}
+	}
+	if _, err := answers.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4}); err != nil {
+		t.Error(err)
+	}
+	_ = silent.Close() // it is gone without a word
+	<-stopped
+	for range 2 {
+		if got := said.next(t); got != "shutdown" {
+			t.Errorf("OnDisconnect saw the reason %q", got)
+		}
 	}
 }
