@@ -14,10 +14,13 @@ import (
 )
 
 const (
-	watchEvery   = 2 * time.Second
-	watchLease   = 10 * time.Second
-	watchBatch   = 100
-	watchRecover = 5 * time.Second // after an outage, so that workers beat first
+	watchEvery = 2 * time.Second
+	watchLease = 10 * time.Second
+	watchBatch = 100
+	// watchFailures is how many jobs of a sweep may be beyond checking while
+	// Redis answers.
+	watchFailures = 10
+	watchRecover  = 5 * time.Second // after an outage, so that workers beat first
 	// A waiting job is looked at again after as long as it has waited, at most
 	// waitCheckEach for each open job of its shard: few jobs are looked at often,
 	// and many cost no more than some 300 looks a second.
@@ -71,6 +74,7 @@ func (c *Client) sweep(ctx context.Context) error {
 	if err := c.checkArchived(ctx); err != nil {
 		return err
 	}
+	failed := 0
 	for n := range shards {
 		for {
 			now := time.Now()
@@ -81,9 +85,14 @@ func (c *Client) sweep(ctx context.Context) error {
 			r := reply(v)
 			patience := time.Duration(r.num(0)) * waitCheckEach
 			for i := 1; i < len(r); i++ {
-				if err := c.inspectJob(ctx, r.str(i), patience); err != nil {
+				err := c.inspectJob(ctx, r.str(i), patience)
+				if err == nil {
+					continue
+				}
+				if failed++; failed > watchFailures || c.rdb.Ping(ctx).Err() != nil {
 					return err
 				}
+				c.log.ErrorContext(ctx, "job cannot be checked", "id", r.str(i), "error", err) // the others can
 			}
 			if len(r)-1 < watchBatch {
 				break
@@ -165,8 +174,14 @@ func (c *Client) inspectJob(ctx context.Context, id string, patience time.Durati
 		return c.cancelIdle(ctx, id, rec.Gen, rec.run)
 	}
 	info, err := c.inspect.GetTaskInfo(rec.Queue, taskid.Of(id, rec.Gen))
+	ghost := err == nil && info.Type == ""
+	if ghost {
+		if err := c.exorcise(ctx, rec); err != nil {
+			return err
+		}
+	}
 	switch {
-	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+	case ghost, errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
 		if time.Since(rec.Updated) < firstCheck/2 {
 			return c.checkAgain(ctx, id, firstCheck/2) // it may be on its way
 		}
@@ -177,6 +192,22 @@ func (c *Client) inspectJob(ctx context.Context, id string, patience time.Durati
 		return fmt.Errorf("jobs: inspect task of job %q: %w", id, err)
 	}
 	return c.compare(ctx, rec, info, patience)
+}
+
+// exorcise removes what Asynq makes of an ID whose task is gone: an active task
+// without a message, which nothing ever takes out.
+func (c *Client) exorcise(ctx context.Context, rec *record) error {
+	id, queue := taskid.Of(rec.ID, rec.Gen), "asynq:{"+rec.Queue+"}:"
+	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.LRem(ctx, queue+"active", 0, id)
+		p.ZRem(ctx, queue+"lease", id)
+		p.Del(ctx, queue+"t:"+id)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("jobs: remove empty task of job %q: %w", rec.ID, err)
+	}
+	return nil
 }
 
 // compare brings a record in line with what Asynq says of its task.

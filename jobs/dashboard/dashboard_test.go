@@ -182,5 +182,16 @@ func TestOperatorsDoingsAreJobsDoings(t *testing.T) {
 		post("POST", "scheduled_tasks:batch_delete", `{"task_ids":["`+later[1]+`"]}`)
 		want(later[0], 1, jobs.StateCancelled)
 		want(later[1], 1, jobs.StateCancelled)
+
+		archived, run := add("x", jobs.ProcessIn(time.Hour)), add("x", jobs.ProcessIn(time.Hour))
+		post("POST", "scheduled_tasks/"+archived+":archive", "")
+		post("POST", "scheduled_tasks/"+run+":run", "")
+		want(archived, 1, jobs.StateFailed)
+		want(run, 1, jobs.StateFailed)
+		post("POST", "archived_tasks:run_all", "")
+		for _, id := range []string{archived, run} {
+			k.Until("generation 2 ends", func() bool { return len(k.Terminal("s", id)) == 2 })
+			want(id, 2, jobs.StateCompleted)
+		}
 	})
 }
