@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -119,8 +120,8 @@ type deadReplay struct {
 	IDs []string `arg:"" name:"id" help:"IDs of dead letters."`
 }
 
-// Run sends dead letters again, in the order given. Repeating it stores nothing
-// twice.
+// Run sends dead letters again, in the order given, and goes on when one cannot
+// be. Repeating it stores nothing twice.
 func (c *deadReplay) Run(ctx context.Context, t *tools) error {
 	type replayed struct {
 		ID     string `json:"id"`
@@ -128,15 +129,17 @@ func (c *deadReplay) Run(ctx context.Context, t *tools) error {
 		Nodes  int    `json:"nodes"`
 	}
 	list, rows := []replayed{}, [][]string{}
+	var failed []error
 	for _, id := range c.IDs {
 		r, err := t.transport.Replay(ctx, id)
 		if err != nil {
-			return err
+			failed = append(failed, err)
+			continue
 		}
 		list = append(list, replayed{id, r.ID, r.Nodes})
 		rows = append(rows, []string{id, r.ID, strconv.Itoa(r.Nodes)})
 	}
-	return t.out.table(list, []string{"ID", "PUSH", "NODES"}, rows)
+	return errors.Join(append(failed, t.out.table(list, []string{"ID", "PUSH", "NODES"}, rows))...)
 }
 
 // deadPurge is "worker dead purge".

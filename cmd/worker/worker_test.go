@@ -268,9 +268,12 @@ func TestDead(t *testing.T) {
 	if l := run[letter](s, "dead", "show", list[0].ID); l.Data["n"] != 1.0 {
 		t.Errorf("dead show: got %+v", l)
 	}
-	replayed := run[[]map[string]any](s, "dead", "replay", list[0].ID, list[1].ID)
+	if r := programtest.Run(t, s.env, "dead", "replay", "nobody", list[0].ID); r.Code != 1 || !strings.Contains(r.Errors, "nobody") || !strings.Contains(r.Out, list[0].ID) {
+		t.Errorf("dead replay of nobody and one: code %d, %s, %s", r.Code, r.Errors, r.Out)
+	}
+	replayed := run[[]map[string]any](s, "dead", "replay", list[1].ID)
 	backlog, err := s.Pending(t.Context(), session, 0)
-	if err != nil || len(replayed) != 2 || len(backlog.Entries) != 2 || backlog.Entries[0].Action != "One" {
+	if err != nil || len(replayed) != 1 || len(backlog.Entries) != 2 || backlog.Entries[0].Action != "One" {
 		t.Errorf("dead replay: got %v, mailbox %+v, %v", replayed, backlog.Entries, err)
 	}
 	if got := run[map[string]int](s, "dead", "purge", "--session="+session); got["removed"] != 1 {
