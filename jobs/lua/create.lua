@@ -24,6 +24,7 @@ if v[2] ~= v[1] then
     if not known and n >= 100 then return {"crowded", tonumber(v[1]), run, v[4]} end
     if not known then redis.call("HSET", rec, "to" .. n, ARGV[4], "ton", n + 1) end
   end
+  if run == 0 then redis.call("HSET", rec, "joined", 1) end -- whoever made it may not take it back any more
   return {"open", tonumber(v[1]), run, v[4]}
 end
 if ARGV[5] == "" then return {"kept", tonumber(v[1]), run, v[4]} end
