@@ -56,12 +56,15 @@ func (r routing) streams(node string) []string {
 }
 
 // routing returns what this process goes by. It stays the same from the first
-// time on.
+// time on, so only that waits for the store.
 func (t *Transport) routing(ctx context.Context) (routing, error) {
+	if r := t.routes.Load(); r != nil {
+		return *r, nil
+	}
 	if err := t.verify(ctx); err != nil {
 		return routing{}, err
 	}
-	return routing{t.keys, t.inbox.Load()}, nil
+	return *t.routes.Load(), nil
 }
 
 // verify claims the store for a layout, or finds it claimed, before the first
@@ -85,6 +88,7 @@ func (t *Transport) verify(ctx context.Context) error {
 	if _, err := t.epoch(ctx); err != nil {
 		return err
 	}
+	t.routes.Store(&routing{t.keys, t.layout == layoutInbox})
 	t.verified.Store(true)
 	return nil
 }
@@ -115,7 +119,6 @@ func (t *Transport) accept(got string) error {
 	case got == t.describe(layoutInbox):
 		if t.layout == "" { // with the other one this process goes on as it began
 			t.layout = layoutInbox
-			t.inbox.Store(true)
 		}
 	default:
 		return fmt.Errorf("redisstream: the store's %s says %q, this process wants %q", key, got, t.describe(t.wanted()))

@@ -40,8 +40,8 @@ type Transport struct {
 
 	verified atomic.Bool
 	verifyMu sync.Mutex
-	layout   string      // under verifyMu: what the store said first, "" before
-	inbox    atomic.Bool // the same: whether it is layoutInbox
+	layout   string                  // under verifyMu: what the store said first, "" before
+	routes   atomic.Pointer[routing] // what follows from it, nil before
 
 	appends batcher
 	topics  topics
