@@ -26,7 +26,7 @@ import (
 // knows what each connection must have applied: every push of its view's
 // actions after its mount, once, in order, or else it was buried or superseded.
 // And nothing may be owed to nobody: what no connection has durably applied
-// waits for the next mount.
+// waits for the next mount. The flags of rapid make it longer: -rapid.checks=N.
 func TestProtocolModel(t *testing.T) {
 	t.Parallel()
 	model(t, 200, func(t *testing.T) push.Transport {
@@ -64,8 +64,11 @@ func model(t *testing.T, most int, open func(t *testing.T) push.Transport) {
 			arg:  rapid.IntRange(0, 5).Draw(t, "arg"),
 		}
 	})
+	histories, steps := 0, 0
+	defer func() { t.Logf("report: %d histories, %d steps", histories, steps) }()
 	rapid.Check(t, func(rt *rapid.T) {
 		history := rapid.SliceOfN(step, 20, most).Draw(rt, "history")
+		histories, steps = histories+1, steps+len(history)
 		var err error
 		synctest.Test(t, func(t *testing.T) { err = play(t, open(t), history) })
 		if err != nil {

@@ -43,6 +43,10 @@ func (s *soak) inject(kind string) {
 		s.rest(100*time.Millisecond, 1500*time.Millisecond)
 		s.start(web)
 		s.waitReady(web)
+	case "deploy web":
+		web.Stop(s.t)
+		s.start(web)
+		s.waitReady(web)
 	case "kill publisher":
 		p := s.publishers[s.rand.IntN(len(s.publishers))]
 		p.Kill()
