@@ -46,6 +46,11 @@
 // others, and its result is kept for as long. No watchdog looks after it before
 // it has a record: a plain job whose task an operator deletes is simply gone.
 //
+// Arguments are JSON unless the kind has another codec ([Codecs]), whose name is
+// stored with each job: workers of two versions read each other's jobs, and what
+// a worker cannot read waits for one that can, as long as attempts are left.
+// Results are always JSON, for they become the data of pushes.
+//
 // After a crash of a worker Asynq brings its jobs back in one to two minutes;
 // the session is told that they stalled within 15 seconds.
 package jobs
