@@ -40,6 +40,7 @@ func FuzzTemplate(f *testing.F) {
 			return
 		}
 		checkTemplate(t, text, engine.Options{NoMemo: seed&1 == 1, NoTyped: seed&2 == 2}, r, 4)
+		checkShared(t, text, r)
 	})
 }
 

@@ -33,6 +33,9 @@ func (w *walker) run() {
 		case openToken:
 			w.openTag(i, &t)
 		case closeToken:
+			if _, slots := splitRefs(b.src[t.start:t.end]); len(slots) > 0 {
+				w.damage(w.base-1, i, "a value in an end tag")
+			}
 			w.closeTag(i, t.name)
 		case otherToken:
 			w.damage(len(w.open)-1, i, "a declaration inside the page")
