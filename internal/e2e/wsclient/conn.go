@@ -147,7 +147,9 @@ func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int) err
 			return fmt.Errorf("wsclient: frame %s: %w", b, err)
 		}
 		if first {
-			p.connected(f)
+			p.connected()
+		}
+		if first || f.Remount > 0 {
 			last = f.Seq - 1
 		}
 		if f.Seq > 0 && f.Seq != last+1 {
@@ -173,22 +175,22 @@ func replace(ch chan int, n int) {
 	ch <- n
 }
 
-func (p *Page) connected(f frame) {
+func (p *Page) connected() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.Connects++
 	if !p.lost.IsZero() {
 		p.stats.Down = max(p.stats.Down, time.Since(p.lost))
 	}
-	if f.Remount > 0 {
-		p.stats.Remounts++
-		clear(p.waiting)
-	}
 }
 
 func (p *Page) apply(f frame) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if f.Remount > 0 {
+		p.stats.Remounts++
+		clear(p.waiting)
+	}
 	p.live.Token = cmp.Or(f.Token, p.live.Token)
 	p.live.Manifest = cmp.Or(f.Manifest, p.live.Manifest)
 	if f.Error != nil {
