@@ -139,3 +139,43 @@ func TestMiddleware(t *testing.T) {
 		}))
 	})
 }
+
+func TestQueues(t *testing.T) {
+	t.Parallel()
+	for name, strict := range map[string]bool{"weighted": false, "strict": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, k *jobstest.Kit) {
+				t.Helper()
+				const each = 40
+				kind := define()
+				for range each {
+					enqueue(t, k, kind, jobs.Queue("default"))
+					enqueue(t, k, kind, jobs.Queue("critical"))
+				}
+				var order []string
+				see := func(next func(context.Context, *jobs.Work) ([]byte, error)) func(context.Context, *jobs.Work) ([]byte, error) {
+					return func(ctx context.Context, w *jobs.Work) ([]byte, error) {
+						order = append(order, w.Queue) // one at a time
+						return next(ctx, w)
+					}
+				}
+				cfg := jobs.PoolConfig{
+					Concurrency: 1, Strict: strict, Queues: map[string]int{"critical": 6, "default": 1}, Work: []jobs.Middleware[[]byte]{see},
+				}
+				k.Start(cfg, func(p *jobs.Pool) { kind.Handle(p, quick) })
+				k.Drain()
+				n := 0
+				for _, q := range order[:each] {
+					if q == "critical" {
+						n++
+					}
+				}
+				// Six of seven on average, while both have some.
+				if least := map[bool]int{false: each * 6 / 10, true: each}[strict]; n < least || len(order) != 2*each {
+					t.Errorf("%d of the first %d jobs are critical, want at least %d; %d ran", n, each, least, len(order))
+				}
+			})
+		})
+	}
+}
