@@ -171,6 +171,24 @@ func TestReplayedPushIsAppliedOnce(t *testing.T) {
 	}
 }
 
+// TestReplayedPushWithoutARecord: the replica lacks the first record of the
+// persisted fields.
+func TestReplayedPushWithoutARecord(t *testing.T) {
+	t.Parallel()
+	inLossy(t, func(l *lossy) {
+		p, other := l.open(l.v1), l.open(l.v2)
+		time.Sleep(10 * time.Second)
+		promote := l.store.Replicate()
+		l.put("a", "b")
+		waitItems(t, p, "a b")
+		time.Sleep(10 * time.Second)
+		promote()
+		l.put("a", "b", "c")
+		l.settle(p, "a b c", "3")
+		l.settle(other, "a b c", "3")
+	})
+}
+
 // TestReplayedPushBeforeItsCommit: the store changes between the application and
 // the commit, which the new one takes: what it holds then has b under a number
 // that the new store never gave.

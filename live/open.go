@@ -215,6 +215,9 @@ func (c *conn) refresh(ctx context.Context, adopt bool) error {
 
 // adopt takes the record's persisted fields into the state.
 func (c *conn) adopt(v viewState) error {
+	if v.version == 0 && c.view.version > 0 && c.hub.deps.Node.Replicated() {
+		v.fields = c.page.model.defaults // the store has fallen back to before the record
+	}
 	state, err := c.page.model.withShared(c.state, v.fields)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -67,8 +66,6 @@ type Report struct {
 	Details []string
 	// Lossy is the Checker's.
 	Lossy bool
-	// Repeated counts second applications to shared records when Lossy.
-	Repeated int
 }
 
 // Violations is the sum of all kinds. See Checker.Lossy.
@@ -167,9 +164,6 @@ func (c *Checker) judge(name string, v *view, want []string) {
 		case !known:
 			c.report.Foreign++
 			c.say("%s: shows %s, which nobody pushed into its session", name, token)
-			continue
-		case seen[token] && c.Lossy && strings.HasSuffix(name, ", shared"):
-			c.report.Repeated++
 			continue
 		case seen[token]:
 			c.report.Twice++
