@@ -18,7 +18,7 @@ func TestDigestsTellStatesApart(t *testing.T) {
 	set := newPage(t, `{{.S}}`, sharedOptions).set
 	r := rand.New(rand.NewPCG(2, 7))
 	seen := map[[2]uint64]enginetest.State{}
-	for range 300 {
+	for range 100 {
 		state := enginetest.Random(r)
 		for range 20 {
 			d, ok := set.Digest(state)
