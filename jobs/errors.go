@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,7 @@ const (
 // UserError returns an error whose code and message may be shown to the user.
 // Of any other error that a handler returns the page learns only that the work
 // failed; the full text goes to the log and to the dashboard. It may be wrapped.
+// The page gets at most 64 bytes of the code and 512 of the message.
 func UserError(code, message string) error { return &userError{code, message} }
 
 type userError struct{ code, message string }
@@ -105,7 +107,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 // public returns the code and text of err that a page may see.
 func public(err error) (code, message string) {
 	if u, ok := errors.AsType[*userError](err); ok {
-		return u.code, u.message
+		return shorten(u.code, maxCode), shorten(u.message, maxMessage)
 	}
 	if c, ok := errors.AsType[*codedError](err); ok {
 		return c.code, c.message
@@ -117,6 +119,15 @@ func public(err error) (code, message string) {
 		return codeTimeout, "took too long"
 	}
 	return codeError, "internal error"
+}
+
+// shorten cuts a text to n bytes of whole characters, an ellipsis included.
+func shorten(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	const ellipsis = "…"
+	return strings.ToValidUTF8(text[:n-len(ellipsis)], "") + ellipsis
 }
 
 // codedError is a failure that the package reports in its own words.

@@ -66,9 +66,7 @@ func (x *execution) report(fraction float64, message string) {
 	if !(fraction >= 0) { // also catches NaN
 		fraction = 0
 	}
-	if len(message) > maxMessage {
-		message = string([]rune(message[:maxMessage-3])) + "…"
-	}
+	message = shorten(message, maxMessage)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.over {

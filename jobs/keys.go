@@ -25,6 +25,7 @@ const (
 	maxArgs      = 256 << 10
 	maxResult    = 48 << 10
 	maxMessage   = 512
+	maxCode      = 64
 	defaultScope = "lastmile"
 )
 

@@ -109,11 +109,14 @@ func Notify(s push.Session, bindings ...Binding) Option {
 	}
 }
 
-// Done binds the end of a job that completed.
+// Done binds the end of a job that completed. A result that is too large for a
+// push ([push.PublisherConfig].MaxDataBytes) stays in the record: then the
+// event, with StateCompleted, Code "result_too_large" and no result, goes to
+// the action that Failed binds, or to this one if there is none.
 func Done(action string) Binding { return On(action, StateCompleted) }
 
 // Failed binds the end of a job that failed, and of one that was cancelled or
-// lost unless On binds these.
+// lost unless On binds these. See Done for a result that is too large.
 func Failed(action string) Binding { return On(action, StateFailed) }
 
 // Progress binds what the handler reports with Job.Progress: the latest value,

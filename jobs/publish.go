@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,7 +69,8 @@ func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, d
 }
 
 // send stores a terminal event with every destination that has an action for
-// it. What no repetition can help is logged and passed over.
+// it. One that is too large for a push goes without the result. What no
+// repetition can help is logged and passed over.
 func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds []dest) error {
 	if !anyBound(ds, string(e.State)) {
 		return nil
@@ -83,9 +85,13 @@ func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds 
 		if action == "" {
 			continue
 		}
-		_, err := c.pub.Publish(ctx, push.Message{
-			ID: e.pushID(), Session: d.Session, Action: action, Data: data, Replaces: e.replaces(), Final: true,
-		})
+		m := push.Message{ID: e.pushID(), Session: d.Session, Action: action, Data: data, Replaces: e.replaces(), Final: true}
+		_, err := c.pub.Publish(ctx, m)
+		if errors.Is(err, push.ErrTooLarge) {
+			c.log.ErrorContext(ctx, "terminal event is too large for a push, sent without the result",
+				"id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
+			err = c.sendBare(ctx, e, d, m)
+		}
 		switch {
 		case err == nil:
 		case hopeless(err):
@@ -97,6 +103,24 @@ func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds 
 		}
 	}
 	return failed
+}
+
+// sendBare stores a terminal event without the job's result, which the page
+// would take for an empty one: it goes to the action for failures, if there is
+// one, and says what is the matter.
+func (c *Client) sendBare(ctx context.Context, e *Event, d dest, m push.Message) error {
+	bare := *e
+	bare.Message = ""
+	if bare.State == StateCompleted {
+		m.Action = cmp.Or(d.action(string(StateFailed)), m.Action)
+		bare.Code, bare.Error = codeTooLarge, "the result is too large to be sent"
+	}
+	var err error
+	if m.Data, err = bare.data(nil); err != nil {
+		return fmt.Errorf("jobs: encode event of job %q: %w", e.ID, err)
+	}
+	_, err = c.pub.Publish(ctx, m)
+	return err
 }
 
 func hopeless(err error) bool {
