@@ -232,7 +232,12 @@ func (c *Client) reopen(ctx context.Context, rec *record, to string, unique time
 	if !unique.IsZero() {
 		uni = ms(unique)
 	}
-	gen, err := c.number(ctx, "reopen", rec.ID, rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni)
+	token := newToken()
+	var gen int
+	err := insist(ctx, func() (err error) {
+		gen, err = c.number(ctx, "reopen", rec.ID, rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni, token)
+		return err
+	})
 	if err != nil || gen <= 0 {
 		return gen, err
 	}
@@ -247,4 +252,25 @@ func (c *Client) reopen(ctx context.Context, rec *record, to string, unique time
 		c.log.DebugContext(ctx, "old task not removed", "id", rec.ID, "error", err)
 	}
 	return gen, nil
+}
+
+// reopenTries is how often opening a generation is tried: when only its answer
+// is lost, the generation is open and nothing would ever run it.
+const reopenTries = 4
+
+// insist repeats f a few times, until it succeeds or ctx ends.
+func insist(ctx context.Context, f func() error) error {
+	for try := 1; ; try++ {
+		err := f()
+		if err == nil || try == reopenTries {
+			return err
+		}
+		timer := time.NewTimer(persistBase << try)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
 }

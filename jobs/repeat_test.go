@@ -112,3 +112,30 @@ func TestLostAnswersCountNoAttempt(t *testing.T) {
 		})
 	}
 }
+
+// TestLostAnswerOfRetry: a job that is opened again runs again, also when the
+// answer to its opening is lost.
+func TestLostAnswerOfRetry(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		d := deafTo(t, "reopen")
+		k.Redis.AddHook(d)
+		client, err := jobs.NewClient(k.Redis, k.Publisher, jobs.ClientConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind := define(jobs.MaxRetry(0))
+		start(k, kind, quick)
+		id := enqueue(t, k, kind)
+		wantEnd(t, k, id, jobs.StateCompleted)
+		if err := client.Retry(t.Context(), id); err != nil {
+			t.Errorf("Retry: %v", err)
+		}
+		k.Until("the second end", func() bool { return len(k.Terminal("s", id)) == 2 })
+		end := k.Terminal("s", id)[1]
+		if end.Event.State != jobs.StateCompleted || end.Event.Gen != 2 || !d.lost.Load() {
+			t.Errorf("second end: %+v", end.Event)
+		}
+	})
+}

@@ -92,7 +92,7 @@ func (x *execution) describe(span trace.Span, err error) {
 
 // begin asks the record for the verdict on an execution.
 func (p *Pool) begin(ctx context.Context, x *execution, retried int) (r reply, err error) {
-	token := strconv.FormatUint(rand.Uint64(), 36) //nolint:gosec // it need only differ from the last one's
+	token := newToken()
 	ask := func() error {
 		return p.persist(ctx, func(ctx context.Context) (err error) {
 			now := time.Now()
@@ -108,6 +108,11 @@ func (p *Pool) begin(ctx context.Context, x *execution, retried int) (r reply, e
 	}
 	x.plain = nil
 	return r, err
+}
+
+// newToken names a call that may be repeated when its answer is lost.
+func newToken() string {
+	return strconv.FormatUint(rand.Uint64(), 36) //nolint:gosec // it need only differ from the last one's
 }
 
 // wasOver settles a task whose job has ended already: a re-run after a crash
