@@ -8,9 +8,10 @@ var (
 	// later, or give up: nothing that waits is ever dropped for a newer one.
 	ErrMailboxFull = errors.New("push: mailbox full")
 
-	// ErrSessionClosed means that the session was closed for good (signed
-	// out, or removed by an operator). The push was not stored; repeating it
-	// cannot help.
+	// ErrSessionClosed means that the session was closed (signed out, or
+	// removed by an operator). The push was not stored; repeating it cannot
+	// help. The mark lives for the age bound of pushes and a day, 8 days by
+	// default: after that the ID is one that nobody has used.
 	ErrSessionClosed = errors.New("push: session closed")
 
 	// ErrTooLarge means that a push's data exceeds its bound. Store large

@@ -70,9 +70,10 @@ type Transport interface {
 	// a node whose hints are lost learns of an emptied store.
 	Check(ctx context.Context, node string, sessions []string) ([]Status, error)
 
-	// CloseSession closes a session for good: what waits in its mailbox is
-	// discarded, Append and Attach fail with ErrSessionClosed from then on,
-	// and the nodes that hold its connections get one more hint, so that they
+	// CloseSession closes a session: what waits in its mailbox is discarded,
+	// Append and Attach fail with ErrSessionClosed for as long as the session's
+	// keys live (the age bound of pushes and a day, 8 days by default), and the
+	// nodes that hold its connections get one more hint, so that they
 	// find out. It is idempotent.
 	CloseSession(ctx context.Context, session string) error
 }
