@@ -173,9 +173,7 @@ func (c *conn) resolve(r push.ViewRecord) error {
 	if err := c.adopt(theirs); err != nil {
 		return err
 	}
-	if c.state, err = c.page.model.withShared(c.state, merge(base, mine, theirs.fields)); err != nil {
-		return err
-	}
+	c.state = c.page.model.withShared(c.state, merge(base, mine, theirs.fields))
 	c.now.encoded, err = c.page.encode(c.state)
 	c.out.dirty = true
 	return err

@@ -131,8 +131,7 @@ func (c *conn) sharedOnly(out outcome) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	if out.state, err = c.page.model.withShared(before, fields); err == nil {
-		out.encoded, err = c.page.encode(out.state)
-	}
+	out.state = c.page.model.withShared(before, fields)
+	out.encoded, err = c.page.encode(out.state)
 	return out, err
 }

@@ -94,6 +94,9 @@ func call(h handler, state any, c *Context) (next any, err error) {
 	return h(state, c)
 }
 
+// errStateSize means that a state exceeds its bound.
+var errStateSize = errors.New("live: state too large")
+
 // encode writes a state, within its bound.
 func (p *page) encode(state any) ([]byte, error) {
 	b, err := p.model.encode(state)
@@ -101,7 +104,7 @@ func (p *page) encode(state any) ([]byte, error) {
 		return nil, err
 	}
 	if limit := p.hub.cfg.MaxStateBytes; len(b) > limit {
-		return nil, fmt.Errorf("live: state of %d bytes, at most %d are allowed (Config.MaxStateBytes)", len(b), limit)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxStateBytes)", errStateSize, len(b), limit)
 	}
 	return b, nil
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"lastmile/push"
 )
 
@@ -116,8 +118,14 @@ func (c *conn) step(ctx context.Context) bool {
 
 func (c *conn) stalled() bool { return c.stall.tries > 0 }
 
-// stallFor pauses the page until the store may answer again.
+// stallFor pauses the page until the store may answer again. A page that cannot
+// take the persisted fields in ends, to be mounted anew.
 func (c *conn) stallFor(ctx context.Context, err error) {
+	if errors.Is(err, errStateSize) { // no wait makes it fit
+		c.hub.log.ErrorContext(ctx, "persisted fields of another page do not fit into this one", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
+		c.end(ending{ReasonLost, websocket.StatusInternalError, "state too large"})
+		return
+	}
 	if c.stall.tries == 0 {
 		c.hub.log.WarnContext(ctx, "store failed, the page waits", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
 	}

@@ -25,6 +25,7 @@ type metrics struct {
 	refused     *prometheus.CounterVec
 	renderErrs  prometheus.Counter
 	topicsLost  prometheus.Counter
+	misfits     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
@@ -58,6 +59,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 		refused:    vec("messages_refused_total", "Browser messages refused, by code.", "code"),
 		renderErrs: counter("render_errors_total", "Templates that failed."),
 		topicsLost: counter("topic_messages_dropped_total", "Topic messages dropped because a connection was too slow."),
+		misfits:    counter("persisted_fields_unreadable_total", "Persisted fields left out because what is stored does not fit their type."),
 	}
 	if reg == nil {
 		return m, nil
@@ -65,7 +67,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 	conns := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "live_connections", Help: "Open connections."},
 		func() float64 { return float64(h.live.Load()) })
 	return m, register(reg, conns, m.actions, m.actionTime, m.commits, m.mounts, m.frames, m.frameBytes, m.pushLatency,
-		m.retries, m.buried, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost)
+		m.retries, m.buried, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits)
 }
 
 func register(reg prometheus.Registerer, all ...prometheus.Collector) error {

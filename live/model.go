@@ -27,6 +27,8 @@ type model struct {
 	onDisconnect func(state any, ctx *Context)
 	shared       []sharedField
 	defaults     shared // of the initial state
+	// misfit hears of a stored field that does not fit its type.
+	misfit func(field string, err error)
 	// flat says that a copy of the state shares no memory with it, so that a
 	// failed action cannot have changed the one it was given.
 	flat   bool

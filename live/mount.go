@@ -80,9 +80,7 @@ func (p *page) mount(ctx context.Context, who *visitor) (*mounted, error) {
 	if m.view, err = p.loadView(ctx, who.Session); err != nil {
 		return nil, err
 	}
-	if state, err = p.model.withShared(state, m.view.fields); err != nil {
-		return nil, err
-	}
+	state = p.model.withShared(state, m.view.fields)
 	if m.base, err = p.model.sharedOf(state); err != nil {
 		return nil, err
 	}
@@ -215,9 +213,8 @@ func (p *page) runPush(ctx context.Context, who *visitor, h handler, state any, 
 	if err != nil {
 		return out, err
 	}
-	if out.state, err = p.model.withShared(out.state, before); err == nil {
-		out.encoded, err = p.encode(out.state)
-	}
+	out.state = p.model.withShared(out.state, before)
+	out.encoded, err = p.encode(out.state)
 	return out, err
 }
 

@@ -41,7 +41,7 @@ func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
 		return &ending{ReasonSessionClosed, closeSessionClosed, "session closed"}
 	}
 	c.hub.log.WarnContext(ctx, "connection cannot open", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-	if errors.Is(err, errMount) {
+	if errors.Is(err, errMount) || errors.Is(err, errStateSize) {
 		return &ending{ReasonLost, websocket.StatusInternalError, "mount failed"}
 	}
 	return &ending{ReasonLost, websocket.StatusTryAgainLater, "store not available"}
@@ -74,6 +74,10 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 	}
 	c.feed = feed
 	if err := c.refresh(ctx, true); err != nil {
+		if errors.Is(err, errStateSize) { // without the page's own fields it may fit
+			c.hub.log.ErrorContext(ctx, "page has no room for the persisted fields, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
+			return false, nil
+		}
 		return false, err
 	}
 	for _, e := range feed.Unacked() {
@@ -218,10 +222,7 @@ func (c *conn) adopt(v viewState) error {
 	if v.version == 0 && c.view.version > 0 && c.hub.deps.Node.Replicated() {
 		v.fields = c.page.model.defaults // the store has fallen back to before the record
 	}
-	state, err := c.page.model.withShared(c.state, v.fields)
-	if err != nil {
-		return err
-	}
+	state := c.page.model.withShared(c.state, v.fields)
 	encoded, err := c.page.encode(state)
 	if err != nil {
 		return err

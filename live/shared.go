@@ -86,10 +86,11 @@ func (m *model) sharedOf(state any) (shared, error) {
 }
 
 // withShared returns a state with the persisted fields replaced; fields that s
-// lacks stay as they are.
-func (m *model) withShared(state any, s shared) (any, error) {
+// lacks stay as they are, and those that a version of the program with another
+// type has stored.
+func (m *model) withShared(state any, s shared) any {
 	if len(s) == 0 {
-		return state, nil
+		return state
 	}
 	v := reflect.New(m.state).Elem()
 	v.Set(reflect.ValueOf(state))
@@ -99,11 +100,12 @@ func (m *model) withShared(state any, s shared) (any, error) {
 		}
 		value := reflect.New(v.Field(f.index).Type())
 		if err := json.Unmarshal(s[i], value.Interface()); err != nil {
-			return nil, fmt.Errorf("live: decode persisted field %s: %w", f.name, err)
+			m.misfit(f.name, err)
+			continue
 		}
 		v.Field(f.index).Set(value.Elem())
 	}
-	return v.Interface(), nil
+	return v.Interface()
 }
 
 // merge takes from mine the fields that differ from base, and the others from

@@ -113,6 +113,10 @@ func NewView[S any](hub *Hub, name string, controller any, initial S, tmpl *temp
 		return nil, fmt.Errorf("live: view %q: %w", name, err)
 	}
 	p := &page{hub: hub, name: name, cfg: cfg, model: m, pushOnly: map[string]bool{}}
+	m.misfit = func(field string, err error) {
+		hub.metrics.misfits.Inc()
+		hub.log.Error("stored persisted field does not fit its type, left out", "view", name, "field", field, "error", err)
+	}
 	if err := p.prepare(tmpl, reflect.TypeFor[S]()); err != nil {
 		return nil, fmt.Errorf("live: view %q: %w", name, err)
 	}
