@@ -16,6 +16,10 @@ type topicTable struct {
 
 	mu     sync.Mutex
 	topics map[string]*followed
+	// draining says that the node is stopping: then nobody waits for the Broker
+	// to end a subscription, and ended collects what ends them.
+	draining bool
+	ended    []func()
 }
 
 type followed struct {
@@ -65,9 +69,41 @@ func (h *Hub) unfollow(c *conn, topic string) {
 	if last {
 		delete(t.topics, topic)
 	}
+	if last && t.draining {
+		t.ended, last = append(t.ended, f.stop), false
+	}
 	t.mu.Unlock()
 	if last {
 		f.stop()
+	}
+}
+
+// drain has subscriptions end with stopAll.
+func (t *topicTable) drain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.draining = true
+}
+
+// stopAll ends the subscriptions that are left of a node that is stopping. It
+// reports false when late comes first: then they end on their own time.
+func (t *topicTable) stopAll(late <-chan struct{}) bool {
+	t.mu.Lock()
+	stops := t.ended
+	t.ended = nil
+	t.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	select {
+	case <-done:
+		return true
+	case <-late:
+		return false
 	}
 }
 

@@ -77,27 +77,30 @@ func (h *Hub) drain() {
 	h.mu.Lock()
 	h.phase = phaseDraining
 	h.mu.Unlock()
+	h.topics.drain()
 	conns := h.all()
 	h.log.Info("sending connections away", "connections", len(conns))
 	for _, c := range conns {
 		c.stop(goodbye(len(conns)))
 	}
-	gone := make(chan struct{})
+	gone, late := make(chan struct{}), make(chan struct{})
 	go func() {
 		h.serving.Wait()
 		close(gone)
 	}()
-	timer := time.NewTimer(h.cfg.DrainTimeout)
+	timer := time.AfterFunc(h.cfg.DrainTimeout, func() { close(late) })
 	defer timer.Stop()
 	select {
 	case <-gone:
-		return
-	case <-timer.C:
+	case <-late:
+		left := h.all()
+		h.log.Warn("cutting connections that did not end in time", "connections", len(left), "timeout", h.cfg.DrainTimeout)
+		for _, c := range left {
+			c.cut()
+		}
+		<-gone
 	}
-	left := h.all()
-	h.log.Warn("cutting connections that did not end in time", "connections", len(left), "timeout", h.cfg.DrainTimeout)
-	for _, c := range left {
-		c.cut()
+	if !h.topics.stopAll(late) {
+		h.log.Warn("topic subscriptions did not end in time", "timeout", h.cfg.DrainTimeout)
 	}
-	<-gone
 }
