@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-var failoverFor = flag.Duration("failovers", 8*time.Second, "how long primaries are replaced by replicas that lack the latest writes")
+var (
+	failoverFor   = flag.Duration("failovers", 8*time.Second, "how long primaries are replaced by replicas that lack the latest writes")
+	failoverKills = flag.Bool("failovers.kills", false, "also kill web nodes and cut sockets between failovers")
+)
 
 // TestSoakFailover replaces the primary again and again by a replica that lacks
 // what the old one accepted in the last 0.4 to 2 seconds: pushes, states,
@@ -17,12 +20,16 @@ var failoverFor = flag.Duration("failovers", 8*time.Second, "how long primaries 
 // without waiting for the replica. Only a push that waits keeps its order.
 func TestSoakFailover(t *testing.T) {
 	t.Parallel()
+	faults := []string{"failover"}
+	if *failoverKills {
+		faults = append(faults, "kill web", "cut sockets")
+	}
 	for name, wait := range map[string]int{"replay": 0, "wait": 1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startSoak(t, soakConfig{
 				length: *failoverFor, sessions: *soakSessions, pushes: max(1, int(failoverFor.Seconds())) * 100, seed: *soakSeed,
-				faults: []string{"failover"}, lossy: true, wait: wait,
+				faults: faults, lossy: true, wait: wait,
 			})
 			s.injectFaults()
 			s.finish()
