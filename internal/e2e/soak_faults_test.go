@@ -57,6 +57,10 @@ func (s *soak) inject(kind string) {
 		s.redis.Kill()
 		s.rest(100*time.Millisecond, 1000*time.Millisecond)
 		s.redis.Restart()
+	case "freeze redis": // longer than every timeout of a reader and a publisher
+		s.redis.Freeze(s.t)
+		s.rest(3*time.Second, 5*time.Second)
+		s.redis.Thaw(s.t)
 	case "cut sockets":
 		s.proxy.Cut("")
 	case "half-open":

@@ -22,7 +22,7 @@ func TestSoak(t *testing.T) {
 	t.Parallel()
 	s := startSoak(t, soakConfig{
 		length: *soakFor, sessions: *soakSessions, pushes: *soakPushes, seed: *soakSeed,
-		faults:  []string{"kill web", "kill publisher", "kill redis", "cut sockets", "half-open", "pause web", "freeze web", "stall clients", "deploy web"},
+		faults:  []string{"kill web", "kill publisher", "kill redis", "freeze redis", "cut sockets", "half-open", "pause web", "freeze web", "stall clients", "deploy web"},
 		nodeTTL: 3 * time.Second,
 	})
 	s.injectFaults()

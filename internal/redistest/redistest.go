@@ -240,10 +240,16 @@ func (s *Server) Pause(t testing.TB, d time.Duration) {
 
 // Freeze stops the server where it stands (SIGSTOP), and Thaw lets it go on.
 // Connections stay open, and new ones are accepted by the kernel.
-func (s *Server) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+}
 
 // Thaw undoes Freeze.
-func (s *Server) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+func (s *Server) Thaw(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGCONT)
+}
 
 func (s *Server) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
