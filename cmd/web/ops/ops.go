@@ -113,7 +113,7 @@ func New(d Deps) (*Ops, *live.View[State], error) {
 	}
 	o := &Ops{d}
 	view, err := live.NewView(d.Hub, "ops", &controller{d}, State{Node: d.Node}, tmpl, live.ViewConfig{
-		Title: "Operations", Layout: d.UI.Layout(), PushOnly: []string{"OpsTick"},
+		Title: "Operations", Layout: d.UI.Layout(), PushOnly: []string{"OpsTick"}, Pure: ui.Pure(),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("ops: %w", err)

@@ -72,7 +72,7 @@ func add[S any](mux *http.ServeMux, d Deps, name, title string, controller any, 
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	page, err := live.NewView(d.Hub, name, controller, initial, tmpl, live.ViewConfig{Title: title, Layout: d.UI.Layout(), PushOnly: pushOnly})
+	page, err := live.NewView(d.Hub, name, controller, initial, tmpl, live.ViewConfig{Title: title, Layout: d.UI.Layout(), PushOnly: pushOnly, Pure: ui.Pure()})
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}

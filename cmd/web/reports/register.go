@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 
 	"lastmile/cmd/web/ui"
 	"lastmile/internal/profilejob"
@@ -41,6 +43,7 @@ func Register(mux *http.ServeMux, d Deps) error {
 	page, err := live.NewView(d.Hub, "reports", &Reports{Profile: kind, Jobs: d.Jobs, Forget: d.Files.Delete, Log: d.Log},
 		State{MaxBytes: d.Files.MaxBytes(), Demo: d.Demo}, tmpl, live.ViewConfig{
 			Title: "Reports", Layout: d.UI.Layout(), PushOnly: []string{"ReportProgress", "ReportDone", "ReportFailed", "ReportRemoved"},
+			Pure: ui.Pure(slices.Collect(maps.Keys(funcs()))...),
 		})
 	if err != nil {
 		return fmt.Errorf("reports: %w", err)

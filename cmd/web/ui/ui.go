@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -142,6 +144,13 @@ func Funcs() template.FuncMap {
 		"number":     Number,
 		"clock":      Clock,
 	}
+}
+
+// Pure names the functions of Funcs, none of which looks at anything but its
+// arguments, and those given: what live.ViewConfig wants to hear before it
+// renders less than everything.
+func Pure(more ...string) []string {
+	return append(slices.Sorted(maps.Keys(Funcs())), more...)
 }
 
 // Bytes writes a size: 1.2 MB.
