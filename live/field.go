@@ -32,7 +32,7 @@ func fieldOf(object json.RawMessage, name string) (value json.RawMessage, ok boo
 		if len(v) == 0 {
 			return value, ok
 		}
-		if string(key[1:len(key)-1]) == name || (bytes.IndexByte(key, '\\') >= 0 && textOf(key) == name) {
+		if means(key, name) {
 			value, ok = v, true
 		}
 		rest = bytes.TrimPrefix(space(rest[len(v):]), []byte(","))
@@ -45,10 +45,22 @@ func firstOf(list json.RawMessage) json.RawMessage {
 	return rest[:valueLen(rest)]
 }
 
+// means reports whether a JSON string stands for a text, without decoding it
+// when it is written as it is.
+func means(raw json.RawMessage, text string) bool {
+	if in := raw[1 : len(raw)-1]; plain(in) {
+		return string(in) == text
+	}
+	return textOf(raw) == text
+}
+
+// plain reports whether a JSON string's inside is the text itself.
+func plain(in []byte) bool { return bytes.IndexByte(in, '\\') < 0 && utf8.Valid(in) }
+
 // textOf decodes a JSON string.
 func textOf(raw json.RawMessage) string {
-	if text := raw[1 : len(raw)-1]; bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text) {
-		return string(text)
+	if in := raw[1 : len(raw)-1]; plain(in) {
+		return string(in)
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {

@@ -18,6 +18,7 @@ func FuzzFieldOf(f *testing.F) {
 		f.Add([]byte(seed), "a")
 		f.Add([]byte(seed), "b")
 	}
+	f.Add([]byte(`{"\u0061":1}`), `\u0061`)
 	f.Fuzz(func(t *testing.T, object []byte, name string) {
 		got, ok := live.FieldOf(object, name)
 		var all map[string]json.RawMessage
