@@ -92,16 +92,28 @@ func (r *ring) bySession() map[string][]Message {
 	return all
 }
 
-// renew makes all that is kept as young as if it were accepted now: whoever
-// has just taken it may be replaced too.
-func (r *ring) renew() {
+// renew puts the pushes that a replay stored again behind all others, as young
+// as if they were accepted now, which they were: whoever has just taken them
+// may be replaced too. What it had already keeps its age: repeated from one
+// failover to the next, it would outlive what the pages remember.
+func (r *ring) renew(stored map[sessionPush]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	for i := range r.kept[r.head:] {
-		r.kept[r.head+i].at = now
-	}
+	live := r.kept[r.head:]
+	again := make([]kept, 0, len(stored))
+	rest := slices.DeleteFunc(live, func(k kept) bool {
+		if !stored[sessionPush{k.message.Session, k.message.ID}] {
+			return false
+		}
+		again = append(again, kept{k.message, now})
+		return true
+	})
+	r.kept = append(r.kept[:r.head+len(rest)], again...)
 }
+
+// sessionPush names a push: its ID is its session's own.
+type sessionPush struct{ session, id string }
 
 // Run guards accepted pushes against a failover until ctx ends, and returns
 // nil. A store with replicas answers before they have a push: the one that
@@ -164,7 +176,9 @@ func (p *Publisher) replay(ctx context.Context) bool {
 	all := p.ring.bySession()
 	var group errgroup.Group
 	group.SetLimit(replaySessions)
-	var counts struct{ stored, duplicate, refused atomic.Int64 }
+	var counts struct{ duplicate, refused atomic.Int64 }
+	var mu sync.Mutex
+	stored := map[sessionPush]bool{}
 	for _, messages := range all {
 		group.Go(func() error {
 			for _, m := range messages {
@@ -173,7 +187,9 @@ func (p *Publisher) replay(ctx context.Context) bool {
 				case err == nil && receipt.Duplicate:
 					counts.duplicate.Add(1)
 				case err == nil:
-					counts.stored.Add(1)
+					mu.Lock()
+					stored[sessionPush{m.Session, m.ID}] = true
+					mu.Unlock()
 				case refused(err):
 					counts.refused.Add(1)
 					p.cfg.Logger.ErrorContext(ctx, "accepted push lost in a failover and refused now",
@@ -186,16 +202,13 @@ func (p *Publisher) replay(ctx context.Context) bool {
 		})
 	}
 	err := group.Wait()
-	p.metrics.replayed.WithLabelValues("stored").Add(float64(counts.stored.Load()))
+	p.metrics.replayed.WithLabelValues("stored").Add(float64(len(stored)))
 	p.metrics.replayed.WithLabelValues("duplicate").Add(float64(counts.duplicate.Load()))
 	p.metrics.replayed.WithLabelValues("refused").Add(float64(counts.refused.Load()))
 	p.cfg.Logger.WarnContext(ctx, "another server takes the writes: accepted pushes published again",
-		"stored", counts.stored.Load(), "known", counts.duplicate.Load(), "refused", counts.refused.Load(), "error", err)
-	if err != nil {
-		return false
-	}
-	p.ring.renew()
-	return true
+		"stored", len(stored), "known", counts.duplicate.Load(), "refused", counts.refused.Load(), "error", err)
+	p.ring.renew(stored)
+	return err == nil
 }
 
 // again publishes a kept push. A full mailbox is given time to empty.
