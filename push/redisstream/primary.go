@@ -55,8 +55,12 @@ func identify(ctx context.Context, c *redis.Client) (name string, replicas int, 
 		server, replication = p.Info(ctx, "server"), p.Info(ctx, "replication") // both at once needs Redis 7
 		return nil
 	})
-	if refusal, ok := errors.AsType[redis.Error](err); ok && (redis.HasErrorPrefix(refusal, "ERR") || redis.HasErrorPrefix(refusal, "NOPERM")) {
-		return "", 0, nil
+	if refusal, ok := errors.AsType[redis.Error](err); ok {
+		for _, prefix := range []string{"ERR", "NOPERM", "section"} { // the last is miniredis's
+			if strings.HasPrefix(refusal.Error(), prefix) { // redis.HasErrorPrefix leaves ERR away
+				return "", 0, nil
+			}
+		}
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("info: %w", err)
