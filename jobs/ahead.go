@@ -22,7 +22,8 @@ import (
 // back, at the head of the queue with its retries as they were, and so are all
 // when the pool stops; those of a process that dies come back with their
 // leases, like those it was working on. With several queues Asynq chooses a
-// queue for each task, so there is nothing to take ahead.
+// queue for each task, so there is nothing to take ahead, and each is taken when
+// it is asked for.
 
 const (
 	// heldFor is for how long a task may be held. It is far below the margin
@@ -35,20 +36,38 @@ const (
 	leftFor = time.Second
 )
 
-// ahead is what a pool with one queue has taken. The zero value is for none.
+// ahead is what a pool has taken.
 type ahead struct {
-	slots int
+	slots int  // the pool's
+	one   bool // queue: there is something to take ahead
 
 	mu     sync.Mutex
-	handed map[string]time.Time // tasks that Asynq has: when the handler came back, or zero
-	held   []heldTask           // in the order they were taken
+	handed map[string]*handedTask // tasks that Asynq has
+	held   []heldTask             // in the order they were taken
+}
+
+// handedTask is a task that Asynq has.
+type handedTask struct {
+	mark mark
+	to   string    // the destination of a job that nobody has begun
+	left time.Time // when the handler came back, or zero
 }
 
 type heldTask struct {
+	handedTask
 	id, msg string
 	queue   takeKeys
 	at      time.Time
 }
+
+// mark is what take.lua says of a task's job.
+type mark int64
+
+const (
+	markNone  mark = iota // nothing
+	markFresh             // nobody has begun it
+	markBegun             // somebody may have
+)
 
 // takeKeys are the keys and arguments of Asynq's dequeue script.
 type takeKeys struct {
@@ -73,15 +92,18 @@ func (a *ahead) next(queue string, now time.Time) (msg string, n int) {
 	}); i >= 0 {
 		t := a.held[i]
 		a.held = slices.Delete(a.held, i, i+1)
-		a.handed[t.id] = time.Time{}
+		a.handed[t.id] = &t.handedTask
 		return t.msg, 0
 	}
 	if len(a.handed) >= a.slots { // Asynq asks, so it has a free slot
-		for id, left := range a.handed {
-			if !left.IsZero() && now.Sub(left) > leftFor {
+		for id, t := range a.handed {
+			if !t.left.IsZero() && now.Sub(t.left) > leftFor {
 				delete(a.handed, id)
 			}
 		}
+	}
+	if !a.one {
+		return "", 1
 	}
 	return "", max(1, a.slots-len(a.handed)-len(a.held))
 }
@@ -90,31 +112,41 @@ func (a *ahead) next(queue string, now time.Time) (msg string, n int) {
 func (a *ahead) keep(queue takeKeys, taken []any, now time.Time) (msg string, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := 0; i+1 < len(taken); i += 2 {
-		id, _ := taken[i].(string)
-		m, _ := taken[i+1].(string)
+	for i := 0; i+3 < len(taken); i += 4 {
+		r := reply(taken[i : i+4])
+		t := heldTask{handedTask{mark: mark(r.num(2)), to: r.str(3)}, r.str(0), r.str(1), queue, now}
 		if i == 0 {
-			a.handed[id] = time.Time{}
-			msg, ok = m, true
+			a.handed[t.id] = &t.handedTask
+			msg, ok = t.msg, true
 			continue
 		}
-		a.held = append(a.held, heldTask{id, m, queue, now})
+		a.held = append(a.held, t)
 	}
 	return msg, ok
+}
+
+// mark returns what is known of the job of a task that Asynq has.
+func (a *ahead) mark(id string) (m mark, to string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.handed[id]; t != nil {
+		return t.mark, t.to
+	}
+	return markNone, ""
 }
 
 // left notes that the handler of a task has come back.
 func (a *ahead) left(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.handed[id]; ok {
-		a.handed[id] = time.Now()
+	if t := a.handed[id]; t != nil {
+		t.left = time.Now()
 	}
 }
 
 // settled notes that Asynq is done with a task.
 func (a *ahead) settled(args []any) {
-	if a.slots == 0 || len(args) == 0 {
+	if len(args) == 0 {
 		return
 	}
 	if id, ok := args[0].(string); ok {
@@ -148,9 +180,12 @@ func (s server) take(ctx context.Context, queue takeKeys, lease any) *redis.Cmd 
 		cmd.SetVal(msg)
 		return cmd
 	}
-	now := time.Now()
+	now, records := time.Now(), ""
+	if s.pool.client.single() {
+		records = s.pool.client.records()
+	}
 	taken, err := s.pool.client.run(ctx, "take",
-		[]string{queue.pending, queue.paused, queue.active, queue.lease}, lease, queue.prefix, n).Slice()
+		[]string{queue.pending, queue.paused, queue.active, queue.lease}, lease, queue.prefix, n, records).Slice()
 	s.hook.pace(ctx, err)
 	msg, ok := s.pool.ahead.keep(queue, taken, now)
 	switch {

@@ -81,7 +81,11 @@ func (e *bench) ours(b *testing.B, opts ...jobs.Option) {
 	}
 }
 
-func (e *bench) notify(i int) jobs.Option {
+// notify asks for the job's end in a session: each job's own, or one of 1,000.
+func (e *bench) notify(i int, how string) jobs.Option {
+	if how == "notify-1000" {
+		i %= 1000
+	}
 	return jobs.Notify(e.pub.Session("bench-"+strconv.Itoa(i)), jobs.Done("Done"), jobs.Failed("Failed"))
 }
 
@@ -118,7 +122,7 @@ func spread(n int, f func(i int)) {
 }
 
 func BenchmarkEnqueue(b *testing.B) {
-	for _, how := range []string{"raw", "jobs", "notify"} {
+	for _, how := range []string{"raw", "jobs", "notify", "notify-1000"} {
 		b.Run(how, func(b *testing.B) {
 			e := newBench(b)
 			c := asynq.NewClientFromRedisClient(e.rdb)
@@ -132,7 +136,7 @@ func BenchmarkEnqueue(b *testing.B) {
 				case "jobs":
 					e.ours(b)
 				default:
-					e.ours(b, e.notify(i))
+					e.ours(b, e.notify(i, how))
 				}
 			})
 			report()
@@ -209,7 +213,7 @@ func (e *bench) work(b *testing.B, raw bool, started func(benchArgs)) (wait func
 }
 
 func BenchmarkWork(b *testing.B) {
-	for _, how := range []string{"raw", "jobs", "notify"} {
+	for _, how := range []string{"raw", "jobs", "notify", "notify-1000"} {
 		b.Run(how, func(b *testing.B) {
 			e := newBench(b)
 			c := asynq.NewClientFromRedisClient(e.rdb)
@@ -220,7 +224,7 @@ func BenchmarkWork(b *testing.B) {
 				case "jobs":
 					e.ours(b)
 				default:
-					e.ours(b, e.notify(i))
+					e.ours(b, e.notify(i, how))
 				}
 			})
 			b.ResetTimer()

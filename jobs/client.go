@@ -22,6 +22,12 @@ type publisher interface {
 	Publish(ctx context.Context, m push.Message) (push.Receipt, error)
 }
 
+// joiner is a publisher whose pushes can be stored within other scripts, as
+// those of a *push.Publisher can be.
+type joiner interface {
+	PublishWithin(ctx context.Context, at any, m push.Message, run func(context.Context, push.Script) (any, error)) (push.Receipt, error)
+}
+
 // ClientConfig tunes a Client. The zero value is ready for production.
 type ClientConfig struct {
 	// Prefix begins every Redis key of the package. All clients and pools of
@@ -31,6 +37,11 @@ type ClientConfig struct {
 	// costs a quarter of the throughput; the job's own record is kept by
 	// Retention anyway. Defaults to 0, which keeps none.
 	KeepTasks time.Duration
+	// Sharded says that keys lie on several servers though the client is one
+	// for a single server: behind a proxy, say. Then a job costs more calls,
+	// each of which stays in one slot. Defaults to whether the client is
+	// anything but a *redis.Client.
+	Sharded bool
 	// Timeout bounds one Enqueue. Defaults to 10 seconds.
 	Timeout time.Duration
 	// Middleware wraps the storing of every job, the first one outermost; also
@@ -66,6 +77,7 @@ type Client struct {
 	actions sync.Map // context of an action -> *atomic.Int64
 	queues  sync.Map // queue name -> struct{}
 	options optionCache
+	dests   destCache
 }
 
 // NewClient checks cfg and fills its defaults; pub is a *push.Publisher. It
@@ -77,7 +89,7 @@ func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Cli
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	s, err := newStore(rdb, cfg.Prefix)
+	s, err := newStore(rdb, cfg.Prefix, cfg.Sharded)
 	if err != nil {
 		return nil, fmt.Errorf("jobs: load scripts: %w", err)
 	}
@@ -87,7 +99,7 @@ func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Cli
 	}
 	return &Client{
 		store: s, pub: pub, cfg: cfg, log: cfg.Logger, metrics: m,
-		tasks: asynq.NewClientFromRedisClient(sharing{rdb, s.combine}), inspect: asynq.NewInspectorFromRedisClient(rdb),
+		tasks: asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, s}), inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}, nil
 }
 

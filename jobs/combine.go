@@ -39,8 +39,6 @@ type call struct {
 	lead chan []*call // the batch that its caller has to send
 	done chan struct{}
 	cmd  *redis.Cmd
-
-	before *call // goes first, in the same pipeline
 }
 
 // run calls a script. When ctx ends early the script may still run.
@@ -59,10 +57,6 @@ func (c *combiner) do(ctx context.Context, t *call) *redis.Cmd {
 		c.flying++
 		c.mu.Unlock()
 		defer c.land()
-		if t.before != nil {
-			c.fly(ctx, []*call{t})
-			return t.cmd
-		}
 		return c.rdb.EvalSha(ctx, t.sha, t.keys, t.args...)
 	}
 	t.lead, t.done = make(chan []*call, 1), make(chan struct{})
@@ -97,9 +91,6 @@ func (c *combiner) fly(ctx context.Context, batch []*call) {
 	defer cancel()
 	pipe := c.rdb.Pipeline()
 	for _, t := range batch {
-		if b := t.before; b != nil {
-			b.cmd = pipe.EvalSha(ctx, b.sha, b.keys, b.args...)
-		}
 		t.cmd = pipe.EvalSha(ctx, t.sha, t.keys, t.args...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error

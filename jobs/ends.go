@@ -2,18 +2,24 @@ package jobs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
+
+	"lastmile/push"
 )
 
-// The record of a plain job that completed and Asynq's "task is done" share a
-// pipeline, the record first: that saves the job a round trip of its own. The
-// end waits here for the moment, microseconds, until Asynq takes its task out;
-// what Asynq does not come for (it lost the lease, say) is stored anyhow.
+// The end of a job that completed before its record knew of the execution (see
+// fresh.go), the push of that end and Asynq's "task is done" are one script: that
+// saves the job its round trips. The end waits here for the moment,
+// microseconds, until Asynq takes its task out; what Asynq does not come for (it
+// lost the lease, say) is stored anyhow.
 
 const (
 	endsEvery = time.Second
@@ -22,25 +28,49 @@ const (
 
 type ends struct {
 	mu      sync.Mutex
-	waiting map[string]*plainEnd // by task ID
+	waiting map[string]*completion // by task ID
 }
 
-type plainEnd struct {
+// completion is a job's end as completed.
+type completion struct {
 	x      *execution
 	result []byte
+	span   trace.Span // of the execution, which the push belongs to
 	at     time.Time
 }
 
-func (e *ends) put(x *execution, result []byte) {
+func newCompletion(ctx context.Context, x *execution, result []byte) *completion {
+	return &completion{x: x, result: result, span: trace.SpanFromContext(ctx)}
+}
+
+// push returns the push that tells the end, or nothing when nobody wants one.
+func (c *completion) push() (*push.Message, error) {
+	if len(c.x.dests) == 0 {
+		return nil, nil //nolint:nilnil // none is no error
+	}
+	to, e := c.x.dests[0], c.x.event(StateCompleted)
+	m := &push.Message{ID: e.pushID(), Session: to.Session, Action: to.action(string(StateCompleted)), Replaces: e.replaces(), Final: true}
+	if m.Action == "" {
+		return nil, nil //nolint:nilnil // likewise
+	}
+	var err error
+	if m.Data, err = e.data(c.result); err != nil {
+		return nil, fmt.Errorf("jobs: encode event of job %q: %w", e.ID, err)
+	}
+	return m, nil
+}
+
+func (e *ends) put(c *completion) {
+	c.at = time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.waiting[x.id] = &plainEnd{x, result, time.Now()}
+	e.waiting[c.x.task()] = c
 }
 
 // take returns the end that belongs to a call of Asynq's, if it is the one that
 // takes a task out for good: its keys begin with the active list, and it puts
 // the task into no other list.
-func (e *ends) take(keys []string, args []any) *plainEnd {
+func (e *ends) take(keys []string, args []any) *completion {
 	if len(keys) < 5 || len(args) == 0 || !strings.HasSuffix(keys[0], ":active") || strings.HasSuffix(keys[2], ":pending") {
 		return nil
 	}
@@ -56,10 +86,10 @@ func (e *ends) take(keys []string, args []any) *plainEnd {
 }
 
 // overdue takes the ends out that have waited for longer than d.
-func (e *ends) overdue(d time.Duration) []*plainEnd {
+func (e *ends) overdue(d time.Duration) []*completion {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var out []*plainEnd
+	var out []*completion
 	for id, end := range e.waiting {
 		if time.Since(end.at) >= d {
 			out = append(out, end)
@@ -93,11 +123,27 @@ func (p *Pool) storeEnds(ctx context.Context, after time.Duration) {
 	}
 }
 
-// sharesEnds tells whether the ends of plain jobs go with Asynq's own: not on a
-// cluster, where a pipeline has no order.
-func (p *Pool) sharesEnds() bool {
-	_, single := p.client.rdb.(*redis.Client)
-	return single
+// storeEnd stores the end of a job by itself, by way of its record where there
+// is one; then, or when it fails, it returns false and the verdict for Asynq.
+func (p *Pool) storeEnd(ctx context.Context, end *completion) (stored bool, verdict error) {
+	if end.x.plain != nil {
+		err := p.persist(ctx, func(ctx context.Context) (err error) {
+			stored, _, err = p.client.complete(ctx, end, nil, nil)
+			return err
+		})
+		if err != nil {
+			p.log.WarnContext(ctx, "end of job not stored", "id", end.x.id, "error", err)
+			return false, &retryError{err: err, delay: unsettledDelay}
+		}
+		if stored {
+			p.completed(end)
+			return true, nil
+		}
+	}
+	if settled, err := p.join(ctx, end.x); settled {
+		return false, err
+	}
+	return false, p.conclude(ctx, end.x, StateCompleted, end.result, "", "", nil)
 }
 
 // server is Asynq's client in a pool.
@@ -107,38 +153,112 @@ type server struct {
 	hook *serverHook
 }
 
-// EvalSha calls a script: to take tasks, several at a time; to take a plain
-// job's task out, after that of the job's end; and any other as it is.
+// EvalSha calls a script: to take tasks, several at a time; to take a task out
+// together with the end of its job; and any other as it is.
 func (s server) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	if queue, ok := takes(keys, args); ok && s.pool.ahead.slots > 0 {
+	if queue, ok := takes(keys, args); ok {
 		return s.take(ctx, queue, args[0])
 	}
 	defer s.pool.ahead.settled(args)
-	t := &call{sha: sha, keys: keys, args: args}
-	end := s.pool.ends.take(keys, args)
-	if end != nil {
-		t.before = s.pool.client.completion(end.x, end.result)
-	}
-	cmd := s.combine.do(ctx, t)
-	s.hook.pace(ctx, cmd.Err())
-	if end != nil {
-		n, err := t.before.cmd.Int()
-		switch {
-		case err != nil && !redis.HasErrorPrefix(err, "NOSCRIPT"):
-			s.pool.ends.put(end.x, end.result) // Asynq repeats its own call too
-		case err != nil || n == 0: // there is a record
-			_, _ = s.pool.storeEnd(context.WithoutCancel(ctx), end) // Asynq has the task out; a failure is logged
+	if end := s.pool.ends.take(keys, args); end != nil {
+		if cmd := s.finish(ctx, end, keys, args); cmd != nil {
+			return cmd
 		}
 	}
+	cmd := s.combine.do(ctx, &call{sha: sha, keys: keys, args: args})
+	s.hook.pace(ctx, cmd.Err())
 	return cmd
 }
 
-// completion is the call that stores a plain job's end.
-func (c *Client) completion(x *execution, result []byte) *call {
-	now := time.Now()
-	args := append([]any{msOf(x.opts.Retention)}, x.plain.fields(StateCompleted, 1, now)...)
-	args = append(args, "fin", 1, "run", 1, "start", ms(x.began), "end", ms(now), "res", result)
-	return &call{sha: c.scripts["complete"].Hash(), keys: slices.Clip(c.job(x.id)[:1]), args: args}
+// finish stores the end of a job whose task Asynq takes out. It returns the
+// answer for Asynq, or nil when Asynq's call is still to be made.
+func (s server) finish(ctx context.Context, end *completion, keys []string, args []any) *redis.Cmd {
+	if len(keys) != 5 || len(args) != 3 { // a task that Asynq keeps, say
+		keys, args = nil, nil
+	}
+	stored, done, err := s.pool.client.complete(ctx, end, keys, args)
+	s.hook.pace(ctx, err)
+	cmd := redis.NewCmd(ctx)
+	cmd.SetVal("OK")
+	switch {
+	case err != nil:
+		s.pool.ends.put(end) // Asynq repeats its call
+		cmd.SetErr(err)
+		return cmd
+	case stored:
+		s.pool.completed(end)
+	default:
+		_, err = s.pool.storeEnd(context.WithoutCancel(ctx), end)
+	}
+	if _, again := errors.AsType[*retryError](err); again || done {
+		// Either it is out, or it is not for us to take out: another worker has
+		// it, or will when the lease is over.
+		return cmd
+	}
+	return nil
+}
+
+// complete stores the end of a job that nothing knows to have begun, together
+// with its push and, given the keys and arguments of that script of Asynq's, the
+// end of its task. It returns whether it did, and whether the task is out; false
+// means that the record decides.
+func (c *Client) complete(ctx context.Context, end *completion, keys []string, args []any) (stored, done bool, err error) {
+	store := func(ctx context.Context, s push.Script) (any, error) {
+		r, err := c.completeBy(ctx, end, keys, args, s)
+		if err != nil {
+			return nil, err
+		}
+		if stored, done = r.num(0) == 1, r.num(1) == 1; !stored || len(r) < 3 {
+			return nil, push.ErrApart // or nothing was to be pushed
+		}
+		return r[2], nil
+	}
+	ctx = trace.ContextWithSpan(ctx, end.span)
+	m, err := end.push()
+	switch joins, ok := c.pub.(joiner); {
+	case err != nil:
+		return false, false, nil // the record's way comes to the same, and says so
+	case m == nil:
+		_, err = store(ctx, push.Script{})
+	case ok:
+		_, err = joins.PublishWithin(ctx, c.rdb, *m, store)
+	default:
+		return false, false, nil
+	}
+	if stored || notWithin(err) {
+		err = nil
+	}
+	return stored, done, err
+}
+
+// completed counts.
+func (p *Pool) completed(end *completion) {
+	p.client.metrics.ended(end.x.metricKind(), StateCompleted)
+	p.client.metrics.attempts.WithLabelValues(end.x.metricKind(), string(StateCompleted)).Inc()
+}
+
+// completeBy runs the script.
+func (c *Client) completeBy(ctx context.Context, end *completion, keys []string, args []any, s push.Script) (reply, error) {
+	x, now, script := end.x, time.Now(), c.scripts["complete"]
+	var fields []any
+	if x.plain != nil {
+		fields = x.plain.fields(StateCompleted, 1, now)
+	}
+	task := 0
+	if len(keys) > 0 {
+		task = 1
+	}
+	all := make([]any, 0, 8+len(fields)+len(args)+len(s.Args))
+	all = append(all, x.id, ms(now), msOf(x.opts.Retention), x.to, end.result, ms(x.began), task, len(fields))
+	all = append(append(append(all, fields...), args...), s.Args...)
+	if s.Body != "" {
+		script = c.completing(s.Body)
+	}
+	v, err := c.combine.run(ctx, script, slices.Concat(c.job(x.id), keys, s.Keys), all).Slice()
+	if err != nil {
+		return nil, fmt.Errorf("jobs: complete job %q: %w", x.id, err)
+	}
+	return v, nil
 }

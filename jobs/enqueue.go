@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/otel/propagation"
 
 	"lastmile/jobs/internal/taskid"
@@ -155,7 +156,7 @@ func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
 	if err != nil {
 		return Handle{}, err
 	}
-	r, err := c.create(ctx, t, s, to, now)
+	r, submitted, err := c.create(ctx, t, s, to, now)
 	if err != nil {
 		return Handle{}, err
 	}
@@ -169,15 +170,17 @@ func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
 	case "stale":
 		return c.openStale(ctx, e.ID, to, now.Add(s.unique))
 	case "open":
-		if r.num(2) > 0 {
+		if r.num(2) > 0 || submitted {
 			return h, nil // it has run, so it is in the queue
 		}
 		return h, c.submit(ctx, t)
 	}
 	h.Existing, h.State = false, t.state(now)
-	if err := c.submit(ctx, t); err != nil {
-		c.abandon(ctx, t)
-		return h, err
+	if !submitted {
+		if err := c.submit(ctx, t); err != nil {
+			c.abandon(ctx, t)
+			return h, err
+		}
 	}
 	c.tellQueued(ctx, t, h, s)
 	return h, nil
@@ -191,9 +194,40 @@ func (t *task) state(now time.Time) State {
 	return StateQueued
 }
 
-// create lists the job with its session and makes the record. Listed without a
-// record it does not show, so the order hides no job.
-func (c *Client) create(ctx context.Context, t *task, s *settings, to string, now time.Time) (reply, error) {
+// create lists the job with its session, makes the record, and submits the task
+// where one script can do it all. Otherwise the record comes before the task,
+// and the list first: listed without a record a job does not show, so the order
+// hides none.
+func (c *Client) create(ctx context.Context, t *task, s *settings, to string, now time.Time) (r reply, submitted bool, err error) {
+	args, err := c.recordArgs(t, s, to, now)
+	if err != nil {
+		return nil, false, err
+	}
+	if c.single() && !t.at.After(now) {
+		p := &putting{args: args, keys: slices.Clip(c.job(t.id)), listed: []any{ms(now), maxListed, msOf(indexLife), t.id}}
+		if s.session != "" {
+			p.list = c.session(s.session)
+		}
+		if s.fresh() {
+			p.where = where(t.id, t.gen)
+		}
+		err := c.submit(context.WithValue(ctx, puttingKey{}, p), t)
+		if p.err != nil { // what Asynq makes of it wraps nothing
+			err = fmt.Errorf("jobs: enqueue task %q: %w", t.id, p.err)
+		}
+		return p.reply, true, err
+	}
+	if s.session != "" {
+		if err := c.index(ctx, s.session, t.id, now); err != nil {
+			return nil, false, err
+		}
+	}
+	r, err = c.reply(ctx, "create", t.id, args...)
+	return r, false, err
+}
+
+// recordArgs returns the arguments with which a record is created.
+func (c *Client) recordArgs(t *task, s *settings, to string, now time.Time) ([]any, error) {
 	opt, err := c.options.encode(t.kind, t.opts)
 	if err != nil {
 		return nil, err
@@ -208,6 +242,9 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string, no
 		uni = ms(now.Add(s.unique))
 		args = append(args, "uni", uni)
 	}
+	if to != "" {
+		args = append(args, "to0", to, "ton", 1)
+	}
 	if s.follow != nil {
 		f, err := json.Marshal(s.follow)
 		if err != nil {
@@ -215,17 +252,58 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string, no
 		}
 		args = append(args, "follow", f)
 	}
-	args = append([]any{
+	return append([]any{
 		t.id, ms(now), ms(now.Add(firstCheck)), to, uni,
-		"gen", 1, "att", 0, "lim", s.maxRetry + 1, "st", string(st), "kind", t.kind, "queue", t.queue,
-		"pay", t.payload, "opt", opt, "made", ms(now), "upd", ms(now),
-	}, args...)
-	if s.session != "" {
-		if err := c.index(ctx, s.session, t.id, now); err != nil {
-			return nil, err
-		}
+		"gen", 1, "lim", s.maxRetry + 1, "st", string(st), "kind", t.kind, "queue", t.queue,
+		"pay", t.payload, "opt", opt, "made", ms(now),
+	}, args...), nil
+}
+
+// putting is the making of a record that goes along with Asynq's call.
+type putting struct {
+	keys   []string
+	args   []any  // of create
+	list   string // of the session, or ""
+	listed []any  // what listing needs
+	where  string // for take.lua, or ""
+	reply  reply
+	err    error
+}
+
+type puttingKey struct{}
+
+// enqueuer is Asynq's client in a Client.
+type enqueuer struct {
+	sharing
+	store *store
+}
+
+// EvalSha calls a script; the one that enqueues a task together with the making
+// of the record that ctx carries.
+func (e enqueuer) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	if p, ok := ctx.Value(puttingKey{}).(*putting); ok && len(keys) == 2 && len(args) == 3 {
+		return e.store.put(ctx, p, keys, args)
 	}
-	return c.reply(ctx, "create", t.id, args...)
+	return e.sharing.EvalSha(ctx, sha, keys, args...)
+}
+
+// put makes the record and does what Asynq's call is for in one script, and
+// answers the call.
+func (s *store) put(ctx context.Context, p *putting, keys []string, args []any) *redis.Cmd {
+	keys = append(p.keys, keys...)
+	if p.list != "" {
+		keys = append(keys, p.list)
+	}
+	all := make([]any, 0, len(args)+5+len(p.args))
+	all = append(append(append(append(all, args...), p.where), p.listed...), p.args...)
+	cmd := s.run(ctx, "put", keys, all...)
+	v, err := cmd.Slice()
+	if p.reply, p.err = v, err; err != nil {
+		return cmd
+	}
+	answer := redis.NewCmd(ctx)
+	answer.SetVal(p.reply.num(4))
+	return answer
 }
 
 // submit puts the task into Asynq's queue. It is there already when the ID is

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -145,6 +147,32 @@ func parseDests(raw []string) ([]dest, error) {
 		ds = append(ds, d)
 	}
 	return ds, nil
+}
+
+// destCache spares the JSON of destinations, whose actions rarely differ
+// between the jobs of a kind: it keeps each kind's last.
+type destCache struct{ last sync.Map } // kind -> encodedActions
+
+// encodedActions are the actions of a destination. Nobody changes them.
+type encodedActions struct {
+	text    string // what follows the session
+	actions map[string]string
+}
+
+func (c *destCache) parse(kind, raw string) ([]dest, error) {
+	rest, ok := strings.CutPrefix(raw, `{"s":"`)
+	session, actions, cut := strings.Cut(rest, `"`)
+	plain := ok && cut && !strings.ContainsRune(session, '\\')
+	if v, known := c.last.Load(kind); known && plain {
+		if e, ok := v.(encodedActions); ok && e.text == actions {
+			return []dest{{session, e.actions}}, nil
+		}
+	}
+	ds, err := parseDests([]string{raw})
+	if err == nil && plain && ds[0].Session == session {
+		c.last.Store(kind, encodedActions{actions, ds[0].Actions})
+	}
+	return ds, err
 }
 
 // action returns the action bound to the event, or nothing.

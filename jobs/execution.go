@@ -9,12 +9,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"lastmile/jobs/internal/taskid"
 )
 
 const (
 	// beatEvery is the heartbeat of a running job; it finds cancellations whose
 	// message got lost.
 	beatEvery = 4 * time.Second
+	// joinAfter is when the record of a fresh job learns that it runs.
+	joinAfter = time.Second
 	// stallAfter is the silence after which a run counts as stalled. With
 	// watchEvery on top it stays under 15 seconds.
 	stallAfter = 12 * time.Second
@@ -41,6 +45,8 @@ type execution struct {
 	handler handlerFunc
 	renewed time.Time  // of the places under limits
 	plain   *plainTask // while nothing is known of a record
+	fresh   bool       // the record does not know of this execution
+	to      string     // the destination that dests was read from, while fresh
 	began   time.Time
 
 	progressed  chan struct{} // something to report
@@ -53,6 +59,9 @@ type execution struct {
 	message  string
 	beat     time.Time
 }
+
+// task names the Asynq task.
+func (x *execution) task() string { return taskid.Of(x.id, x.gen) }
 
 // outcome is how a handler ended. cause is why its context ended, if it did.
 type outcome struct {
@@ -124,7 +133,7 @@ func (x *execution) execute(ctx context.Context) outcome {
 	left := make(chan struct{})
 	go x.invoke(ctx, done, left)
 
-	beat := time.NewTicker(beatEvery)
+	beat := time.NewTicker(x.firstBeat())
 	defer beat.Stop()
 	p := new(pacer)
 	var grace <-chan time.Time
@@ -140,6 +149,7 @@ func (x *execution) execute(ctx context.Context) outcome {
 		case <-p.timer:
 			p.fire(func() { x.beatOnce(ctx, cancel) })
 		case <-beat.C:
+			beat.Reset(beatEvery)
 			x.beatOnce(ctx, cancel)
 		case <-x.interrupted:
 			x.beatOnce(ctx, cancel)
@@ -155,6 +165,13 @@ func (x *execution) execute(ctx context.Context) outcome {
 			return outcome{err: context.Cause(ctx), cause: context.Cause(ctx)}
 		}
 	}
+}
+
+func (x *execution) firstBeat() time.Duration {
+	if x.fresh {
+		return joinAfter
+	}
+	return beatEvery
 }
 
 // invoke calls the handler. left is closed once it has returned.
@@ -217,8 +234,11 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	defer stop()
 	c, now := x.pool.client, time.Now()
 	var r reply
-	verdict, _, err := c.join(call, x)
+	verdict, state, err := c.join(call, x)
 	if err == nil && verdict != "" {
+		if state == StateCancelled {
+			cancel(ErrCancelled)
+		}
 		cancel(errSuperseded)
 		return
 	}

@@ -53,6 +53,13 @@ func (k keys) job(id string) []string {
 	return []string{t + "r:" + id, t + "open"}
 }
 
+// records begins the keys of all records; where is how take.lua finds one.
+func (k keys) records() string { return k.prefix + ":jobs:" }
+
+func where(id string, gen int) string {
+	return strconv.Itoa(gen) + ":" + strconv.Itoa(shard(id)) + ":" + id
+}
+
 func ms(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 func msOf(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10)

@@ -51,31 +51,23 @@ func (t *plainTask) fields(st State, attempts int, now time.Time) []any {
 	}
 }
 
-// complete ends a plain job of which there is no record. It returns false when
-// there is one.
-func (c *Client) complete(ctx context.Context, x *execution, result []byte) (bool, error) {
-	t := c.completion(x, result)
-	n, err := c.run(ctx, "complete", t.keys, t.args...).Int()
-	if err != nil {
-		return false, fmt.Errorf("jobs: complete job %q: %w", x.id, err)
-	}
-	return n == 1, nil
-}
-
-// join ties a plain execution to its job's record, after which it is plain no
-// more. The verdict is "" when x may go on, "over" or "stale" when it has no say.
+// join ties an execution that its job's record does not know of to the record.
+// The verdict is "" when x may go on, "over" or "stale" when it has no say.
 func (c *Client) join(ctx context.Context, x *execution) (verdict string, s State, err error) {
-	if x.plain == nil {
+	if x.plain == nil && !x.fresh {
 		return "", "", nil
 	}
 	now := time.Now()
-	args := append([]any{x.id, ms(now), ms(now.Add(stallAfter))}, x.plain.fields(StateQueued, 0, now)...)
+	args := []any{x.id, ms(now), ms(now.Add(stallAfter))}
+	if x.plain != nil {
+		args = append(args, x.plain.fields(StateQueued, 0, now)...)
+	}
 	r, err := c.reply(ctx, "join", x.id, args...)
 	if err != nil {
 		return "", "", err
 	}
 	if r.str(0) == "run" {
-		x.run, x.plain = 1, nil
+		x.run, x.plain, x.fresh = 1, nil, false
 		return "", "", nil
 	}
 	return r.str(0), State(r.str(1)), nil
@@ -102,50 +94,13 @@ func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error)
 	return false, nil
 }
 
-// concludePlain ends a plain execution: at once when it completed and nobody
-// has made a record, else by way of the record.
-func (p *Pool) concludePlain(ctx context.Context, x *execution, s State, result []byte, cause error) (settled bool, err error) {
-	if s == StateCompleted {
-		if p.sharesEnds() {
-			p.ends.put(x, result)
-		} else if stored, err := p.storeEnd(ctx, &plainEnd{x: x, result: result}); !stored {
-			return true, err
-		}
-		p.client.metrics.ended(x.metricKind(), s)
-		p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
-		return true, nil
+// keepReason notes why a plain job failed: its task goes round once more, see
+// performPlain, so the archive would not say.
+func (p *Pool) keepReason(ctx context.Context, x *execution, cause error) {
+	why := cause.Error()
+	if err := p.client.rdb.HSet(ctx, p.client.job(x.id)[0], "why", why[:min(len(why), maxMessage)]).Err(); err != nil {
+		p.log.WarnContext(ctx, "reason of failure not stored", "id", x.id, "error", err)
 	}
-	settled, err = p.join(ctx, x)
-	if !settled && s == StateFailed {
-		// The task goes round once more, see performPlain, so its reason has to
-		// be kept for the archive.
-		why := cause.Error()
-		if err := p.client.rdb.HSet(ctx, p.client.job(x.id)[0], "why", why[:min(len(why), maxMessage)]).Err(); err != nil {
-			p.log.WarnContext(ctx, "reason of failure not stored", "id", x.id, "error", err)
-		}
-	}
-	return settled, err
-}
-
-// storeEnd stores the end of a plain job that completed, by way of its record
-// when somebody has made one; then, or when it fails, it returns false and the
-// verdict for Asynq.
-func (p *Pool) storeEnd(ctx context.Context, e *plainEnd) (stored bool, verdict error) {
-	err := p.persist(ctx, func(ctx context.Context) (err error) {
-		stored, err = p.client.complete(ctx, e.x, e.result)
-		return err
-	})
-	if err != nil {
-		p.log.WarnContext(ctx, "end of job not stored", "id", e.x.id, "error", err)
-		return false, &retryError{err: err, delay: unsettledDelay}
-	}
-	if stored {
-		return true, nil
-	}
-	if settled, err := p.join(ctx, e.x); settled {
-		return false, err
-	}
-	return false, p.conclude(ctx, e.x, StateCompleted, e.result, "", "", nil)
 }
 
 // performPlain runs the first execution of a plain job. Whatever comes back to

@@ -116,12 +116,11 @@ func NewPool(rdb redis.UniversalClient, pub publisher, cfg PoolConfig) (*Pool, e
 		client: c, cfg: cfg, log: c.log,
 		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}),
-		running: make(map[string]map[*execution]struct{}), ends: ends{waiting: make(map[string]*plainEnd)},
+		running: make(map[string]map[*execution]struct{}), ends: ends{waiting: make(map[string]*completion)},
 		tracer: cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}
-	if len(cfg.Queues) == 1 {
-		p.ahead.slots, p.ahead.handed = cfg.Concurrency, make(map[string]time.Time, cfg.Concurrency)
-	}
+	p.ahead.slots, p.ahead.one = cfg.Concurrency, len(cfg.Queues) == 1
+	p.ahead.handed = make(map[string]*handedTask, cfg.Concurrency)
 	return p, nil
 }
 

@@ -78,7 +78,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 			ID: id, Kind: m["kind"], Queue: m["queue"], State: State(m["st"]), Cancelling: m["cancel"] == "1",
 			Attempt: int(p.num("att")), Attempts: int(p.num("lim")), Gen: int(p.num("gen")),
 			Message: m["msg"], Code: m["code"], Error: m["err"],
-			Created: p.time("made"), Updated: p.time("upd"), Started: p.time("start"), Ended: p.time("end"),
+			Created: p.time("made"), Updated: p.time(later(m, "upd", "made")), Started: p.time("start"), Ended: p.time("end"),
 			NextAt: p.time("next"),
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), owed: m["out"] == "1",
@@ -103,6 +103,15 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 	ds, err := parseDests(raw)
 	r.dests = ds
 	return r, errors.Join(p.err, err)
+}
+
+// later returns the name of a field, or of an earlier one when it is not there:
+// a record that nothing has changed since has no time of a change.
+func later(m map[string]string, field, earlier string) string {
+	if m[field] == "" {
+		return earlier
+	}
+	return field
 }
 
 // fieldParser reads numbers of a hash and keeps what went wrong.

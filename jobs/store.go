@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,22 +21,63 @@ type store struct {
 	rdb     redis.UniversalClient
 	scripts map[string]*redis.Script
 	combine *combiner
+	sharded bool // whatever the client looks like
+
+	completion string                  // the text of a script that needs another in front of it
+	pushing    atomic.Pointer[pushing] // the last one of that kind, since they are all alike
 }
 
-func newStore(rdb redis.UniversalClient, prefix string) (*store, error) {
+func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, error) {
 	entries, err := luaFiles.ReadDir("lua")
 	if err != nil {
 		return nil, err
 	}
-	s := &store{keys: keys{prefix}, rdb: rdb, combine: &combiner{rdb: rdb}, scripts: make(map[string]*redis.Script, len(entries))}
+	s := &store{keys: keys{prefix}, rdb: rdb, combine: &combiner{rdb: rdb}, sharded: sharded, scripts: make(map[string]*redis.Script, len(entries))}
+	text := make(map[string]string, len(entries))
 	for _, e := range entries {
 		src, err := luaFiles.ReadFile("lua/" + e.Name())
 		if err != nil {
 			return nil, err
 		}
-		s.scripts[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(string(src))
+		text[strings.TrimSuffix(e.Name(), ".lua")] = string(src)
+	}
+	text["put"] = "local offset = 8\n" + function("create", text["create"]) + text["put"]
+	text["create"] = "local offset = 0\n" + text["create"]
+	s.completion = text["complete"]
+	text["complete"] = "local append\n" + s.completion
+	for name, src := range text {
+		s.scripts[name] = redis.NewScript(src)
 	}
 	return s, nil
+}
+
+// function makes a function of a script, for another script to call.
+func function(name, body string) string {
+	return "local function " + name + "(KEYS, ARGV)\n" + body + "\nend\n"
+}
+
+// completing returns the script that completes a job and pushes its end by the
+// append script of the push's store.
+func (s *store) completing(body string) *redis.Script {
+	if last := s.pushing.Load(); last != nil && last.body == body {
+		return last.script
+	}
+	p := &pushing{body, redis.NewScript(function("append", body) + s.completion)}
+	s.pushing.Store(p)
+	return p.script
+}
+
+// pushing is a script with somebody else's append script in it.
+type pushing struct {
+	body   string
+	script *redis.Script
+}
+
+// single tells whether all keys are on one server, so that scripts and
+// pipelines may bring together what belongs together.
+func (s *store) single() bool {
+	_, ok := s.rdb.(*redis.Client)
+	return ok && !s.sharded
 }
 
 func (s *store) run(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {

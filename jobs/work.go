@@ -49,7 +49,11 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	if x.plain != nil && retried == 0 {
 		return p.performPlain(ctx, settle, x)
 	}
-	r, err := p.begin(settle, x, retried)
+	begun := p.refresh(settle, x, retried)
+	if x.fresh {
+		return p.perform(ctx, settle, x)
+	}
+	r, err := p.begin(settle, x, retried, begun)
 	if err != nil {
 		return &retryError{err: err, delay: unsettledDelay}
 	}
@@ -90,13 +94,17 @@ func (x *execution) describe(span trace.Span, err error) {
 	}
 }
 
-// begin asks the record for the verdict on an execution.
-func (p *Pool) begin(ctx context.Context, x *execution, retried int) (r reply, err error) {
-	token := newToken()
+// begin asks the record for the verdict on an execution. begun tells that there
+// may have been one before of which it does not know.
+func (p *Pool) begin(ctx context.Context, x *execution, retried int, begun bool) (r reply, err error) {
+	token, before := newToken(), 0
+	if begun {
+		before = 1
+	}
 	ask := func() error {
 		return p.persist(ctx, func(ctx context.Context) (err error) {
 			now := time.Now()
-			r, err = p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token)
+			r, err = p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, before)
 			return err
 		})
 	}
@@ -225,8 +233,8 @@ func (p *Pool) outsideEnd(ctx context.Context, x *execution, o outcome) error {
 // cannot be stored the task comes back and begin decides; when only the event
 // cannot, the watchdog delivers it.
 func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byte, code, text string, cause error) error {
-	if x.plain != nil {
-		if settled, err := p.concludePlain(ctx, x, s, result, cause); settled {
+	if x.plain != nil || x.fresh {
+		if settled, err := p.concludeFresh(ctx, x, s, result, cause); settled {
 			return err
 		}
 	}

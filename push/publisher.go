@@ -100,11 +100,19 @@ func (p *Publisher) Session(id string) Session { return handle{p, id} }
 // when the push was not stored. With any other error its fate is unknown;
 // publishing again with the ID of the returned receipt is safe.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
+	return p.publishBy(ctx, m, p.append)
+}
+
+// publishBy is Publish with a way of storing.
+func (p *Publisher) publishBy(ctx context.Context, m Message, store func(context.Context, Message) (Receipt, error)) (Receipt, error) {
 	if m.ID == "" {
 		m.ID = NewID()
 	}
 	start := time.Now()
-	receipt, err := p.publish(ctx, m)
+	receipt, err := p.publish(ctx, m, store)
+	if errors.Is(err, ErrApart) {
+		return Receipt{ID: m.ID}, err
+	}
 	p.metrics.seconds.Observe(time.Since(start).Seconds())
 	p.metrics.published.WithLabelValues(outcome(receipt, err)).Inc()
 	receipt.ID = m.ID
@@ -114,7 +122,7 @@ func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
 	return receipt, nil
 }
 
-func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
+func (p *Publisher) publish(ctx context.Context, m Message, store func(context.Context, Message) (Receipt, error)) (Receipt, error) {
 	if err := p.check(m); err != nil {
 		return Receipt{}, err
 	}
@@ -128,7 +136,7 @@ func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
 	case <-ctx.Done():
 		return Receipt{}, fmt.Errorf("wait for a free slot: %w", ctx.Err())
 	}
-	receipt, err := p.append(ctx, m)
+	receipt, err := store(ctx, m)
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 		return receipt, err

@@ -39,7 +39,7 @@ type Kit struct {
 	Client *jobs.Client
 	// Redis is a connection of the kit's own; cut links do not affect it.
 	Redis redis.UniversalClient
-	// Publisher stores pushes in the kit's memory.
+	// Publisher stores pushes, over the kit's own connection.
 	Publisher *push.Publisher
 
 	t     testing.TB
@@ -57,13 +57,16 @@ func New(t testing.TB, middleware ...jobs.Middleware[jobs.Handle]) *Kit {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
 	m.ClockTTL(true)
-	k := &Kit{t: t, mini: m, box: newMailbox(), log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	k := &Kit{t: t, mini: m, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
 	k.front = newLink(m)
 	own, front := newLink(m).client(), k.front.client()
 	k.Redis = own
 	k.links = append(k.links, k.front)
 	var err error
-	if k.Publisher, err = push.NewPublisher(k.box, push.PublisherConfig{Logger: k.log}); err != nil {
+	if k.box, err = newMailbox(own, k.log); err != nil {
+		t.Fatalf("make mailbox: %v", err)
+	}
+	if k.Publisher, err = k.box.publisher(own, k.log); err != nil {
 		t.Fatalf("make publisher: %v", err)
 	}
 	k.Client, err = jobs.NewClient(front, k.Publisher, jobs.ClientConfig{Logger: k.log, Middleware: middleware})
@@ -86,7 +89,14 @@ func (k *Kit) Session(id string) push.Session { return k.Publisher.Session(id) }
 
 // Events returns everything that the session was sent, in order. What a later
 // push replaced is included.
-func (k *Kit) Events(session string) []Push { return k.box.list(session) }
+func (k *Kit) Events(session string) []Push {
+	k.t.Helper()
+	pushes, err := k.box.list(context.WithoutCancel(k.t.Context()), session)
+	if err != nil {
+		k.t.Fatalf("read the mailbox: %v", err)
+	}
+	return pushes
+}
 
 // Terminal returns the terminal events that the session was sent for the job.
 func (k *Kit) Terminal(session, id string) []Push {

@@ -146,12 +146,6 @@ func (c *linkConn) Close() error {
 	return nil
 }
 
-func (l *link) isCut() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.cut
-}
-
 func (l *link) wasCut() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

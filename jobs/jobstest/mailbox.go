@@ -1,13 +1,18 @@
 package jobstest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"sync"
 
+	"github.com/redis/go-redis/v9"
+
 	"lastmile/jobs"
 	"lastmile/push"
+	"lastmile/push/redisstream"
 )
 
 // Push is one push that a session was sent.
@@ -20,57 +25,120 @@ type Push struct {
 // Bind decodes the push's data, as an action's context would.
 func (p Push) Bind(v any) error { return json.Unmarshal(p.Data, v) }
 
-// mailbox is a push.Appender that remembers everything.
+// mailboxLen is beyond what a test sends one session that nobody reads for.
+const mailboxLen = 1 << 20
+
+// mailbox remembers what was stored by way of its entrances, and reads what was
+// stored without anybody hearing of it.
 type mailbox struct {
+	store *redisstream.Transport
+
 	mu     sync.Mutex
-	pushes map[string][]Push
-	seen   map[string]push.Seq
-	seq    push.Seq
+	pushes map[string][]stored
 	before func(push.Message) error
 	after  func(push.Message)
 }
 
-func newMailbox() *mailbox {
-	return &mailbox{pushes: make(map[string][]Push), seen: make(map[string]push.Seq)}
+type stored struct {
+	seq push.Seq
+	m   push.Message
 }
 
-// Append stores a push once for each session and ID.
-func (b *mailbox) Append(ctx context.Context, m push.Message) (push.Receipt, error) {
+func transport(rdb redis.UniversalClient, log *slog.Logger) (*redisstream.Transport, error) {
+	return redisstream.New(rdb, redisstream.Config{MailboxLen: mailboxLen, Logger: log})
+}
+
+func newMailbox(rdb redis.UniversalClient, log *slog.Logger) (*mailbox, error) {
+	t, err := transport(rdb, log)
+	return &mailbox{store: t, pushes: make(map[string][]stored)}, err
+}
+
+// publisher returns a publisher whose pushes take the way of rdb.
+func (b *mailbox) publisher(rdb redis.UniversalClient, log *slog.Logger) (*push.Publisher, error) {
+	t, err := transport(rdb, log)
+	if err != nil {
+		return nil, err
+	}
+	return push.NewPublisher(entrance{b, t}, push.PublisherConfig{Logger: log})
+}
+
+func (b *mailbox) hooks() (before func(push.Message) error, after func(push.Message)) {
 	b.mu.Lock()
-	before, after := b.before, b.after
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	return b.before, b.after
+}
+
+func (b *mailbox) note(m push.Message, r push.Receipt) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.ContainsFunc(b.pushes[m.Session], func(s stored) bool { return s.m.ID == m.ID }) {
+		b.pushes[m.Session] = append(b.pushes[m.Session], stored{r.Seq, m})
+	}
+}
+
+// list returns the session's pushes in order.
+func (b *mailbox) list(ctx context.Context, session string) ([]Push, error) {
+	back, err := b.store.Pending(ctx, session, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range back.Entries {
+		b.note(e.Message, push.Receipt{Seq: e.Seq})
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.pushes[session]
+	slices.SortStableFunc(all, func(a, b stored) int { return cmp.Compare(a.seq, b.seq) })
+	out := make([]Push, len(all))
+	for i, s := range all {
+		out[i].Message = s.m
+		out[i].Event, _ = jobs.EventOf(out[i]) // stays zero for a push that is no job's
+	}
+	return out, nil
+}
+
+// entrance is one process's way to the mailbox.
+type entrance struct {
+	box *mailbox
+	*redisstream.Transport
+}
+
+// Append implements push.Appender.
+func (e entrance) Append(ctx context.Context, m push.Message) (push.Receipt, error) {
+	before, after := e.box.hooks()
 	if before != nil {
 		if err := before(m); err != nil {
 			return push.Receipt{}, err
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return push.Receipt{}, err
+	r, err := e.Transport.Append(ctx, m)
+	return e.done(m, r, err, after)
+}
+
+// Script implements push.Scripter.
+func (e entrance) Script(ctx context.Context, at any, m push.Message) (push.Script, error) {
+	if before, _ := e.box.hooks(); before != nil {
+		if err := before(m); err != nil {
+			return push.Script{}, err
+		}
 	}
-	r := b.store(m)
+	return e.Transport.Script(ctx, at, m)
+}
+
+// Scripted implements push.Scripter.
+func (e entrance) Scripted(m push.Message, reply any) (push.Receipt, error) {
+	_, after := e.box.hooks()
+	r, err := e.Transport.Scripted(m, reply)
+	return e.done(m, r, err, after)
+}
+
+func (e entrance) done(m push.Message, r push.Receipt, err error, after func(push.Message)) (push.Receipt, error) {
+	if err != nil {
+		return r, err
+	}
+	e.box.note(m, r)
 	if after != nil {
 		after(m)
 	}
 	return r, nil
-}
-
-func (b *mailbox) store(m push.Message) push.Receipt {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	key := m.Session + "\n" + m.ID
-	if seq, ok := b.seen[key]; ok {
-		return push.Receipt{ID: m.ID, Seq: seq, Duplicate: true}
-	}
-	b.seq++
-	b.seen[key] = b.seq
-	p := Push{Message: m}
-	p.Event, _ = jobs.EventOf(p) // stays zero for a push that is no job's
-	b.pushes[m.Session] = append(b.pushes[m.Session], p)
-	return push.Receipt{ID: m.ID, Seq: b.seq}
-}
-
-func (b *mailbox) list(session string) []Push {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.pushes[session])
 }

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"lastmile/jobs"
-	"lastmile/push"
 )
 
 // Worker is a pool with a way to Redis of its own, like one worker process.
@@ -29,7 +28,11 @@ func (k *Kit) Start(cfg jobs.PoolConfig, register func(*jobs.Pool)) *Worker {
 	if cfg.Logger == nil {
 		cfg.Logger = k.log
 	}
-	pool, err := jobs.NewPool(rdb, gated{k.Publisher, l}, cfg)
+	pub, err := k.box.publisher(rdb, k.log)
+	if err != nil {
+		k.t.Fatalf("make publisher: %v", err)
+	}
+	pool, err := jobs.NewPool(rdb, pub, cfg)
 	if err != nil {
 		k.t.Fatalf("make pool: %v", err)
 	}
@@ -62,16 +65,3 @@ func (w *Worker) Stop() error {
 // Crash makes the worker as good as dead: nothing it does reaches Redis any
 // more, not even what it is doing now. Its goroutines end with the test.
 func (w *Worker) Crash() { w.link.set(true) }
-
-// gated is the publisher of a worker: it is cut off together with its Redis.
-type gated struct {
-	pub  *push.Publisher
-	link *link
-}
-
-func (g gated) Publish(ctx context.Context, m push.Message) (push.Receipt, error) {
-	if g.link.isCut() {
-		return push.Receipt{}, errCut
-	}
-	return g.pub.Publish(ctx, m)
-}

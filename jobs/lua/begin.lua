@@ -1,6 +1,8 @@
 -- Opens an execution: the verdict whether the handler may run, and its fence.
 -- KEYS: record, open. ARGV: id, gen, now, check at, token of the execution: a
--- repeat of a call whose answer was lost is answered alike and counts nothing.
+-- repeat of a call whose answer was lost is answered alike and counts nothing;
+-- 1 when there was a start before of which the record may know nothing: then it
+-- was an attempt too.
 -- Returns {verdict, run or state, attempt, limit, destination...}.
 local rec, open = KEYS[1], KEYS[2]
 local v = redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok")
@@ -9,6 +11,7 @@ if v[1] ~= ARGV[2] then return {"old"} end
 if v[2] == v[1] then return {v[6] and "owed" or "over", v[3]} end
 local step = v[11] == ARGV[5] and 0 or 1
 local run, att, lim = tonumber(v[8] or "0") + step, tonumber(v[9] or "0") + step, tonumber(v[4])
+if run == 1 and step == 1 and ARGV[6] == "1" then att = att + 1 end
 local verdict = "run"
 if v[5] == "1" then
   verdict = "cancel"

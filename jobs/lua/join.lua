@@ -1,11 +1,11 @@
--- Ties the first execution of a plain job to the job's record, which it makes
--- when there is none.
--- KEYS: record, open. ARGV: id, now, check at, then field, value, ... of a new
--- record.
+-- Ties the first execution of a job to the job's record, which it makes for a
+-- plain one when there is none.
+-- KEYS: record, open. ARGV: id, now, check at, then field, value, ... of a plain
+-- job's record.
 -- Returns {verdict, state}: run, over, or stale when another execution
 -- owns the job.
 local rec = KEYS[1]
-if redis.call("EXISTS", rec) == 0 then redis.call("HSET", rec, unpack(ARGV, 4)) end
+if ARGV[4] and redis.call("EXISTS", rec) == 0 then redis.call("HSET", rec, unpack(ARGV, 4)) end
 local v = redis.call("HMGET", rec, "gen", "fin", "run", "st")
 if v[1] ~= "1" or (v[3] or "0") ~= "0" then
   return {v[2] == v[1] and "over" or "stale", v[4]}

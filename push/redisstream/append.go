@@ -24,17 +24,22 @@ var errReplicas = errors.New("not enough replicas confirmed")
 
 // Append implements push.Appender. An ID is required.
 func (t *Transport) Append(ctx context.Context, m push.Message) (push.Receipt, error) {
-	if err := errors.Join(check("session", m.Session), check("push ID", m.ID)); err != nil {
-		return push.Receipt{}, err
-	}
-	if len(m.Replaces) > push.MaxIDLen {
-		return push.Receipt{}, fmt.Errorf("redisstream: %w: Replaces key of %d bytes", push.ErrInvalid, len(m.Replaces))
-	}
-	payload, err := push.EncodeMessage(m)
+	payload, err := encode(m)
 	if err != nil {
 		return push.Receipt{}, err
 	}
 	return t.store(ctx, m, payload)
+}
+
+// encode checks a message's names and returns its stored form.
+func encode(m push.Message) ([]byte, error) {
+	if err := errors.Join(check("session", m.Session), check("push ID", m.ID)); err != nil {
+		return nil, err
+	}
+	if len(m.Replaces) > push.MaxIDLen {
+		return nil, fmt.Errorf("redisstream: %w: Replaces key of %d bytes", push.ErrInvalid, len(m.Replaces))
+	}
+	return push.EncodeMessage(m)
 }
 
 // store appends an encoded message.
@@ -46,6 +51,14 @@ func (t *Transport) store(ctx context.Context, m push.Message, payload []byte) (
 	reply, err := t.runSafe(ctx, c.keys[0], c)
 	if err != nil {
 		return push.Receipt{}, t.fail("append", m.Session, err)
+	}
+	return receiptOf(m, reply)
+}
+
+// receiptOf reads the append script's reply.
+func receiptOf(m push.Message, reply []any) (push.Receipt, error) {
+	if len(reply) < 3 {
+		return push.Receipt{}, fmt.Errorf("redisstream: append: reply of %d values", len(reply))
 	}
 	code, _ := reply[0].(int64)
 	nodes, _ := reply[2].(int64)

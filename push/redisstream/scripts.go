@@ -46,6 +46,8 @@ var (
 // scripts holds a Transport's scripts, each with its digest.
 type scripts struct {
 	append, attach, pending, ack, mark, bury, expire, check, close, take, commit *redis.Script
+
+	body string // of append
 }
 
 func newScripts(cfg Config, k keys) scripts {
@@ -62,6 +64,7 @@ func newScripts(cfg Config, k keys) scripts {
 		close:   redis.NewScript(libLua + settings + closeLua),
 		take:    redis.NewScript(takeLua),
 		commit:  redis.NewScript(commitLua),
+		body:    libLua + settings + appendLua,
 	}
 }
 

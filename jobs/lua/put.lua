@@ -1,0 +1,20 @@
+-- Makes a job's record and puts its task into Asynq's queue, both or neither.
+-- Behind create, with an offset of 8.
+-- KEYS: record, open, task, pending, the session's list if there is one. ARGV:
+-- the task's message, its ID, now in ns (as Asynq's own script has them), what
+-- take.lua may go by or "", time made, most to list, lifetime of the list, the
+-- job's ID, then the arguments of create.
+-- Returns what create returns, and 1 when the task was put in.
+if KEYS[5] then
+  redis.call("ZADD", KEYS[5], ARGV[5], ARGV[8])
+  redis.call("ZREMRANGEBYRANK", KEYS[5], 0, -ARGV[6] - 1)
+  redis.call("PEXPIRE", KEYS[5], ARGV[7])
+end
+local r = create(KEYS, ARGV)
+r[5] = 0
+if (r[1] == "new" or r[1] == "open" and r[3] == 0) and redis.call("EXISTS", KEYS[3]) == 0 then
+  redis.call("HSET", KEYS[3], "msg", ARGV[1], "state", "pending", "pending_since", ARGV[3], "lm", ARGV[4])
+  redis.call("LPUSH", KEYS[4], ARGV[2])
+  r[5] = 1
+end
+return r
