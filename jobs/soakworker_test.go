@@ -72,6 +72,21 @@ func (d dying) Publish(ctx context.Context, m push.Message) (push.Receipt, error
 	return d.Publisher.Publish(ctx, m)
 }
 
+// PublishWithin dies before the end is stored, or before anybody hears of it.
+func (d dying) PublishWithin(ctx context.Context, at any, m push.Message, run func(context.Context, push.Script) (any, error)) (push.Receipt, error) {
+	dies := rand.IntN(100) < d.percent
+	return d.Publisher.PublishWithin(ctx, at, m, func(ctx context.Context, s push.Script) (any, error) {
+		if dies && rand.IntN(2) == 0 {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		reply, err := run(ctx, s)
+		if dies {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		return reply, err
+	})
+}
+
 func soakWorker(addr string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -101,7 +116,9 @@ func soakWorker(addr string) int {
 func soakHandler(ctx context.Context, j *jobs.Job[soakArgs]) (result, error) {
 	work := time.Duration(50+rand.IntN(1500)) * time.Millisecond
 	for done := range 10 {
-		j.Progress(float64(done)/10, "working")
+		if j.Args.N%2 == 0 {
+			j.Progress(float64(done)/10, "working")
+		}
 		select {
 		case <-ctx.Done():
 			return result{}, context.Cause(ctx)
