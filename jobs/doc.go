@@ -46,6 +46,10 @@
 // others, and its result is kept for as long. No watchdog looks after it before
 // it has a record: a plain job whose task an operator deletes is simply gone.
 //
+// On a single server the first execution of any other job saves a step likewise:
+// its record learns that it runs after a second, unless an action is bound to
+// StateRunning or StateStalled, and shows StateQueued until then.
+//
 // Arguments are JSON unless the kind has another codec ([Codecs]), whose name is
 // stored with each job: workers of two versions read each other's jobs, and what
 // a worker cannot read waits for one that can, as long as attempts are left.

@@ -119,31 +119,32 @@ func (p *Pool) storeEnds(ctx context.Context, after time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistFor)
 	defer cancel()
 	for _, end := range p.ends.overdue(after) {
-		_, _ = p.storeEnd(ctx, end) // its verdict for Asynq comes too late, its failure is logged
+		_ = p.storeEnd(ctx, end) // its verdict for Asynq comes too late, its failure is logged
 	}
 }
 
 // storeEnd stores the end of a job by itself, by way of its record where there
-// is one; then, or when it fails, it returns false and the verdict for Asynq.
-func (p *Pool) storeEnd(ctx context.Context, end *completion) (stored bool, verdict error) {
+// is one, and returns the verdict for Asynq.
+func (p *Pool) storeEnd(ctx context.Context, end *completion) (verdict error) {
 	if end.x.plain != nil {
+		var stored bool
 		err := p.persist(ctx, func(ctx context.Context) (err error) {
 			stored, _, err = p.client.complete(ctx, end, nil, nil)
 			return err
 		})
 		if err != nil {
 			p.log.WarnContext(ctx, "end of job not stored", "id", end.x.id, "error", err)
-			return false, &retryError{err: err, delay: unsettledDelay}
+			return &retryError{err: err, delay: unsettledDelay}
 		}
 		if stored {
 			p.completed(end)
-			return true, nil
+			return nil
 		}
 	}
 	if settled, err := p.join(ctx, end.x); settled {
-		return false, err
+		return err
 	}
-	return false, p.conclude(ctx, end.x, StateCompleted, end.result, "", "", nil)
+	return p.conclude(ctx, end.x, StateCompleted, end.result, "", "", nil)
 }
 
 // server is Asynq's client in a pool.
@@ -190,7 +191,7 @@ func (s server) finish(ctx context.Context, end *completion, keys []string, args
 	case stored:
 		s.pool.completed(end)
 	default:
-		_, err = s.pool.storeEnd(context.WithoutCancel(ctx), end)
+		err = s.pool.storeEnd(context.WithoutCancel(ctx), end)
 	}
 	if _, again := errors.AsType[*retryError](err); again || done {
 		// Either it is out, or it is not for us to take out: another worker has

@@ -61,8 +61,7 @@ func (p *Pool) concludeFresh(ctx context.Context, x *execution, s State, result 
 			p.ends.put(end)
 			return true, nil
 		}
-		_, err := p.storeEnd(ctx, end)
-		return true, err
+		return true, p.storeEnd(ctx, end)
 	}
 	settled, err = p.join(ctx, x)
 	if !settled && s == StateFailed && x.headers[headerPlain] != "" {

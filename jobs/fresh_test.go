@@ -24,9 +24,9 @@ func notifyEnds(k *jobstest.Kit) jobs.Option {
 	return jobs.Notify(k.Session("s"), jobs.Done("Done"), jobs.Failed("Failed"), jobs.Progress("Progress"))
 }
 
-func enqueueFresh(t *testing.T, k *jobstest.Kit, c *jobs.Client, opts ...jobs.Option) string {
+func enqueueFresh(t *testing.T, k *jobstest.Kit, c *jobs.Client) string {
 	t.Helper()
-	h, err := define().With(c).Enqueue(t.Context(), args{"a"}, append([]jobs.Option{notifyEnds(k)}, opts...)...)
+	h, err := define().With(c).Enqueue(t.Context(), args{"a"}, notifyEnds(k))
 	if err != nil {
 		t.Fatalf("Enqueue: %v", err)
 	}
