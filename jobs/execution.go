@@ -63,13 +63,6 @@ type execution struct {
 // task names the Asynq task.
 func (x *execution) task() string { return taskid.Of(x.id, x.gen) }
 
-// outcome is how a handler ended. cause is why its context ended, if it did.
-type outcome struct {
-	result []byte
-	err    error
-	cause  error
-}
-
 // report takes a handler's progress.
 func (x *execution) report(fraction float64, message string) {
 	if !(fraction >= 0) { // also catches NaN
@@ -177,10 +170,10 @@ func (x *execution) firstBeat() time.Duration {
 // invoke calls the handler. left is closed once it has returned.
 func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<- struct{}) {
 	defer close(left)
-	var o outcome
+	o := outcome{err: errExited}
 	defer func() {
 		if v := recover(); v != nil {
-			o = outcome{err: &panicError{v, debug.Stack()}}
+			o = outcome{err: tame(&panicError{v, debug.Stack()})}
 		}
 		done <- o
 	}()
@@ -191,9 +184,10 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 	for _, wrap := range slices.Backward(x.pool.cfg.Work) {
 		next = wrap(next)
 	}
-	o.result, o.err = next(ctx, &Work{
+	b, err := next(ctx, &Work{
 		ID: x.id, Kind: x.kind, Queue: x.queue, Attempt: x.attempt, Gen: x.gen, Args: x.payload,
 	})
+	o = outcome{result: b, err: tame(err)}
 }
 
 // silence ends the handler's voice and reports what it said last.

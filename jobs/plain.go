@@ -97,8 +97,8 @@ func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error)
 // keepReason notes why a plain job failed: its task goes round once more, see
 // performPlain, so the archive would not say.
 func (p *Pool) keepReason(ctx context.Context, x *execution, cause error) {
-	why := cause.Error()
-	if err := p.client.rdb.HSet(ctx, p.client.job(x.id)[0], "why", why[:min(len(why), maxMessage)]).Err(); err != nil {
+	why := shorten(cause.Error(), maxMessage)
+	if err := p.client.rdb.HSet(ctx, p.client.job(x.id)[0], "why", why).Err(); err != nil {
 		p.log.WarnContext(ctx, "reason of failure not stored", "id", x.id, "error", err)
 	}
 }

@@ -1,0 +1,49 @@
+package jobs
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/hibiken/asynq"
+)
+
+// outcome is how a handler ended. cause is why its context ended, if it did.
+type outcome struct {
+	result []byte
+	err    error
+	cause  error
+}
+
+// errExited is a handler that called runtime.Goexit.
+var errExited = &panicError{value: "the handler ended its goroutine"}
+
+// maxErrorText bounds what operators are shown of a handler's error.
+const maxErrorText = 8 << 10
+
+// tame returns a handler's error in a form that Asynq can store, that says
+// nothing to Asynq, and that has been asked once where a panic is caught: a
+// typed nil whose methods panic would end the process later.
+func tame(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := storable(err.Error())
+	if errors.Is(err, asynq.SkipRetry) || errors.Is(err, asynq.RevokeTask) {
+		code, message := public(err)
+		return Discard(&codedError{code, message, errors.New(text)})
+	}
+	return &tamedError{err, text}
+}
+
+// storable makes a text valid for Asynq's messages, which refuse any other.
+func storable(text string) string {
+	return shorten(strings.ToValidUTF8(text, "\uFFFD"), maxErrorText)
+}
+
+type tamedError struct {
+	err  error
+	text string
+}
+
+func (e *tamedError) Error() string { return e.text }
+func (e *tamedError) Unwrap() error { return e.err }
