@@ -187,6 +187,9 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 	b, err := next(ctx, &Work{
 		ID: x.id, Kind: x.kind, Queue: x.queue, Attempt: x.attempt, Gen: x.gen, Args: x.payload,
 	})
+	if err == nil && len(x.pool.cfg.Work) > 0 {
+		b, err = checkResult(b)
+	}
 	o = outcome{result: b, err: tame(err)}
 }
 

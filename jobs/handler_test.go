@@ -80,3 +80,40 @@ func TestErrorsThatCannotBeStoredAsTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// What middleware makes of a result is held to the same form and bound as a
+// handler's: the end that the page waits for is never refused for it.
+func TestResultsOfMiddleware(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, result, code string
+		state              jobs.State
+	}{
+		{"JSON", `{"size":1}`, "", jobs.StateCompleted},
+		{"nothing", "", "", jobs.StateCompleted},
+		{"no JSON", "{no", "bad_result", jobs.StateFailed},
+		{"too large", `"` + strings.Repeat("x", 60<<10) + `"`, "result_too_large", jobs.StateFailed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, k *jobstest.Kit) {
+				t.Helper()
+				kind := define()
+				instead := func(func(context.Context, *jobs.Work) ([]byte, error)) func(context.Context, *jobs.Work) ([]byte, error) {
+					return func(context.Context, *jobs.Work) ([]byte, error) { return []byte(tt.result), nil }
+				}
+				k.Start(jobs.PoolConfig{CheckInterval: checkEvery, Work: []jobs.Middleware[[]byte]{instead}}, func(p *jobs.Pool) { kind.Handle(p, quick) })
+				end := wantEnd(t, k, enqueue(t, k, kind), tt.state)
+				if end.Event.Code != tt.code || end.Event.Attempt != 1 {
+					t.Errorf("event = %+v, want code %q at once", end.Event, tt.code)
+				}
+				if tt.state != jobs.StateCompleted {
+					return
+				}
+				if _, err := kind.Result(k.Wait(end.Event.ID)); err != nil {
+					t.Errorf("Result: %v", err)
+				}
+			})
+		})
+	}
+}

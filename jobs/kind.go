@@ -113,8 +113,7 @@ func (k *Kind[A, R]) Handle(p *Pool, fn func(ctx context.Context, j *Job[A]) (R,
 		case err != nil:
 			return nil, Discard(&codedError{codeResult, "the result cannot be stored", err})
 		case len(b) > maxResult:
-			err = fmt.Errorf("result of %d bytes, at most %d are allowed", len(b), maxResult)
-			return nil, Discard(&codedError{codeTooLarge, "the result is too large", err})
+			return nil, tooLarge(len(b))
 		}
 		return b, nil
 	})

@@ -1,7 +1,9 @@
 package jobs
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/hibiken/asynq"
@@ -47,3 +49,22 @@ type tamedError struct {
 
 func (e *tamedError) Error() string { return e.text }
 func (e *tamedError) Unwrap() error { return e.err }
+
+// checkResult holds what middleware made of a result to the form and bound of a
+// handler's own.
+func checkResult(b []byte) ([]byte, error) {
+	switch {
+	case len(b) == 0:
+		return []byte("null"), nil
+	case len(b) > maxResult:
+		return nil, tooLarge(len(b))
+	case !json.Valid(b):
+		return nil, Discard(&codedError{codeResult, "the result cannot be stored", errors.New("middleware returned no JSON")})
+	}
+	return b, nil
+}
+
+func tooLarge(n int) error {
+	err := fmt.Errorf("result of %d bytes, at most %d are allowed", n, maxResult)
+	return Discard(&codedError{codeTooLarge, "the result is too large", err})
+}
