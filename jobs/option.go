@@ -55,9 +55,10 @@ func Queue(name string) Option { return func(s *settings) { s.queue = name } }
 // as a failure. Defaults to 10; at most 500.
 func MaxRetry(n int) Option { return func(s *settings) { s.maxRetry = n } }
 
-// Timeout bounds one attempt: the handler's context ends then, with the cause
-// ErrTimeout, and the attempt fails. A handler that ignores its context keeps
-// running, unable to report anything. Defaults to 30 minutes; at most a day.
+// Timeout bounds one attempt: the handler's context ends then, with a
+// context.DeadlineExceeded as its cause, and the attempt fails. A handler that
+// ignores its context keeps running, unable to report anything. Defaults to 30
+// minutes; at most a day.
 func Timeout(d time.Duration) Option { return func(s *settings) { s.timeout = d } }
 
 // Retention is how long a job can be looked up after its end. Defaults to 24
