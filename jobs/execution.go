@@ -88,12 +88,6 @@ func (x *execution) interrupt() {
 	}
 }
 
-func (x *execution) lastBeat() time.Time {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.beat
-}
-
 // event returns the event of the job in the state.
 func (x *execution) event(s State) *Event {
 	x.mu.Lock()
