@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"lastmile/jobs/internal/taskid"
@@ -21,6 +20,10 @@ type follow struct {
 	Next []Step `json:"n,omitempty"`
 	// Batch is the batch that the job belongs to.
 	Batch string `json:"b,omitempty"`
+	// Chain begins the IDs of the steps, and At is the job's place among them.
+	// Without them the job is a chain's first.
+	Chain string `json:"c,omitempty"`
+	At    int    `json:"i,omitempty"`
 }
 
 // Step is a job to be enqueued later, made by [Kind.Step]. Its fields are there
@@ -75,7 +78,8 @@ func (s *Step) payload() []byte {
 
 // Then enqueues the steps one after the other, each when the one before it has
 // completed. A job that ends otherwise ends the chain. The ID of a step is the
-// one of the job before it with "/" and its generation.
+// one of the first job with "+" and its place, such as "import+1". A job that is
+// opened again has steps of its own after it.
 func Then(steps ...Step) Option {
 	return func(s *settings) { s.follow = &follow{Next: steps} }
 }
@@ -108,11 +112,8 @@ func (c *Client) proceed(ctx context.Context, e *Event, spec string) error {
 		return fmt.Errorf("jobs: read what follows job %q: %w", e.ID, err)
 	}
 	if len(f.Next) > 0 && e.State == StateCompleted {
-		var rest *follow
-		if len(f.Next) > 1 || f.Batch != "" {
-			rest = &follow{Next: f.Next[1:], Batch: f.Batch}
-		}
-		return c.enqueueStep(ctx, f.Next[0], stepID(e.ID, e.Gen), rest)
+		id, rest := f.step(e)
+		return c.enqueueStep(ctx, f.Next[0], id, rest)
 	}
 	if f.Batch != "" {
 		return c.endMember(ctx, f.Batch, e)
@@ -120,19 +121,21 @@ func (c *Client) proceed(ctx context.Context, e *Event, spec string) error {
 	return nil
 }
 
-// stepID names the job after another. A long chain's names would grow without
-// bound, so they count instead.
-func stepID(id string, gen int) string {
-	base, n := id, 0
-	if i := strings.LastIndexByte(id, '/'); i >= 0 {
-		if m, err := strconv.Atoi(strings.SplitN(id[i+1:], ".", 2)[0]); err == nil {
-			base, n = id[:i], m
-		}
+// step names the job after the one that ended, and tells what follows it. The
+// place counts within the whole chain, so names stay as short as the first one;
+// a later generation goes its own way, past the jobs that exist.
+func (f *follow) step(e *Event) (id string, rest *follow) {
+	chain, at := cmp.Or(f.Chain, e.ID), f.At+1
+	if e.Gen > 1 {
+		chain = e.ID + "+g" + strconv.Itoa(e.Gen)
 	}
-	if len(base) > maxIDLen-16 {
-		base = "c" + digest(base)
+	if len(chain) > maxIDLen-16 {
+		chain = "c" + digest(chain)
 	}
-	return fmt.Sprintf("%s/%d.%d", base, n+1, gen)
+	if len(f.Next) > 1 || f.Batch != "" {
+		rest = &follow{Next: f.Next[1:], Batch: f.Batch, Chain: chain, At: at}
+	}
+	return chain + "+" + strconv.Itoa(at), rest
 }
 
 // EnqueueStep enqueues a step under the ID: repeating it is safe. See

@@ -37,8 +37,8 @@ func TestChain(t *testing.T) {
 		if !slices.Equal(order, []string{"a", "b", "c", "bad"}) {
 			t.Errorf("order = %v", order)
 		}
-		wantEnd(t, k, "first/1.1", jobs.StateCompleted)
-		wantEnd(t, k, "first/2.1", jobs.StateCompleted)
+		wantEnd(t, k, "first+1", jobs.StateCompleted)
+		wantEnd(t, k, "first+2", jobs.StateCompleted)
 	})
 }
 
