@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -151,9 +152,16 @@ func (c *Client) EnqueueStep(ctx context.Context, id string, s Step) (Handle, er
 }
 
 // enqueueStep is part of another job's end: what can never be enqueued must not
-// keep that end from being settled.
-func (c *Client) enqueueStep(ctx context.Context, s Step, id string, f *follow) error {
-	_, err := c.putStep(ctx, s, id, f)
+// keep that end from being settled, and middleware that panics must not take the
+// watchdog with it.
+func (c *Client) enqueueStep(ctx context.Context, s Step, id string, f *follow) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{value: v}
+			c.log.ErrorContext(ctx, "middleware panicked for a step", "id", id, "action", s.Kind, "error", err, "stack", string(debug.Stack()))
+		}
+	}()
+	_, err = c.putStep(ctx, s, id, f)
 	if errors.Is(err, ErrInvalid) {
 		c.log.ErrorContext(ctx, "step refused for good", "id", id, "action", s.Kind, "error", err)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
@@ -92,5 +93,32 @@ func TestIDsOfALongChain(t *testing.T) {
 		if len(seen) != 21 {
 			t.Errorf("%d jobs ran, want 21", len(seen))
 		}
+	})
+}
+
+// What middleware does with a step may panic: the chain goes on once it does
+// not, and the process lives.
+func TestMiddlewarePanicsForAStep(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		t.Helper()
+		k := jobstest.New(t)
+		mended := time.Now().Add(20 * time.Second)
+		wrap := func(next func(context.Context, *jobs.Work) (jobs.Handle, error)) func(context.Context, *jobs.Work) (jobs.Handle, error) {
+			return func(ctx context.Context, w *jobs.Work) (jobs.Handle, error) {
+				if time.Now().Before(mended) {
+					panic("no tenant in the context")
+				}
+				return next(ctx, w)
+			}
+		}
+		kind := define()
+		var n names
+		k.Start(jobs.PoolConfig{ClientConfig: jobs.ClientConfig{Middleware: []jobs.Middleware[jobs.Handle]{wrap}}, CheckInterval: checkEvery},
+			func(p *jobs.Pool) { kind.Handle(p, n.handle) })
+		id := enqueue(t, k, kind, jobs.Then(kind.Step(args{"b"})))
+		wantEnd(t, k, id, jobs.StateCompleted)
+		k.Drain()
+		n.want(t, "a", "b")
 	})
 }
