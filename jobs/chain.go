@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"lastmile/jobs/internal/taskid"
 )
 
@@ -186,8 +188,8 @@ func (c *Client) putStep(ctx context.Context, s Step, id string, f *follow) (Han
 // failure does not stop the others. Repeating the call with the same ID enqueues
 // nothing twice.
 func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Step) error {
-	if id == "" || len(id) > maxIDLen-16 || len(steps) == 0 || len(steps) > maxSteps {
-		return fmt.Errorf("%w: a batch needs an ID of at most %d bytes and 1 to %d steps", ErrInvalid, maxIDLen-16, maxSteps)
+	if id == "" || len(id) > maxIDLen-16 || !taskid.Valid(id) || len(steps) == 0 || len(steps) > maxSteps {
+		return fmt.Errorf("%w: a batch needs an ID of at most %d bytes without '~', and 1 to %d steps", ErrInvalid, maxIDLen-16, maxSteps)
 	}
 	for _, s := range append(slices.Clip(steps), finally) {
 		if s.err != nil {
@@ -200,10 +202,12 @@ func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Ste
 	}
 	life := batchLife + finally.Opts.Retention
 	key := c.batch(id)
-	if err := c.rdb.HSet(ctx, key, "n", len(steps), "finally", spec, "life", msOf(life)).Err(); err != nil {
-		return fmt.Errorf("jobs: batch %q: %w", id, err)
-	}
-	if err := c.rdb.PExpire(ctx, key, life).Err(); err != nil {
+	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error { // or it might stay for ever
+		p.HSet(ctx, key, "n", len(steps), "finally", spec, "life", msOf(life))
+		p.PExpire(ctx, key, life)
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("jobs: batch %q: %w", id, err)
 	}
 	for i, s := range steps {
@@ -240,8 +244,11 @@ func (c *Client) endMember(ctx context.Context, id string, e *Event) error {
 // steps. Members whose retention has passed are left out.
 func (c *Client) BatchOf(ctx context.Context, id string) ([]Info, error) {
 	n, err := c.rdb.HGet(ctx, c.batch(id), "n").Int()
+	if errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("%w: batch %q", ErrNotFound, id)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: batch %q: %w", ErrNotFound, id, err)
+		return nil, fmt.Errorf("jobs: read batch %q: %w", id, err)
 	}
 	infos := make([]Info, 0, n)
 	for i := range n {

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -120,5 +121,28 @@ func TestMiddlewarePanicsForAStep(t *testing.T) {
 		wantEnd(t, k, id, jobs.StateCompleted)
 		k.Drain()
 		n.want(t, "a", "b")
+	})
+}
+
+func TestBatchErrors(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define()
+		if err := k.Client.Batch(t.Context(), "b~2", []jobs.Step{kind.Step(args{})}, kind.Step(args{})); !errors.Is(err, jobs.ErrInvalid) {
+			t.Errorf("Batch with the mark of generations = %v, want ErrInvalid", err)
+		}
+		if err := k.Client.Batch(t.Context(), "b", []jobs.Step{kind.Step(args{})}, kind.Step(args{})); err != nil {
+			t.Fatal(err)
+		}
+		k.Fail("LOADING Redis is loading the dataset in memory")
+		if _, err := k.Client.BatchOf(t.Context(), "b"); err == nil || errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("BatchOf while Redis is away = %v, want its error", err)
+		}
+		k.Fail("")
+		time.Sleep(time.Second)
+		if infos, err := k.Client.BatchOf(t.Context(), "b"); err != nil || len(infos) != 1 {
+			t.Errorf("BatchOf = %+v, %v, want one", infos, err)
+		}
 	})
 }
