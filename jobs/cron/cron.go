@@ -24,7 +24,9 @@ type Entry struct {
 	// @hourly, @daily, @weekly, @monthly, @yearly. There is no @every, which
 	// would count from the start of each process.
 	Spec string
-	// Location is where Spec's hours are. Defaults to UTC.
+	// Location is where Spec's hours are. On days when clocks change there, a
+	// set time that is skipped comes as much later, and one that occurs twice
+	// counts once. Defaults to UTC.
 	Location *time.Location
 	// CatchUp is how far back a starting process looks for a time that nobody
 	// was there for; the latest one is made up for, once. It should be shorter
@@ -77,7 +79,7 @@ func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
 		if e.Location == nil {
 			e.Location = time.UTC
 		}
-		out.entries = append(out.entries, &entry{Entry: e, schedule: s})
+		out.entries = append(out.entries, &entry{Entry: e, schedule: byWallClock(s)})
 	}
 	return out, nil
 }
