@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,4 +83,33 @@ func TestDaysOnWhichClocksChange(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A clock that was wrong for a while, a day ahead, costs none of the times after
+// it was set right.
+func TestClockThatIsSetBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := jobstest.New(t)
+		c, err := cron.New(k.Client, nil, entry(k, "0 * * * *", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ahead atomic.Int64
+		c.SetClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = c.Run(ctx) })
+		time.Sleep(90 * time.Minute)
+		ahead.Store(int64(24 * time.Hour))
+		time.Sleep(10 * time.Minute)
+		ahead.Store(0)
+		time.Sleep(2 * time.Hour)
+		stop()
+		wg.Wait()
+		want := []string{"01 01:00 UTC", "02 01:00 UTC", "01 02:00 UTC", "01 03:00 UTC"}
+		if got := slots(t, k, time.UTC); !slices.Equal(got, want) {
+			t.Errorf("times = %v, want %v", got, want)
+		}
+	})
 }

@@ -43,6 +43,7 @@ type Cron struct {
 	client  *jobs.Client
 	log     *slog.Logger
 	entries []*entry
+	now     func() time.Time
 }
 
 type entry struct {
@@ -59,7 +60,7 @@ const (
 
 // New checks the entries. It starts nothing. A nil log is slog.Default().
 func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
-	out := &Cron{client: c, log: cmp.Or(log, slog.Default())}
+	out := &Cron{client: c, log: cmp.Or(log, slog.Default()), now: time.Now}
 	names := make(map[string]bool, len(entries))
 	for _, e := range entries {
 		if e.Name == "" || len(e.Name) > maxName || names[e.Name] || e.CatchUp < 0 {
@@ -87,7 +88,7 @@ func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
 // Run enqueues until ctx ends, and returns nil then. An enqueue that fails is
 // repeated until the entry's next time.
 func (c *Cron) Run(ctx context.Context) error {
-	now := time.Now()
+	now := c.now()
 	for _, e := range c.entries {
 		e.last = now
 		if missed, ok := e.latest(now.Add(-e.CatchUp), now); ok {
@@ -118,7 +119,10 @@ func (e *entry) latest(after, until time.Time) (slot time.Time, ok bool) {
 func (c *Cron) tick(ctx context.Context) time.Duration {
 	wait := cronIdle
 	for _, e := range c.entries {
-		now := time.Now()
+		now := c.now()
+		if e.last.Sub(now) > cronIdle { // the clock was wrong, and was set back
+			e.last = now
+		}
 		if slot, ok := e.latest(e.last, now); ok {
 			id := "cron:" + e.Name + ":" + strconv.FormatInt(slot.Unix(), 10)
 			if _, err := c.client.EnqueueStep(ctx, id, e.Step); err != nil {
@@ -129,7 +133,7 @@ func (c *Cron) tick(ctx context.Context) time.Duration {
 			e.last = slot
 		}
 		if next := e.schedule.Next(now.In(e.Location)); !next.IsZero() {
-			wait = min(wait, time.Until(next))
+			wait = min(wait, next.Sub(now))
 		}
 	}
 	return max(wait, time.Millisecond)
