@@ -2,6 +2,7 @@ package cron_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,19 @@ func TestClockThatIsSetBack(t *testing.T) {
 		want := []string{"01 01:00 UTC", "02 01:00 UTC", "01 02:00 UTC", "01 03:00 UTC"}
 		if got := slots(t, k, time.UTC); !slices.Equal(got, want) {
 			t.Errorf("times = %v, want %v", got, want)
+		}
+	})
+}
+
+// A name that no job's ID may have is refused at the start, not at its time.
+func TestNameThatNoJobMayHave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := jobstest.New(t)
+		e := entry(k, "@daily", nil)
+		e.Name = "a~b"
+		if _, err := cron.New(k.Client, nil, e); !errors.Is(err, jobs.ErrInvalid) {
+			t.Errorf("New = %v, want ErrInvalid", err)
 		}
 	})
 }
