@@ -6,6 +6,7 @@ package outbox
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -43,7 +44,9 @@ const (
 // and returns nil then. A row is deleted after its job is stored; if the
 // process dies between, the ID keeps the job from being enqueued again while
 // its record exists (its Retention should exceed the longest outage). Any
-// number of processes may relay the same table. A nil log is slog.Default().
+// number of processes may relay the same table. A row that is refused for good
+// (jobs.ErrInvalid) stays, is logged each time, and does not hold up the others.
+// A nil log is slog.Default().
 func Relay(ctx context.Context, c *jobs.Client, o Table, every time.Duration, log *slog.Logger) error {
 	log = cmp.Or(log, slog.Default())
 	timer := time.NewTimer(0)
@@ -73,8 +76,14 @@ func relay(ctx context.Context, c *jobs.Client, o Table) (int, error) {
 		return 0, fmt.Errorf("outbox: read: %w", err)
 	}
 	done := make([]string, 0, len(rows))
+	var refused error
 	for _, r := range rows {
-		if _, err = c.EnqueueStep(ctx, r.ID, r.Step); err != nil {
+		_, err = c.EnqueueStep(ctx, r.ID, r.Step)
+		if errors.Is(err, jobs.ErrInvalid) {
+			refused, err = errors.Join(refused, fmt.Errorf("row %q: %w", r.ID, err)), nil
+			continue
+		}
+		if err != nil {
 			break
 		}
 		done = append(done, r.ID)
@@ -84,5 +93,5 @@ func relay(ctx context.Context, c *jobs.Client, o Table) (int, error) {
 			return 0, fmt.Errorf("outbox: delete: %w", err)
 		}
 	}
-	return len(done), err
+	return len(done), errors.Join(refused, err)
 }

@@ -125,3 +125,43 @@ func TestOutbox(t *testing.T) {
 		}
 	})
 }
+
+// A row that can never be enqueued does not hold up those behind it, and stays
+// for somebody to look at.
+func TestRowThatIsRefusedForGood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := jobstest.New(t)
+		kind := jobs.Define[string, int]("test.order")
+		k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) {
+			kind.Handle(p, func(context.Context, *jobs.Job[string]) (int, error) { return 1, nil })
+		})
+		table := new(memoryTable)
+		db := sql.OpenDB(table)
+		defer func() { _ = db.Close() }()
+		box := sqlOutbox{db}
+		tx, err := db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"bad~id", "good"} {
+			if err := box.Add(t.Context(), tx, outbox.Job{ID: id, Step: kind.Step(id)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		if err := outbox.Relay(ctx, k.Client, box, time.Second, nil); err != nil {
+			t.Errorf("Relay = %v", err)
+		}
+		if info, err := k.Client.Get(t.Context(), "good"); err != nil || info.State != jobs.StateCompleted {
+			t.Errorf("the row behind is %+v, %v, want completed", info, err)
+		}
+		if n := table.len(); n != 1 {
+			t.Errorf("%d rows are left, want the bad one", n)
+		}
+	})
+}
