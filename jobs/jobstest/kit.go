@@ -279,6 +279,7 @@ func (k *Kit) jobs(session string) []jobs.Info {
 			infos = append(infos, info)
 		}
 	}
+	slices.SortFunc(infos, func(a, b jobs.Info) int { return b.Created.Compare(a.Created) })
 	return infos
 }
 
