@@ -53,9 +53,10 @@ func (l limit) check() error {
 	return nil
 }
 
-// acquire takes what the job's limits ask for, or tells how long to wait. Places
-// come first: they can be given back, tokens cannot.
+// acquire takes what the job's limits ask for, or tells how long to wait. Then it
+// has given back what it took, or jobs that wait would keep others waiting.
 func (c *Client) acquire(ctx context.Context, x *execution) (wait time.Duration, err error) {
+	var tokens []limit
 	for _, rate := range []bool{false, true} {
 		for _, l := range x.opts.Limits {
 			switch {
@@ -67,8 +68,12 @@ func (c *Client) acquire(ctx context.Context, x *execution) (wait time.Duration,
 				wait, err = c.takePlace(ctx, x, l)
 			}
 			if err != nil || wait > 0 {
+				c.refund(ctx, x, tokens)
 				c.release(ctx, x)
 				return wait + rand.N(wait/4+1), err //nolint:gosec // jitter needs no secrecy
+			}
+			if rate {
+				tokens = append(tokens, l)
 			}
 		}
 	}
@@ -81,6 +86,16 @@ func (c *Client) takeToken(ctx context.Context, x *execution, l limit) (time.Dur
 		return 0, fmt.Errorf("jobs: rate limit %q: %w", l.Key, err)
 	}
 	return time.Duration(n) * time.Millisecond, nil
+}
+
+// refund gives tokens back; what fails is lost to the period.
+func (c *Client) refund(ctx context.Context, x *execution, tokens []limit) {
+	for _, l := range tokens {
+		key := []string{c.rate(x.kind, l.Key)}
+		if err := c.run(ctx, "refund", key, ms(time.Now()), l.N, msOf(l.Per)).Err(); err != nil {
+			c.log.WarnContext(ctx, "token not given back", "id", x.id, "error", err)
+		}
+	}
 }
 
 func (c *Client) takePlace(ctx context.Context, x *execution, l limit) (time.Duration, error) {

@@ -101,6 +101,29 @@ func TestLimitsTogether(t *testing.T) {
 	})
 }
 
+// Nor does one that has to wait for its own token take the tokens that others
+// share with it.
+func TestRateLimitsTogether(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define()
+		start(k, kind, quick)
+		shared := jobs.RateLimit("api", 10, time.Minute)
+		for range 10 { // one of them starts, the others wait for hours
+			enqueue(t, k, kind, shared, jobs.RateLimit("slow", 1, time.Hour))
+		}
+		time.Sleep(5 * time.Second)
+		begun := time.Now()
+		for range 9 {
+			wantEnd(t, k, enqueue(t, k, kind, shared), jobs.StateCompleted)
+		}
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("9 starts took %v, want their tokens to be there", took)
+		}
+	})
+}
+
 // Many that wait for a place do not keep the workers busy with looking.
 func TestManyWaitForAPlace(t *testing.T) {
 	t.Parallel()
