@@ -72,6 +72,25 @@ func TestUnique(t *testing.T) {
 	})
 }
 
+// Who asked for a unique job before does not hear of one that others ask for
+// later, whether they want to hear of it or not.
+func TestUniqueMadeAnewForgetsItsWatchers(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define(jobs.Unique(time.Minute))
+		start(k, kind, quick)
+		id := enqueue(t, k, kind)
+		wantEnd(t, k, id, jobs.StateCompleted)
+		time.Sleep(5 * time.Minute)
+		if h, err := kind.With(k.Client).Enqueue(t.Context(), args{"a"}); err != nil || h.ID != id || h.Gen != 2 {
+			t.Fatalf("Enqueue = %+v, %v, want generation 2", h, err)
+		}
+		k.Drain()
+		wantEnd(t, k, id, jobs.StateCompleted)
+	})
+}
+
 func TestDelayed(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {

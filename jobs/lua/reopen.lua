@@ -1,6 +1,7 @@
 -- Opens the next generation of a job that is over.
 -- KEYS: record, open. ARGV: id, gen, now, check at, destination or "", unique
--- until or "", token of the call: a repeat after a lost answer is answered alike.
+-- until or "" to keep both and all destinations, token of the call: a repeat
+-- after a lost answer is answered alike.
 -- Returns the new generation, 0 when the job is not over in that generation,
 -- or -1 when its terminal event is still owed.
 local rec, open = KEYS[1], KEYS[2]
@@ -9,11 +10,12 @@ if v[5] == ARGV[7] then return tonumber(v[1]) end
 if v[1] ~= ARGV[2] or v[2] ~= v[1] then return 0 end
 if v[3] then return -1 end
 redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why")
-if ARGV[5] ~= "" then
-  for i = 1, tonumber(v[4] or "0") - 1 do redis.call("HDEL", rec, "to" .. i) end
-  redis.call("HSET", rec, "to0", ARGV[5], "ton", 1)
+if ARGV[6] ~= "" then -- asked for anew: those who asked before have had their answer
+  for i = 0, tonumber(v[4] or "0") - 1 do redis.call("HDEL", rec, "to" .. i) end
+  redis.call("HDEL", rec, "ton")
+  if ARGV[5] ~= "" then redis.call("HSET", rec, "to0", ARGV[5], "ton", 1) end
+  redis.call("HSET", rec, "uni", ARGV[6])
 end
-if ARGV[6] ~= "" then redis.call("HSET", rec, "uni", ARGV[6]) end
 local gen = redis.call("HINCRBY", rec, "gen", 1)
 redis.call("HSET", rec, "st", "queued", "att", 0, "upd", ARGV[3], "tok", ARGV[7])
 redis.call("PERSIST", rec)
