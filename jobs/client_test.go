@@ -89,7 +89,7 @@ func TestInvalid(t *testing.T) {
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		t.Helper()
 		for name, opt := range map[string]jobs.Option{
-			"queue": jobs.Queue(""), "retries": jobs.MaxRetry(501), "timeout": jobs.Timeout(0), "retention": jobs.Retention(0),
+			"queue": jobs.Queue(""), "blank queue": jobs.Queue(" "), "queue that is no text": jobs.Queue("q\xff"), "ID that is no text": jobs.ID("\xff"), "retries": jobs.MaxRetry(501), "timeout": jobs.Timeout(0), "retention": jobs.Retention(0),
 			"id": jobs.ID(strings.Repeat("x", 97)), "tilde": jobs.ID("a~2"), "delay": jobs.ProcessIn(-1),
 			"backoff": jobs.RetryBackoff(0, 0), "limit": jobs.Concurrency("k", 0),
 			"action": jobs.Notify(k.Session("s"), jobs.Done("no such name")),
@@ -114,7 +114,7 @@ func TestInvalid(t *testing.T) {
 		if err := pool.Run(t.Context()); !errors.Is(err, jobs.ErrInvalid) {
 			t.Errorf("Run with a kind registered twice = %v", err)
 		}
-		for _, cfg := range []jobs.PoolConfig{{Concurrency: -1}, {Queues: map[string]int{"q": 0}}, {DelayedInterval: time.Nanosecond}} {
+		for _, cfg := range []jobs.PoolConfig{{Concurrency: -1}, {Queues: map[string]int{"q": 0}}, {Queues: map[string]int{" ": 1}}, {DelayedInterval: time.Nanosecond}} {
 			if _, err := jobs.NewPool(k.Redis, k.Publisher, cfg); err == nil {
 				t.Errorf("NewPool(%+v) succeeded", cfg)
 			}

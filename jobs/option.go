@@ -2,7 +2,9 @@ package jobs
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"lastmile/jobs/internal/taskid"
 	"lastmile/push"
@@ -163,12 +165,12 @@ func (s *settings) check() error {
 		bad bool
 		msg string
 	}{
-		{s.queue == "" || len(s.queue) > maxNameLen, "Queue must have 1 to 128 bytes"},
+		{strings.TrimSpace(s.queue) == "" || len(s.queue) > maxNameLen || !utf8.ValidString(s.queue), "Queue must be text of 1 to 128 bytes"},
 		{s.maxRetry < 0 || s.maxRetry > maxRetryLimit, "MaxRetry must be 0 to 500"},
 		{s.timeout < time.Second || s.timeout > maxTimeout, "Timeout must be a second to a day"},
 		{s.retention < time.Second || s.retention > maxRetention, "Retention must be a second to 90 days"},
 		{s.backoffBase <= 0 || s.backoffMax < s.backoffBase, "RetryBackoff must be positive and ascending"},
-		{len(s.id) > maxIDLen || !taskid.Valid(s.id), "ID must have at most 96 bytes and no '~'"},
+		{len(s.id) > maxIDLen || !taskid.Valid(s.id) || !utf8.ValidString(s.id), "ID must be text of at most 96 bytes without '~'"},
 		{s.in < 0, "ProcessIn must not be negative"},
 		{s.session != "" && len(s.session) > push.MaxIDLen, "session ID is too long"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,7 @@ func (c *PoolConfig) fill() error {
 		return errors.New("jobs: PoolConfig: DelayedInterval must be at least 10 milliseconds")
 	}
 	for q, w := range c.Queues {
-		if q == "" || w <= 0 {
+		if strings.TrimSpace(q) == "" || w <= 0 {
 			return fmt.Errorf("jobs: PoolConfig: queue %q needs a name and a positive weight, not %d", q, w)
 		}
 	}
