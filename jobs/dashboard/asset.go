@@ -20,7 +20,7 @@ func (h *Handler) serveAsset(w http.ResponseWriter, r *http.Request, role Role, 
 	rec := &recorder{head: make(http.Header), code: http.StatusOK}
 	h.console(role).ServeHTTP(rec, r)
 	body := rec.body.Bytes()
-	page := bytes.HasPrefix(body, []byte("<!doctype html"))
+	page := isPage(body)
 	static := strings.HasPrefix(path, "/static/")
 	if page && static {
 		http.NotFound(w, r) // the console answers a missing file with its page
@@ -49,6 +49,9 @@ func (h *Handler) serveAsset(w http.ResponseWriter, r *http.Request, role Role, 
 	w.WriteHeader(rec.code)
 	_, _ = w.Write(body) // the client is gone if this fails
 }
+
+// isPage tells the console's page from its other answers.
+func isPage(body []byte) bool { return bytes.HasPrefix(body, []byte("<!doctype html")) }
 
 // policy allows a page its own files and its inline scripts by their hashes.
 // Its components write style elements as they go, hence 'unsafe-inline' there.

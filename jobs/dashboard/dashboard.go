@@ -11,6 +11,7 @@ package dashboard
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -134,10 +135,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if role == Operator && h.operate(w, r, rest) {
 			return
 		}
-		h.console(role).ServeHTTP(w, r)
+		h.serveAPI(w, r, role)
 		return
 	}
 	h.serveAsset(w, r, role, path)
+}
+
+// serveAPI serves what the console knows. What it does not, it answers with its
+// page, as if all had gone well.
+func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request, role Role) {
+	rec := &recorder{head: make(http.Header), code: http.StatusOK}
+	h.console(role).ServeHTTP(rec, r)
+	body := rec.body.Bytes()
+	if isPage(body) {
+		http.NotFound(w, r)
+		return
+	}
+	maps.Copy(w.Header(), rec.head)
+	w.WriteHeader(rec.code)
+	_, _ = w.Write(body) // the client is gone if this fails
 }
 
 func (h *Handler) console(role Role) http.Handler {

@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"go.uber.org/goleak"
 
 	"lastmile/jobs"
@@ -193,5 +195,52 @@ func TestOperatorsDoingsAreJobsDoings(t *testing.T) {
 			k.Until("generation 2 ends", func() bool { return len(k.Terminal("s", id)) == 2 })
 			want(id, 2, jobs.StateCompleted)
 		}
+	})
+}
+
+// An ID with a slash in it is an ID like any other.
+func TestJobsWithASlash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := jobstest.New(t)
+		kind := jobs.Define[string, string]("test.work")
+		h, err := dashboard.New(k.Redis, k.Client, dashboard.Config{LoopbackDev: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := func(method, what, id, verb string, want int) {
+			t.Helper()
+			path := "/admin/asynq/api/queues/default/" + what + "/" + id + verb
+			if res := serve(h, request(method, path, nil)); res.code != want || strings.Contains(res.body, "<html") {
+				t.Errorf("%s %s: status %d, want %d; %.40s", method, path, res.code, want, res.body)
+			}
+		}
+		for _, tt := range []struct {
+			method, verb string
+			want         jobs.State
+		}{{"DELETE", "", jobs.StateCancelled}, {"POST", ":run", jobs.StateQueued}, {"POST", ":archive", jobs.StateFailed}} {
+			for _, slash := range []string{"/", "%2F"} {
+				id := "report/" + strings.Trim(tt.verb, ":") + strconv.Itoa(len(slash))
+				if _, err := kind.With(k.Client).Enqueue(t.Context(), "x", jobs.ID(id), jobs.ProcessIn(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+				call(tt.method, "scheduled_tasks", strings.ReplaceAll(id, "/", slash), tt.verb, http.StatusNoContent)
+				switch task, err := k.Inspector().GetTaskInfo("default", id); tt.want {
+				case jobs.StateCancelled:
+					k.WaitState(id, jobs.StateCancelled)
+				case jobs.StateQueued:
+					if err != nil || task.State != asynq.TaskStatePending {
+						t.Errorf("task = %+v, %v, want pending", task, err)
+					}
+				default:
+					if err != nil || task.State != asynq.TaskStateArchived {
+						t.Errorf("task = %+v, %v, want archived", task, err)
+					}
+					call("DELETE", "archived_tasks", id, "", http.StatusNoContent)
+				}
+			}
+		}
+		call("GET", "tasks", "report/run1", "", http.StatusNotFound)
+		call("POST", "nothing", "x", "", http.StatusNotFound)
 	})
 }

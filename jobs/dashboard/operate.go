@@ -19,7 +19,7 @@ import (
 // ACTION is cancel, run or delete; its target is one task, a list of tasks in
 // the body, or all.
 const (
-	onePattern  = `^queues/([^/:]+)/(active|pending|scheduled|retry|archived)_tasks/([^/]+?)(?::(cancel|run))?$`
+	onePattern  = `^queues/([^/:]+)/(active|pending|scheduled|retry|archived|completed)_tasks/(.+?)(?::(cancel|run|archive))?$`
 	manyPattern = `^queues/([^/:]+)/(active|pending|scheduled|retry|archived)_tasks:(batch_cancel|batch_run|batch_delete|cancel_all|run_all|delete_all)$`
 )
 
@@ -41,6 +41,9 @@ func (h *Handler) operate(w http.ResponseWriter, r *http.Request, path string) b
 			action = "delete"
 		}
 		do := h.action(m[2], action)
+		if do == nil {
+			do = h.slashed(m[2], action, m[3])
+		}
 		if do == nil {
 			return false
 		}
@@ -81,6 +84,26 @@ func (h *Handler) action(state, verb string) operation {
 	default:
 		return nil
 	}
+}
+
+// slashed returns what the console does itself, for tasks whose IDs have a slash:
+// its routes do not know them.
+func (h *Handler) slashed(state, verb, task string) operation {
+	waits := state == "pending" || state == "scheduled" || state == "retry"
+	var do func(queue, task string) error
+	switch {
+	case !strings.Contains(task, "/"):
+		return nil
+	case verb == "run" && waits:
+		do = h.inspect.RunTask
+	case verb == "archive" && waits:
+		do = h.inspect.ArchiveTask
+	case verb == "delete" && (state == "archived" || state == "completed"):
+		do = h.inspect.DeleteTask
+	default:
+		return nil
+	}
+	return func(_ context.Context, queue, task string) error { return do(queue, task) }
 }
 
 // cancel ends the job. A task without a record is not a job of ours, or left
