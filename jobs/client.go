@@ -253,6 +253,16 @@ func (c *Client) reopen(ctx context.Context, rec *record, to string, unique time
 	if err != nil || gen <= 0 {
 		return gen, err
 	}
+	ds := rec.dests
+	if uni != "" { // asked for anew: see the script
+		ds = nil
+	}
+	if to != "" {
+		if ds, err = parseDests([]string{to}); err != nil {
+			return gen, err
+		}
+	}
+	c.tellReopened(ctx, rec, gen, ds)
 	old := taskid.Of(rec.ID, rec.Gen)
 	err = c.submit(ctx, &task{
 		id: rec.ID, gen: gen, kind: rec.Kind, queue: rec.Queue, payload: rec.payload, opts: rec.opts,
@@ -264,6 +274,12 @@ func (c *Client) reopen(ctx context.Context, rec *record, to string, unique time
 		c.log.DebugContext(ctx, "old task not removed", "id", rec.ID, "error", err)
 	}
 	return gen, nil
+}
+
+// tellReopened tells that the job is queued again, before a worker can have it.
+func (c *Client) tellReopened(ctx context.Context, rec *record, gen int, ds []dest) {
+	e := &Event{ID: rec.ID, Kind: rec.Kind, State: StateQueued, Attempts: rec.Attempts, Gen: gen}
+	c.tell(ctx, eventQueued, e, ds, fmt.Sprintf("job:%s:%d:queued", rec.ID, gen))
 }
 
 // reopenTries is how often opening a generation is tried: when only its answer

@@ -88,6 +88,9 @@ func TestUniqueMadeAnewForgetsItsWatchers(t *testing.T) {
 		}
 		k.Drain()
 		wantEnd(t, k, id, jobs.StateCompleted)
+		if got := actions(k); len(got) != 3 {
+			t.Errorf("events = %v, want those of the first one", got)
+		}
 	})
 }
 

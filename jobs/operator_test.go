@@ -47,6 +47,29 @@ func TestRetryOpensTheNextGeneration(t *testing.T) {
 	})
 }
 
+// A job that is opened again tells its page so: it is queued, not failed any
+// more, also when no worker is there to start it.
+func TestRetryTellsThatTheJobIsQueued(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define(jobs.MaxRetry(0))
+		w := start(k, kind, fail)
+		id := enqueue(t, k, kind)
+		wantEnd(t, k, id, jobs.StateFailed)
+		if err := w.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Client.Retry(t.Context(), id); err != nil {
+			t.Fatalf("Retry: %v", err)
+		}
+		events := k.Events("s")
+		if last := events[len(events)-1]; last.Action != "Queued" || last.Event.State != jobs.StateQueued || last.Event.Gen != 2 || last.Event.Attempts != 1 {
+			t.Errorf("last event = %s %+v, want Queued of generation 2", last.Action, last.Event)
+		}
+	})
+}
+
 // What an operator does to a task with Asynq's own tools gives the right event,
 // and never a second one.
 func TestOperatorWithAsynqsTools(t *testing.T) {
