@@ -49,6 +49,9 @@ func describe(i jobs.Info) jobInfo {
 	}
 }
 
+// maxListed bounds how many tasks of each of Asynq's lists are looked at.
+const maxListed = 10_000
+
 // jobsList is "worker jobs list".
 type jobsList struct {
 	Session string `name:"session" help:"Session whose jobs to list, ended ones too."`
@@ -58,7 +61,7 @@ type jobsList struct {
 
 // Run lists jobs, newest first.
 func (c *jobsList) Run(ctx context.Context, t *tools) error {
-	if err := config.Range("limit", c.Limit, 1, 10_000); err != nil {
+	if err := config.Range("limit", c.Limit, 1, maxListed); err != nil {
 		return err
 	}
 	switch s := jobs.State(c.State); s {
@@ -98,7 +101,11 @@ func (c *jobsList) find(ctx context.Context, t *tools, client *jobs.Client) ([]j
 	if c.Session != "" {
 		return jobs.ForSession(ctx, client, t.publisher.Session(c.Session))
 	}
-	ids, err := openIDs(t, c.Limit)
+	look := c.Limit
+	if c.State != "" { // Asynq's lists hold several states each
+		look = maxListed
+	}
+	ids, err := openIDs(t, look)
 	if err != nil {
 		return nil, err
 	}

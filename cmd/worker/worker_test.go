@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,8 @@ import (
 type store struct {
 	t   *testing.T
 	env []string
+
+	client *redis.Client
 	*redisstream.Transport
 }
 
@@ -41,7 +44,7 @@ func newStore(t *testing.T) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &store{t, []string{"REDIS_URL=redis://" + m.Addr() + "/0"}, transport}
+	return &store{t, []string{"REDIS_URL=redis://" + m.Addr() + "/0"}, client, transport}
 }
 
 // run runs a command that must succeed, and decodes its JSON.
@@ -143,6 +146,28 @@ func TestJobs(t *testing.T) {
 	r := programtest.Run(t, s.env, "jobs", "list")
 	if !strings.Contains(r.Out, "reports.profile") || strings.Contains(r.Out, session) {
 		t.Errorf("as text:\n%s", r.Out)
+	}
+}
+
+// A state is looked for among all jobs, not among the first of each list.
+func TestListOfAState(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for i, id := range []string{"one", "two", "three"} {
+		run[job](s, "enqueue", "reports.profile", `{"name":"x.csv"}`, "--id="+id, "--session=SOMEBODY", "--in="+strconv.Itoa(i+1)+"h")
+	}
+	records, err := s.client.Keys(t.Context(), "*:r:three").Result()
+	if err != nil || len(records) != 1 {
+		t.Fatalf("records: %v, %v", records, err)
+	}
+	if err := s.client.HSet(t.Context(), records[0], "st", "retrying").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if list := run[[]job](s, "jobs", "list", "--state=retrying", "--limit=1"); len(list) != 1 || list[0].ID != "three" {
+		t.Errorf("jobs list --state=retrying: got %+v, want three", list)
+	}
+	if list := run[[]job](s, "jobs", "list", "--state=scheduled", "--limit=1"); len(list) != 1 || list[0].State != "scheduled" {
+		t.Errorf("jobs list --state=scheduled: got %+v, want one", list)
 	}
 }
 
