@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -45,6 +46,40 @@ func TestCrashMidJobStallsThenCompletes(t *testing.T) {
 		}
 		if !slices.Contains(actions(k), "Stalled") {
 			t.Errorf("events = %v, want a Stalled", actions(k))
+		}
+	})
+}
+
+// A worker that was cut off and comes back is not stalled any more, and the page
+// hears of both, each time.
+func TestStalledJobComesBack(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define()
+		release := make(chan struct{})
+		start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
+			<-release
+			return result{7}, nil
+		})
+		watcher, err := jobs.NewClient(k.Redis, k.Publisher, jobs.ClientConfig{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = watcher.Watch(ctx) }()
+		id := enqueue(t, k, kind)
+		k.WaitState(id, jobs.StateRunning)
+		for range 2 {
+			k.Outage(20 * time.Second)
+			time.Sleep(30 * time.Second)
+		}
+		close(release)
+		wantEnd(t, k, id, jobs.StateCompleted)
+		want := []string{"Queued", "Started", "Stalled", "Started", "Stalled", "Started", "Done"}
+		if got := actions(k); !slices.Equal(got, want) {
+			t.Errorf("events = %v, want %v", got, want)
 		}
 	})
 }

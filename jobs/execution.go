@@ -262,6 +262,9 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 			x.dests = rec.dests
 		}
 	}
+	if r.num(2) == 1 { // it was told to be stalled
+		c.tell(call, eventStarted, x.event(StateRunning), x.dests, "")
+	}
 	if dirty {
 		// No ID: each value is news, and the key keeps the latest only.
 		c.tell(call, eventProgress, x.event(StateRunning), x.dests, "")

@@ -130,9 +130,9 @@ func Progress(action string) Binding {
 
 // On binds the moments when a job comes into any of the states: StateQueued
 // when it is enqueued (also to run later), StateRunning at the start of each
-// attempt, StateRetrying when an attempt failed and will be repeated (the event
-// says when), StateStalled when the worker is silent (told within 15 seconds),
-// and the four ends. StateLost is the end of a job whose task an operator
+// attempt and when a stalled one goes on, StateRetrying when an attempt failed
+// and will be repeated (the event says when), StateStalled when the worker is
+// silent (told within 15 seconds), and the four ends. StateLost is the end of a job whose task an operator
 // deleted, or that Redis lost. There is no event for StateScheduled.
 func On(action string, states ...State) Binding {
 	return func(m map[string]string) {

@@ -258,7 +258,7 @@ func (c *Client) stalled(ctx context.Context, rec *record) error {
 	c.metrics.rescued.WithLabelValues("stalled").Inc()
 	c.log.WarnContext(ctx, "job stalled", "id", rec.ID, "action", rec.Kind, "attempt", rec.Attempt)
 	rec.State = StateStalled
-	c.tell(ctx, string(StateStalled), rec.event(), rec.dests, fmt.Sprintf("job:%s:%d:stalled:%d", rec.ID, rec.Gen, rec.run))
+	c.tell(ctx, string(StateStalled), rec.event(), rec.dests, fmt.Sprintf("job:%s:%d:stalled:%d:%s", rec.ID, rec.Gen, rec.run, ms(rec.beat)))
 	return nil
 }
 

@@ -2,11 +2,12 @@
 -- KEYS: record, open. ARGV: id, gen, run, now, check at, fraction or "",
 -- message.
 -- Returns {-1} when the run is not the job's any more, else {1 when a
--- cancellation is asked for, number of destinations}.
+-- cancellation is asked for, number of destinations, 1 when the run counted as
+-- stalled}.
 local rec, open = KEYS[1], KEYS[2]
-local v = redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton")
+local v = redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "st")
 if v[1] ~= ARGV[2] or v[2] == v[1] or v[3] ~= ARGV[3] then return {-1} end
 redis.call("HSET", rec, "hb", ARGV[4], "st", "running", "upd", ARGV[4])
 if ARGV[6] ~= "" then redis.call("HSET", rec, "frac", ARGV[6], "msg", ARGV[7]) end
 redis.call("ZADD", open, ARGV[5], ARGV[1])
-return {v[4] == "1" and 1 or 0, tonumber(v[5] or "0")}
+return {v[4] == "1" and 1 or 0, tonumber(v[5] or "0"), v[6] == "stalled" and 1 or 0}
