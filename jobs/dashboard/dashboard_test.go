@@ -244,3 +244,36 @@ func TestJobsWithASlash(t *testing.T) {
 		call("POST", "nothing", "x", "", http.StatusNotFound)
 	})
 }
+
+// What is shown of a payload hides fields that sound secret, however they are
+// written.
+func TestRedaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := jobstest.New(t)
+		h, err := dashboard.New(k.Redis, k.Client, dashboard.Config{LoopbackDev: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind := jobs.Define[map[string]any, string]("test.work")
+		for _, name := range []string{
+			"password", "UserPassword", "pass_phrase", "pwd", "db_pwd", "API KEY", "api.key", "x-api-key", "accessKey", "bearer", "jwt",
+			"client_secret", "sessionID", "Set-Cookie", "private.key", "credentials", "oauth_token", "Authorization",
+		} {
+			args := map[string]any{"deep": []any{map[string]any{name: map[string]string{"x": "hush"}}}, "file": "shown.csv"}
+			job, err := kind.With(k.Client).Enqueue(t.Context(), args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{"tasks/" + job.ID, "pending_tasks"} {
+				body := serve(h, request("GET", "/admin/asynq/api/queues/default/"+path, nil)).body
+				if strings.Contains(body, "hush") || !strings.Contains(body, "shown.csv") {
+					t.Errorf("%q: the console shows %s", name, body)
+				}
+			}
+			if err := k.Client.Cancel(t.Context(), job.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"encoding/json"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -53,8 +54,16 @@ func mask(v any) any {
 }
 
 func secret(name string) bool {
-	name = strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
-	for _, s := range []string{"password", "passwd", "secret", "token", "apikey", "authorization", "cookie", "session", "credential", "privatekey"} {
+	name = strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
+	for _, s := range []string{
+		"password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "accesskey", "privatekey", "authorization", "bearer", "jwt",
+		"cookie", "session", "credential",
+	} {
 		if strings.Contains(name, s) {
 			return true
 		}
