@@ -210,16 +210,21 @@ func (c *Client) plainInfo(id string) (Info, error) {
 }
 
 // adoptFound makes the record of a plain job that is in a queue or with a
-// worker, and nothing when there is no such task.
+// worker, and nothing when there is no such task. It returns ErrEnded for one
+// that an operator has archived.
 func (c *Client) adoptFound(ctx context.Context, id string) error {
 	t, task, err := c.locate(id)
 	if err != nil || t == nil || task.State == asynq.TaskStateCompleted {
 		return err
 	}
-	if plainState(task.State) == StateRunning {
+	switch plainState(task.State) {
+	case StateFailed: // an operator archived it
+		return fmt.Errorf("%w: %q is %s", ErrEnded, id, StateFailed)
+	case StateRunning:
 		return c.adopt(ctx, t, StateRunning, task.Retried+1)
+	default:
+		return c.adopt(ctx, t, StateQueued, task.Retried)
 	}
-	return c.adopt(ctx, t, StateQueued, task.Retried)
 }
 
 // retryPlain runs a plain job again that an operator archived before it ran.

@@ -124,6 +124,10 @@ func TestPlainJobBeforeItHasARecord(t *testing.T) {
 		if info := k.WaitState(id, jobs.StateFailed); info.Code != "archived" {
 			t.Errorf("info = %+v", info)
 		}
+		if err := k.Client.Cancel(t.Context(), id); !errors.Is(err, jobs.ErrEnded) {
+			t.Errorf("Cancel of an archived job = %v, want ErrEnded", err)
+		}
+		k.WaitState(id, jobs.StateFailed)
 		if err := k.Client.Retry(t.Context(), id); err != nil {
 			t.Errorf("Retry of an archived job = %v", err)
 		}
