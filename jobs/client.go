@@ -226,7 +226,7 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	gen, err := c.reopen(ctx, rec, "", time.Time{})
+	gen, err := c.reopen(ctx, rec, nil, nil, "")
 	if err != nil {
 		return err
 	}
@@ -234,71 +234,4 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 		return fmt.Errorf("%w: %q was opened by somebody else", ErrOpen, id)
 	}
 	return nil
-}
-
-// reopen opens the next generation of rec, enqueues it and takes the old task
-// out of Asynq's archive. It returns 0 when another process was faster.
-func (c *Client) reopen(ctx context.Context, rec *record, to string, unique time.Time) (int, error) {
-	now := time.Now()
-	uni := ""
-	if !unique.IsZero() {
-		uni = ms(unique)
-	}
-	token := newToken()
-	var gen int
-	err := insist(ctx, func() (err error) {
-		gen, err = c.number(ctx, "reopen", rec.ID, rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni, token)
-		return err
-	})
-	if err != nil || gen <= 0 {
-		return gen, err
-	}
-	ds := rec.dests
-	if uni != "" { // asked for anew: see the script
-		ds = nil
-	}
-	if to != "" {
-		if ds, err = parseDests([]string{to}); err != nil {
-			return gen, err
-		}
-	}
-	c.tellReopened(ctx, rec, gen, ds)
-	old := taskid.Of(rec.ID, rec.Gen)
-	err = c.submit(ctx, &task{
-		id: rec.ID, gen: gen, kind: rec.Kind, queue: rec.Queue, payload: rec.payload, opts: rec.opts,
-	})
-	if err != nil {
-		return gen, err
-	}
-	if err := c.inspect.DeleteTask(rec.Queue, old); err != nil {
-		c.log.DebugContext(ctx, "old task not removed", "id", rec.ID, "error", err)
-	}
-	return gen, nil
-}
-
-// tellReopened tells that the job is queued again, before a worker can have it.
-func (c *Client) tellReopened(ctx context.Context, rec *record, gen int, ds []dest) {
-	e := &Event{ID: rec.ID, Kind: rec.Kind, State: StateQueued, Attempts: rec.Attempts, Gen: gen}
-	c.tell(ctx, eventQueued, e, ds, fmt.Sprintf("job:%s:%d:queued", rec.ID, gen))
-}
-
-// reopenTries is how often opening a generation is tried: when only its answer
-// is lost, the generation is open and nothing would ever run it.
-const reopenTries = 4
-
-// insist repeats f a few times, until it succeeds or ctx ends.
-func insist(ctx context.Context, f func() error) error {
-	for try := 1; ; try++ {
-		err := f()
-		if err == nil || try == reopenTries {
-			return err
-		}
-		timer := time.NewTimer(persistBase << try)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return err
-		case <-timer.C:
-		}
-	}
 }

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/otel/propagation"
 
 	"lastmile/jobs/internal/taskid"
@@ -130,62 +129,6 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// put writes the record and the task.
-func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
-	s, now := e.set, time.Now()
-	if e.Queue == "" {
-		return Handle{}, fmt.Errorf("%w: no queue", ErrInvalid)
-	}
-	at := s.at
-	if s.in > 0 {
-		at = now.Add(s.in)
-	}
-	t := &task{
-		id: e.ID, gen: 1, kind: e.Kind, queue: e.Queue, payload: e.Args, at: at,
-		opts: jobOptions{
-			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1, Limits: s.limits,
-			Codec: s.codec(),
-		},
-		plain: s.plain && e.ID == s.id, made: now,
-	}
-	if t.plain {
-		h := Handle{ID: e.ID, Gen: 1, State: t.state(now)}
-		return h, c.submit(ctx, t)
-	}
-	to, err := s.dest()
-	if err != nil {
-		return Handle{}, err
-	}
-	r, submitted, err := c.create(ctx, t, s, to, now)
-	if err != nil {
-		return Handle{}, err
-	}
-	h := Handle{ID: e.ID, Gen: int(r.num(1)), State: State(r.str(3)), Existing: true}
-	t.gen = h.Gen
-	switch r.str(0) {
-	case "crowded":
-		return h, fmt.Errorf("%w: too many sessions wait for job %q", ErrInvalid, e.ID)
-	case "kept":
-		return h, c.tellEnd(ctx, e.ID, to)
-	case "stale":
-		return c.openStale(ctx, e.ID, to, now.Add(s.unique))
-	case "open":
-		if r.num(2) > 0 || submitted {
-			return h, nil // it has run, so it is in the queue
-		}
-		return h, c.submit(ctx, t)
-	}
-	h.Existing, h.State = false, t.state(now)
-	if !submitted {
-		if err := c.submit(ctx, t); err != nil {
-			c.abandon(ctx, t)
-			return h, err
-		}
-	}
-	c.tellQueued(ctx, t, h, s)
-	return h, nil
-}
-
 // state is where the task stands once it is enqueued.
 func (t *task) state(now time.Time) State {
 	if t.at.After(now) {
@@ -194,124 +137,12 @@ func (t *task) state(now time.Time) State {
 	return StateQueued
 }
 
-// create lists the job with its session, makes the record, and submits the task
-// where one script can do it all. Otherwise the record comes before the task,
-// and the list first: listed without a record a job does not show, so the order
-// hides none.
-func (c *Client) create(ctx context.Context, t *task, s *settings, to string, now time.Time) (r reply, submitted bool, err error) {
-	args, err := c.recordArgs(t, s, to, now)
-	if err != nil {
-		return nil, false, err
-	}
-	if c.single() && !t.at.After(now) {
-		p := &putting{args: args, keys: slices.Clip(c.job(t.id)), listed: []any{ms(now), maxListed, msOf(indexLife), t.id}}
-		if s.session != "" {
-			p.list = c.session(s.session)
-		}
-		if s.fresh() {
-			p.where = where(t.id, t.gen)
-		}
-		err := c.submit(context.WithValue(ctx, puttingKey{}, p), t)
-		if p.err != nil { // what Asynq makes of it wraps nothing
-			err = fmt.Errorf("jobs: enqueue task %q: %w", t.id, p.err)
-		}
-		return p.reply, true, err
-	}
-	if s.session != "" {
-		if err := c.index(ctx, s.session, t.id, now); err != nil {
-			return nil, false, err
-		}
-	}
-	r, err = c.reply(ctx, "create", t.id, args...)
-	return r, false, err
-}
-
-// recordArgs returns the arguments with which a record is created.
-func (c *Client) recordArgs(t *task, s *settings, to string, now time.Time) ([]any, error) {
+// submit puts the task into Asynq's queue. taken is true when Asynq has one of
+// that ID already.
+func (c *Client) submit(ctx context.Context, t *task) (taken bool, err error) {
 	opt, err := c.options.encode(t.kind, t.opts)
 	if err != nil {
-		return nil, err
-	}
-	uni, st := "", StateQueued
-	args := []any{}
-	if t.at.After(now) {
-		st = StateScheduled
-		args = append(args, "next", ms(t.at))
-	}
-	if s.unique > 0 {
-		uni = ms(now.Add(s.unique))
-		args = append(args, "uni", uni)
-	}
-	if to != "" {
-		args = append(args, "to0", to, "ton", 1)
-	}
-	if s.follow != nil {
-		f, err := json.Marshal(s.follow)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, "follow", f)
-	}
-	return append([]any{
-		t.id, ms(now), ms(now.Add(firstCheck)), to, uni,
-		"gen", 1, "lim", s.maxRetry + 1, "st", string(st), "kind", t.kind, "queue", t.queue,
-		"pay", t.payload, "opt", opt, "made", ms(now),
-	}, args...), nil
-}
-
-// putting is the making of a record that goes along with Asynq's call.
-type putting struct {
-	keys   []string
-	args   []any  // of create
-	list   string // of the session, or ""
-	listed []any  // what listing needs
-	where  string // for take.lua, or ""
-	reply  reply
-	err    error
-}
-
-type puttingKey struct{}
-
-// enqueuer is Asynq's client in a Client.
-type enqueuer struct {
-	sharing
-	store *store
-}
-
-// EvalSha calls a script; the one that enqueues a task together with the making
-// of the record that ctx carries.
-func (e enqueuer) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	if p, ok := ctx.Value(puttingKey{}).(*putting); ok && len(keys) == 2 && len(args) == 3 {
-		return e.store.put(ctx, p, keys, args)
-	}
-	return e.sharing.EvalSha(ctx, sha, keys, args...)
-}
-
-// put makes the record and does what Asynq's call is for in one script, and
-// answers the call.
-func (s *store) put(ctx context.Context, p *putting, keys []string, args []any) *redis.Cmd {
-	keys = append(p.keys, keys...)
-	if p.list != "" {
-		keys = append(keys, p.list)
-	}
-	all := make([]any, 0, len(args)+5+len(p.args))
-	all = append(append(append(append(all, args...), p.where), p.listed...), p.args...)
-	cmd := s.run(ctx, "put", keys, all...)
-	v, err := cmd.Slice()
-	if p.reply, p.err = v, err; err != nil {
-		return cmd
-	}
-	answer := redis.NewCmd(ctx)
-	answer.SetVal(p.reply.num(4))
-	return answer
-}
-
-// submit puts the task into Asynq's queue. It is there already when the ID is
-// taken.
-func (c *Client) submit(ctx context.Context, t *task) error {
-	opt, err := c.options.encode(t.kind, t.opts)
-	if err != nil {
-		return err
+		return false, err
 	}
 	headers := map[string]string{headerID: t.id, headerCodec: cmp.Or(t.opts.Codec, codecJSON)}
 	if t.plain {
@@ -332,10 +163,13 @@ func (c *Client) submit(ctx context.Context, t *task) error {
 		c.queues.Store(t.queue, struct{}{})
 	}
 	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTaskWithHeaders(t.kind, t.payload, headers), opts...)
-	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		return fmt.Errorf("jobs: enqueue task %q: %w", t.id, err)
+	switch {
+	case errors.Is(err, asynq.ErrTaskIDConflict):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("jobs: enqueue task %q: %w", t.id, err)
 	}
-	return nil
+	return false, nil
 }
 
 // abandon takes a record back whose task was refused, so that the error which
@@ -346,29 +180,6 @@ func (c *Client) abandon(ctx context.Context, t *task) {
 	if _, err := c.number(ctx, "abandon", t.id, t.id, t.gen); err != nil {
 		c.log.WarnContext(ctx, "job that was not enqueued stays open until the watchdog ends it", "id", t.id, "error", err)
 	}
-}
-
-// openStale opens a unique job again whose last generation is over.
-func (c *Client) openStale(ctx context.Context, id, to string, unique time.Time) (Handle, error) {
-	if err := c.deliver(ctx, id); err != nil {
-		return Handle{}, err
-	}
-	rec, err := c.load(ctx, id)
-	if err != nil {
-		return Handle{}, err
-	}
-	h := Handle{ID: id, Gen: rec.Gen, State: rec.State, Existing: true}
-	if !rec.over() {
-		return h, nil
-	}
-	gen, err := c.reopen(ctx, rec, to, unique)
-	if err != nil {
-		return h, err
-	}
-	if gen <= 0 {
-		return h, fmt.Errorf("%w: job %q changed meanwhile, try again", ErrOpen, id)
-	}
-	return Handle{ID: id, Gen: gen, State: StateQueued}, nil
 }
 
 // dest returns the destination as stored, or nothing when no action is bound.

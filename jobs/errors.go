@@ -40,6 +40,9 @@ var errTimeout = fmt.Errorf("jobs: timeout: %w", context.DeadlineExceeded)
 // no say any more.
 var errSuperseded = errors.New("jobs: superseded by another execution")
 
+// errChanged says that somebody else has opened a job in the same moment.
+var errChanged = fmt.Errorf("%w: it changed meanwhile", ErrOpen)
+
 // Codes of failures that the package itself reports.
 const (
 	codeError     = "error"

@@ -12,7 +12,7 @@ import (
 //	key                  type    owner           lifetime              bound
 //	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB, 100 destinations
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
-//	P:jobs:s:<session>   zset    Enqueue         8 days, renewed       200 jobs, newest kept
+//	P:jobs:s:<session>   zset    Enqueue         as its jobs, 8 days+  200 jobs, newest kept
 //	P:jobs:cancel        channel Cancel          -                     -
 //	P:jobs:l:{<kind>:<k>}  zset  limits          the lease, renewed    one member a running job
 //	P:jobs:q:{<kind>:<k>}  string  rate limits   one period            one number

@@ -53,18 +53,20 @@ func (c *Client) deliver(ctx context.Context, id string) error {
 	if !rec.over() || !rec.owed {
 		return nil
 	}
-	return c.settle(ctx, rec.event(), rec.Result, rec.dests, rec.follow, rec.opts.Retention)
+	return c.settle(ctx, rec.event(), rec.Result, rec.dests, rec.follows(), rec.opts.Retention)
 }
 
-// settle sends a terminal event and clears the note that it is owed.
+// settle sends a terminal event, sets off what follows, and clears the note that
+// both are owed. What follows does not wait for a page that nobody reads.
 func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
-	if err := c.send(ctx, e, result, ds); err != nil {
+	unsent, err := c.send(ctx, e, result, ds), c.proceed(ctx, e, follow)
+	if unsent != nil && err == nil && follow != "" {
+		err = c.rdb.HSet(ctx, c.job(e.ID)[0], "went", e.Gen).Err()
+	}
+	if err := errors.Join(unsent, err); err != nil {
 		return err
 	}
-	if err := c.proceed(ctx, e, follow); err != nil {
-		return err
-	}
-	_, err := c.number(ctx, "settle", e.ID, e.ID, e.Gen, msOf(keep))
+	_, err = c.number(ctx, "settle", e.ID, e.ID, e.Gen, msOf(keep))
 	return err
 }
 

@@ -67,9 +67,18 @@ type record struct {
 	opts   jobOptions
 	dests  []dest
 	follow string
+	went   int // the generation whose end has set it off, while its event is owed
 }
 
 func (r *record) over() bool { return r.fin == r.Gen }
+
+// follows is what the job's end has still to set off.
+func (r *record) follows() string {
+	if r.went == r.Gen {
+		return ""
+	}
+	return r.follow
+}
 
 func parseRecord(id string, m map[string]string) (*record, error) {
 	p := fieldParser{m: m}
@@ -82,7 +91,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 			NextAt: p.time("next"),
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), owed: m["out"] == "1",
-		tries: int(p.num("outn")), follow: m["follow"],
+		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num("went")),
 	}
 	if v := m["opt"]; v != "" {
 		p.err = errors.Join(p.err, json.Unmarshal([]byte(v), &r.opts))

@@ -190,8 +190,8 @@ func (s *store) list(ctx context.Context, session string, limit int) ([]Info, er
 }
 
 // index adds a job to its session's list and bounds the list.
-func (s *store) index(ctx context.Context, session, id string, made time.Time) error {
-	err := s.run(ctx, "index", []string{s.session(session)}, ms(made), id, maxListed, msOf(indexLife)).Err()
+func (s *store) index(ctx context.Context, session, id string, made time.Time, life time.Duration) error {
+	err := s.run(ctx, "index", []string{s.session(session)}, ms(made), id, maxListed, msOf(life)).Err()
 	if err != nil {
 		return fmt.Errorf("jobs: list job %q: %w", id, err)
 	}

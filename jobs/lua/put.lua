@@ -8,7 +8,7 @@
 if KEYS[5] then
   redis.call("ZADD", KEYS[5], ARGV[5], ARGV[8])
   redis.call("ZREMRANGEBYRANK", KEYS[5], 0, -ARGV[6] - 1)
-  redis.call("PEXPIRE", KEYS[5], ARGV[7])
+  if redis.call("PTTL", KEYS[5]) < ARGV[7] - 3600000 then redis.call("PEXPIRE", KEYS[5], ARGV[7]) end
 end
 local r = create(KEYS, ARGV)
 r[5] = 0

@@ -1,0 +1,233 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/jobs/internal/taskid"
+)
+
+// put writes the record and the task.
+func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
+	s, now := e.set, time.Now()
+	if e.Queue == "" {
+		return Handle{}, fmt.Errorf("%w: no queue", ErrInvalid)
+	}
+	at := s.at
+	if s.in > 0 {
+		at = now.Add(s.in)
+	}
+	t := &task{
+		id: e.ID, gen: 1, kind: e.Kind, queue: e.Queue, payload: e.Args, at: at,
+		opts: jobOptions{
+			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1, Limits: s.limits,
+			Codec: s.codec(),
+		},
+		plain: s.plain && e.ID == s.id, made: now,
+	}
+	if t.plain {
+		h := Handle{ID: e.ID, Gen: 1, State: t.state(now)}
+		_, err := c.submit(ctx, t)
+		return h, err
+	}
+	for try := 1; ; try++ {
+		h, err := c.putRecorded(ctx, t, s)
+		if !errors.Is(err, errChanged) || try == reopenTries {
+			return h, err
+		}
+	}
+}
+
+// putRecorded writes the record and the task of a job that has a record.
+func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle, error) {
+	to, err := s.dest()
+	if err != nil {
+		return Handle{}, err
+	}
+	t.gen = 1
+	r, submitted, err := c.create(ctx, t, s, to)
+	if err != nil {
+		return Handle{}, err
+	}
+	h := Handle{ID: t.id, Gen: int(r.num(1)), State: State(r.str(3)), Existing: true}
+	t.gen = h.Gen
+	switch r.str(0) {
+	case "crowded":
+		return h, fmt.Errorf("%w: too many sessions wait for job %q", ErrInvalid, t.id)
+	case "kept":
+		return h, c.tellEnd(ctx, t.id, to)
+	case "stale":
+		return c.openStale(ctx, t, s, to)
+	case "open":
+		if r.num(2) > 0 || submitted {
+			return h, nil // it has run, so it is in the queue
+		}
+		_, err := c.submit(ctx, t)
+		return h, err
+	}
+	h.Existing, h.State = false, t.state(t.made)
+	taken := submitted && r.num(4) == 0
+	if !submitted {
+		taken, err = c.submit(ctx, t)
+	}
+	if err == nil && taken {
+		err = c.supplant(ctx, t)
+	}
+	if err != nil {
+		c.abandon(ctx, t)
+		return h, err
+	}
+	c.tellQueued(ctx, t, h, s)
+	return h, nil
+}
+
+// supplant puts the task of a new job in whose ID Asynq knows: a task of a
+// former job that it keeps, longer than the record was kept, makes room. Any
+// other is the job's own, from a call whose answer was lost.
+func (c *Client) supplant(ctx context.Context, t *task) error {
+	id := taskid.Of(t.id, t.gen)
+	info, err := c.inspect.GetTaskInfo(t.queue, id)
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+	case err != nil:
+		return fmt.Errorf("jobs: look for task %q: %w", id, err)
+	case info.State != asynq.TaskStateArchived && info.State != asynq.TaskStateCompleted:
+		return nil
+	default:
+		if err := c.inspect.DeleteTask(t.queue, id); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
+			return fmt.Errorf("jobs: remove task %q of a former job: %w", id, err)
+		}
+	}
+	_, err = c.submit(ctx, t)
+	return err
+}
+
+// create lists the job with its session, makes the record, and submits the task
+// where one script can do it all. Otherwise the record comes before the task,
+// and the list first: listed without a record a job does not show, so the order
+// hides none.
+func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r reply, submitted bool, err error) {
+	now, life := t.made, s.listed(t)
+	args, err := c.createArgs(t, s, to)
+	if err != nil {
+		return nil, false, err
+	}
+	if c.single() && !t.at.After(now) {
+		p := &putting{args: args, keys: slices.Clip(c.job(t.id)), listed: []any{ms(now), maxListed, msOf(life), t.id}}
+		if s.session != "" {
+			p.list = c.session(s.session)
+		}
+		if s.fresh() {
+			p.where = where(t.id, t.gen)
+		}
+		_, err := c.submit(context.WithValue(ctx, puttingKey{}, p), t)
+		if p.err != nil { // what Asynq makes of it wraps nothing
+			err = fmt.Errorf("jobs: enqueue task %q: %w", t.id, p.err)
+		}
+		return p.reply, true, err
+	}
+	if s.session != "" {
+		if err := c.index(ctx, s.session, t.id, now, life); err != nil {
+			return nil, false, err
+		}
+	}
+	r, err = c.reply(ctx, "create", t.id, args...)
+	return r, false, err
+}
+
+// createArgs returns the arguments of create.lua.
+func (c *Client) createArgs(t *task, s *settings, to string) ([]any, error) {
+	fields, uni, err := c.fields(t, s)
+	if err != nil {
+		return nil, err
+	}
+	if to != "" {
+		fields = append(fields, "to0", to, "ton", 1)
+	}
+	fields = append(fields, "gen", 1, "kind", t.kind, "st", string(t.state(t.made)))
+	return append([]any{t.id, ms(t.made), ms(t.made.Add(firstCheck)), to, uni}, fields...), nil
+}
+
+// fields are those of a record that say what is asked for; uni is until when it
+// is unique, or "".
+func (c *Client) fields(t *task, s *settings) (fields []any, uni string, err error) {
+	opt, err := c.options.encode(t.kind, t.opts)
+	if err != nil {
+		return nil, "", err
+	}
+	fields = append(make([]any, 0, 32), "lim", s.maxRetry+1, "queue", t.queue, "pay", t.payload, "opt", opt, "made", ms(t.made))
+	if t.at.After(t.made) {
+		fields = append(fields, "next", ms(t.at))
+	}
+	if s.unique > 0 {
+		uni = ms(t.made.Add(s.unique))
+		fields = append(fields, "uni", uni)
+	}
+	if s.follow != nil {
+		f, err := json.Marshal(s.follow)
+		if err != nil {
+			return nil, "", err
+		}
+		fields = append(fields, "follow", f)
+	}
+	return fields, uni, nil
+}
+
+// listed is how long a session's list has to live for the job.
+func (s *settings) listed(t *task) time.Duration {
+	return max(indexLife, max(0, t.at.Sub(t.made))+s.retention+24*time.Hour)
+}
+
+// putting is the making of a record that goes along with Asynq's call.
+type putting struct {
+	keys   []string
+	args   []any  // of create
+	list   string // of the session, or ""
+	listed []any  // what listing needs
+	where  string // for take.lua, or ""
+	reply  reply
+	err    error
+}
+
+type puttingKey struct{}
+
+// enqueuer is Asynq's client in a Client.
+type enqueuer struct {
+	sharing
+	store *store
+}
+
+// EvalSha calls a script; the one that enqueues a task together with the making
+// of the record that ctx carries.
+func (e enqueuer) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	if p, ok := ctx.Value(puttingKey{}).(*putting); ok && len(keys) == 2 && len(args) == 3 {
+		return e.store.put(ctx, p, keys, args)
+	}
+	return e.sharing.EvalSha(ctx, sha, keys, args...)
+}
+
+// put makes the record and does what Asynq's call is for in one script, and
+// answers the call.
+func (s *store) put(ctx context.Context, p *putting, keys []string, args []any) *redis.Cmd {
+	keys = append(p.keys, keys...)
+	if p.list != "" {
+		keys = append(keys, p.list)
+	}
+	all := make([]any, 0, len(args)+5+len(p.args))
+	all = append(append(append(append(all, args...), p.where), p.listed...), p.args...)
+	cmd := s.run(ctx, "put", keys, all...)
+	v, err := cmd.Slice()
+	if p.reply, p.err = v, err; err != nil {
+		return cmd
+	}
+	answer := redis.NewCmd(ctx)
+	answer.SetVal(p.reply.num(4))
+	return answer
+}
