@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/coder/websocket"
+
 	"lastmile/push"
 )
 
@@ -12,11 +14,15 @@ import (
 // is dealt with at once.
 func (c *conn) receive(in *inbound) {
 	if in.err != nil {
+		if c.repeated(in.Number) {
+			return
+		}
 		c.refuse(frameError{Code: in.err.code, Text: in.err.text, Number: in.err.number, Action: in.err.action})
 		return
 	}
 	if in.Ack > 0 {
 		c.acks.confirm(in.Ack)
+		c.refused.confirm(in.Ack)
 	}
 	if in.Snapshot != 0 {
 		c.out.snapshot = true
@@ -26,6 +32,7 @@ func (c *conn) receive(in *inbound) {
 		return
 	}
 	switch {
+	case c.repeated(in.Number):
 	case !c.limiter.Allow():
 		c.refuse(frameError{
 			Code: codeRateLimited, Number: in.Number, Action: in.Action,
@@ -44,7 +51,33 @@ func (c *conn) receive(in *inbound) {
 // refuse answers a message that is not taken.
 func (c *conn) refuse(e frameError) {
 	c.hub.metrics.refused.WithLabelValues(string(e.Code)).Inc()
+	c.tell(e)
+}
+
+// tell answers a message with an error. A browser that confirms none of them is
+// cut off; it sends again what has no answer.
+func (c *conn) tell(e frameError) {
 	c.out.fail(e)
+	if c.refused.add(e); len(c.refused) > maxRefusals {
+		c.end(ending{ReasonPolicy, websocket.StatusPolicyViolation, "too many errors unconfirmed"})
+	}
+}
+
+// repeated deals with a message that has been dealt with: the answer was lost,
+// or it came twice. That is free of limits.
+func (c *conn) repeated(number uint64) bool {
+	if number == 0 {
+		return false
+	}
+	if e := c.refused.asked(number); e != nil {
+		c.out.fail(*e)
+		return true
+	}
+	if number > c.now.client {
+		return false
+	}
+	c.out.reply = max(c.out.reply, number)
+	return true
 }
 
 // nextClick runs the action of the browser's oldest message. It reports whether
@@ -54,9 +87,8 @@ func (c *conn) nextClick(ctx context.Context) bool {
 		return false
 	}
 	m := c.clicks[0]
-	if m.Number != 0 && m.Number <= c.now.client {
+	if c.repeated(m.Number) {
 		c.dropClick()
-		c.out.reply = max(c.out.reply, m.Number) // the answer was lost, or the message came twice
 		return true
 	}
 	h := c.page.model.actions[m.Action]
@@ -101,6 +133,7 @@ func (c *conn) click(ctx context.Context, m message, h handler) {
 	}
 	if m.Number != 0 {
 		c.now.client = m.Number
+		c.refused.ran(m.Number)
 	}
 	if err != nil {
 		c.page.logFailure(ctx, c.who, inv, 1, err)
@@ -109,7 +142,7 @@ func (c *conn) click(ctx context.Context, m message, h handler) {
 		if reasonOf(err) == push.ReasonRejected {
 			code = codeRejected
 		}
-		c.out.fail(frameError{Code: code, Text: c.hub.publicText(inv, err), Number: m.Number, Action: m.Action})
+		c.tell(frameError{Code: code, Text: c.hub.publicText(inv, err), Number: m.Number, Action: m.Action})
 		c.out.add(effects{flashes: out.fx.flashes})
 		return
 	}

@@ -105,7 +105,7 @@ func (c *conn) create(ctx context.Context) bool {
 }
 
 func (c *conn) record(s snapshot) (push.ConnRecord, error) {
-	state, err := encodeConn(s.encoded, c.who.topics, c.acks.owed, s.applied)
+	state, err := encodeConn(s.encoded, c.who.topics, c.acks.owed, s.applied, c.refused.below(s.client))
 	return push.ConnRecord{
 		Session: c.who.Session, Conn: c.who.conn, View: c.page.name, State: state,
 		Cursor: s.cursor, Client: s.client, Fence: c.fence, Epoch: c.epoch,

@@ -73,6 +73,8 @@ type conn struct {
 	acks   acknowledger
 	stall  stall
 
+	refused refusals
+
 	connected bool // OnConnect has run
 	openBy    time.Time
 	commitAt  time.Time

@@ -70,7 +70,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 		return "", fmt.Errorf("live: render %q: %w", p.name, err)
 	}
 	who.subscribed(m.fx.topics)
-	state, err := encodeConn(m.encoded, who.topics, m.receipt(), m.ids)
+	state, err := encodeConn(m.encoded, who.topics, m.receipt(), m.ids, nil)
 	if err != nil {
 		return "", err
 	}

@@ -106,6 +106,7 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) bool 
 	c.now = snapshot{encoded: doc.State, cursor: r.Cursor, client: r.Client, applied: decodeApplied(doc.Applied, r.Cursor)}
 	c.saved, c.created = c.now, true
 	c.fence, c.epoch = r.Fence, r.Epoch
+	c.refused = refusalsOf(doc.Refused)
 	c.acks.owed, c.acks.done = doc.Owed, r.Cursor
 	if doc.Owed != nil {
 		c.acks.done = 0
@@ -182,7 +183,7 @@ func (c *conn) reset() {
 	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
 	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Reign()}
 	c.marked, c.careful, c.connected = false, false, false
-	c.outbox, c.acks, c.stall = nil, acknowledger{}, stall{}
+	c.outbox, c.acks, c.stall, c.refused = nil, acknowledger{}, stall{}, nil
 	c.commitAt = time.Time{}
 	c.out.restart()
 	c.openBy = time.Now().Add(openPatience)

@@ -15,21 +15,25 @@ type connDocument struct {
 	Owed *receipt `json:"o,omitempty"`
 	// Applied holds the IDs of the latest pushes in the state.
 	Applied []byte `json:"a,omitempty"`
+	// Refused holds the errors of messages that count as dealt with, as far as
+	// the browser may not have heard of them.
+	Refused []frameError `json:"r,omitempty"`
 }
 
 // encodeConn writes a connection's document around its encoded state.
-func encodeConn(encoded []byte, topics map[string]bool, owed *receipt, ids applied) ([]byte, error) {
+func encodeConn(encoded []byte, topics map[string]bool, owed *receipt, ids applied, refused []frameError) ([]byte, error) {
 	out := make([]byte, 0, len(encoded)+8)
 	out = append(out, `{"s":`...)
 	out = append(out, encoded...)
-	if len(topics) == 0 && owed == nil && len(ids) == 0 {
+	if len(topics) == 0 && owed == nil && len(ids) == 0 && len(refused) == 0 {
 		return append(out, '}'), nil
 	}
 	rest, err := json.Marshal(struct {
-		Topics  []string `json:"t,omitempty"`
-		Owed    *receipt `json:"o,omitempty"`
-		Applied []byte   `json:"a,omitempty"`
-	}{slices.Sorted(maps.Keys(topics)), owed, ids.encode()})
+		Topics  []string     `json:"t,omitempty"`
+		Owed    *receipt     `json:"o,omitempty"`
+		Applied []byte       `json:"a,omitempty"`
+		Refused []frameError `json:"r,omitempty"`
+	}{slices.Sorted(maps.Keys(topics)), owed, ids.encode(), refused})
 	if err != nil {
 		return nil, fmt.Errorf("live: encode connection: %w", err)
 	}

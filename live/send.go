@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ type output struct {
 	oldest, flying time.Time
 }
 
-// maxQueued bounds flashes, events and errors that wait, each.
+// maxQueued bounds flashes, events and errors about no message that wait, each.
 const maxQueued = 64
 
 // restart prepares for the frames of a page mounted anew. Numbers go on
@@ -50,7 +51,17 @@ func (o *output) add(fx effects) {
 	}
 }
 
-func (o *output) fail(e frameError) { o.errs = bounded(append(o.errs, e)) }
+// fail has the page told of an error. Those about messages are all told: what
+// bounds them is maxRefusals.
+func (o *output) fail(e frameError) {
+	o.errs = append(o.errs, e)
+	if len(o.errs) <= maxQueued {
+		return
+	}
+	if i := slices.IndexFunc(o.errs, func(e frameError) bool { return e.Number == 0 }); i >= 0 {
+		o.errs = slices.Delete(o.errs, i, i+1)
+	}
+}
 
 func bounded[T any](list []T) []T { return list[max(0, len(list)-maxQueued):] }
 
@@ -91,7 +102,8 @@ func (b *buffers) put(p *[]byte) {
 // them all. The first one names the page's record, so it waits until that is
 // made: nobody else can have taken the record over before.
 func (c *conn) pump(ctx context.Context) {
-	for c.sendFrame(ctx) && len(c.out.errs) > 0 { // a frame has room for one error
+	// A frame has room for one error, and an answer waits for those before it.
+	for c.sendFrame(ctx) && (len(c.out.errs) > 0 || c.out.reply > c.out.replied) {
 	}
 }
 
@@ -156,6 +168,7 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 		o.title = *f.Title
 	}
 	if f.Error != nil {
+		c.refused.told(f.Error.Number, o.seq)
 		o.errs = o.errs[1:]
 	}
 	c.acks.sent(o.seq, c.now.cursor)
@@ -186,13 +199,10 @@ func (c *conn) announce(f *frame) {
 // message that failed must not be taken for answered before its error is there.
 func (c *conn) answer(f *frame) (replied uint64) {
 	o := &c.out
-	reply := o.reply
 	if len(o.errs) > 0 {
 		f.Error = &o.errs[0]
-		if n := o.errs[0].Number; n != 0 && n <= reply {
-			reply = n - 1
-		}
 	}
+	reply := min(o.reply, c.refused.answerable())
 	if reply <= o.replied {
 		return o.replied
 	}

@@ -2,11 +2,13 @@ package live_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"html"
 	"io"
 	"net/http"
 	"strings"
+	"testing"
 
 	"github.com/coder/websocket"
 )
@@ -51,4 +53,15 @@ func connect(ctx context.Context, address string, cookie *http.Cookie, page stri
 		panic(err)
 	}
 	return ws
+}
+
+// connOf returns the connection that a token names.
+func connOf(t *testing.T, token string) string {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, _, _ := strings.Cut(string(b), ".")
+	return conn
 }

@@ -42,6 +42,35 @@ var connectionCases = cases{
 			p.t.Errorf("after an answered click: %s, want Last with i=3", m.text)
 		}
 	},
+	"a refusal whose frame was lost is told on the next connection": func(p *tab) {
+		p.visit(button)
+		c := p.join()
+		p.wait(`live.connected`)
+		p.run(`window.ends = []; for (const a of ["Bad", "Good"]) live.push(a).then((e) => ends.push(e?.code))`)
+		c.action()
+		c.action()
+		p.stop()
+		p.start()
+		c = p.join(obj{"r": snapshot("1")}) // both are dealt with, and no answer may cover the refusal
+		for i, a := range []string{"Bad", "Good"} {
+			if m := c.action(); m.A != a || m.I != i+1 {
+				p.t.Errorf("sent again: %s, want %s with i=%d", m.text, a, i+1)
+			}
+		}
+		c.send(obj{"x": obj{"c": "rejected", "m": "not today", "i": 1, "a": "Bad"}})
+		c.send(obj{"i": 2})
+		c.acked(3)
+		p.check(`JSON.stringify(ends) === '["rejected",null]' && of("live:error").length === 1`)
+		p.check(`document.querySelectorAll(".live-flash-error").length === 1`)
+		p.stop()
+		p.start()
+		c = p.join()
+		p.run(`live.push("Last")`)
+		if m := c.action(); m.A != "Last" || m.I != 3 {
+			p.t.Errorf("after both ends are known: %s, want Last with i=3", m.text)
+		}
+		p.check(`of("live:error").length === 1`)
+	},
 	"clicks while offline wait for the connection": func(p *tab) {
 		p.visit(button)
 		p.join()
