@@ -15,13 +15,13 @@ import (
 	"lastmile/push"
 )
 
-// panicError is a controller method's panic.
+// panicError is a panic of the program's code.
 type panicError struct {
 	value any
 	stack []byte
 }
 
-func (e *panicError) Error() string { return fmt.Sprintf("live: action panicked: %v", e.value) }
+func (e *panicError) Error() string { return fmt.Sprintf("live: panicked: %v", e.value) }
 
 // timeoutError is an error of an action whose time was over.
 type timeoutError struct{ err error }
@@ -86,12 +86,15 @@ func (p *page) invoke(ctx context.Context, who *visitor, h handler, state any, i
 
 // call turns a panic into an error.
 func call(h handler, state any, c *Context) (next any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{v, debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	return h(state, c)
+}
+
+// caught makes an error of a panic of the program's code; it has to be deferred.
+func caught(err *error) {
+	if v := recover(); v != nil {
+		*err = &panicError{v, debug.Stack()}
+	}
 }
 
 // errStateSize means that a state exceeds its bound.

@@ -49,7 +49,7 @@ func newModel[S any](controller any, initial S) (*model, error) {
 		state: t, shared: shared, flat: flatType(t), actions: map[string]handler{},
 		decode: func(b []byte) (any, error) {
 			var s S
-			if err := json.Unmarshal(b, &s); err != nil {
+			if err := unmarshal(b, &s); err != nil {
 				return nil, fmt.Errorf("live: decode state: %w", err)
 			}
 			return s, nil
@@ -72,7 +72,7 @@ func newModel[S any](controller any, initial S) (*model, error) {
 // roundTrip encodes the initial state and checks that a stored state comes back
 // as it was.
 func roundTrip(m *model, initial any) ([]byte, error) {
-	first, err := json.Marshal(initial)
+	first, err := marshal(initial)
 	if err != nil {
 		return nil, fmt.Errorf("live: state %v does not marshal to JSON: %w", m.state, err)
 	}
@@ -80,7 +80,7 @@ func roundTrip(m *model, initial any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("live: state %v does not come back from JSON: %w", m.state, err)
 	}
-	second, err := json.Marshal(back)
+	second, err := marshal(back)
 	if err != nil {
 		return nil, fmt.Errorf("live: state %v does not marshal to JSON: %w", m.state, err)
 	}
@@ -95,11 +95,23 @@ func (m *model) fresh() (any, error) { return m.decode(m.initial) }
 
 // encode returns the state as JSON.
 func (m *model) encode(state any) ([]byte, error) {
-	b, err := json.Marshal(state)
+	b, err := marshal(state)
 	if err != nil {
 		return nil, fmt.Errorf("live: encode state: %w", err)
 	}
 	return b, nil
+}
+
+// marshal is json.Marshal for the program's own types: their methods may panic.
+func marshal(v any) (b []byte, err error) {
+	defer caught(&err)
+	return json.Marshal(v)
+}
+
+// unmarshal is json.Unmarshal likewise.
+func unmarshal(b []byte, v any) (err error) {
+	defer caught(&err)
+	return json.Unmarshal(b, v)
 }
 
 // findActions asserts the controller's methods to their typed form. A method

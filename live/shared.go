@@ -76,7 +76,7 @@ func (m *model) sharedOf(state any) (shared, error) {
 	v := reflect.ValueOf(state)
 	out := make(shared, len(m.shared))
 	for i, f := range m.shared {
-		b, err := json.Marshal(v.Field(f.index).Interface())
+		b, err := marshal(v.Field(f.index).Interface())
 		if err != nil {
 			return nil, fmt.Errorf("live: encode persisted field %s: %w", f.name, err)
 		}
@@ -99,7 +99,7 @@ func (m *model) withShared(state any, s shared) any {
 			continue
 		}
 		value := reflect.New(v.Field(f.index).Type())
-		if err := json.Unmarshal(s[i], value.Interface()); err != nil {
+		if err := unmarshal(s[i], value.Interface()); err != nil {
 			m.misfit(f.name, err)
 			continue
 		}
