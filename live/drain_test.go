@@ -54,3 +54,33 @@ func TestDrainBesideAHangingBroker(t *testing.T) {
 		time.Sleep(time.Minute) // the subscriptions end on their own time
 	})
 }
+
+// deaf's action takes no notice of its context.
+type deaf struct{ release chan struct{} }
+
+func (d deaf) Hang(s plain, _ *live.Context) (plain, error) {
+	<-d.release
+	return s, nil
+}
+
+// TestDrainBesideAHangingAction: the stop of a node takes no longer than it may
+// although an action does not return.
+func TestDrainBesideAHangingAction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const patience = 3 * time.Second
+		n := startNode(t, memStore(t), live.Config{DrainTimeout: patience, StoreTimeout: time.Second / 2})
+		d := deaf{make(chan struct{})}
+		v := view(t, n, d, plain{}, `{{.N}}`)
+		p := livetest.Open(t, v, "/")
+		p.Send("Hang", nil)
+		synctest.Wait()
+		since := time.Now()
+		n.stop()
+		if took := time.Since(since); took > patience+time.Second {
+			t.Errorf("stopping took %v, want at most %v", took, patience)
+		}
+		close(d.release)
+		synctest.Wait()
+	})
+}

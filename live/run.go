@@ -22,7 +22,9 @@ const (
 // Run lets browsers connect, and blocks until ctx ends. Then it refuses new
 // connections, stores what connections still have to store, sends each browser
 // away with a window to reconnect in, and returns nil once all are gone, within
-// Config.DrainTimeout. Stop the push.Node after Run has returned, not before.
+// Config.DrainTimeout and, after that, one Config.StoreTimeout. It leaves behind
+// only connections whose action does not return: what they have not stored they
+// have not shown either. Stop the push.Node after Run has returned, not before.
 func (h *Hub) Run(ctx context.Context) error {
 	h.mu.Lock()
 	if h.phase != phaseNew {
@@ -72,6 +74,16 @@ func spread(n int) time.Duration {
 	return min(max(time.Duration(n)*spreadEach, minSpread), maxSpread)
 }
 
+// abandon waits for connections that have been cut, but not for an action that
+// takes no notice of its context: it would keep the process from ending.
+func (h *Hub) abandon(gone <-chan struct{}) {
+	select {
+	case <-gone:
+	case <-time.After(h.cfg.StoreTimeout):
+		h.log.Error("leaving connections behind whose action does not return", "connections", len(h.all()))
+	}
+}
+
 // drain ends all connections, and cuts those that do not end in time.
 func (h *Hub) drain() {
 	h.mu.Lock()
@@ -98,7 +110,7 @@ func (h *Hub) drain() {
 		for _, c := range left {
 			c.cut()
 		}
-		<-gone
+		h.abandon(gone)
 	}
 	if !h.topics.stopAll(late) {
 		h.log.Warn("topic subscriptions did not end in time", "timeout", h.cfg.DrainTimeout)
