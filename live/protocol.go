@@ -74,7 +74,8 @@ func (e *messageError) Error() string { return "live: " + e.text }
 func decodeMessage(b []byte, limit int) (message, error) {
 	var m message
 	if len(b) > limit {
-		return m, &messageError{code: codeTooLarge, text: fmt.Sprintf("message of %d bytes, at most %d are allowed", len(b), limit)}
+		m.Number = numberOf(b)
+		return m, &messageError{code: codeTooLarge, number: m.Number, text: fmt.Sprintf("message of %d bytes, at most %d are allowed", len(b), limit)}
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
 		text := "the message is not a JSON object"
@@ -98,6 +99,17 @@ func decodeMessage(b []byte, limit int) (message, error) {
 		return m, &messageError{code: codeInvalid, number: m.Number, action: m.Action, text: `field "d" does not take anything but an object`}
 	}
 	return m, nil
+}
+
+// numberOf reads of a message that is not taken which one it is, 0 for none.
+func numberOf(b []byte) uint64 {
+	var m struct {
+		Number uint64 `json:"i"`
+	}
+	if json.Unmarshal(b, &m) != nil {
+		return 0
+	}
+	return m.Number
 }
 
 // frameError is an error event for the page.

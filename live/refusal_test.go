@@ -372,3 +372,22 @@ func TestRecordsOfOtherVersions(t *testing.T) {
 		})
 	}
 }
+
+// TestMessageThatIsTooLargeIsNamed: the browser has to know which of its
+// messages was not taken, or a later answer makes it take that one for done.
+func TestMessageThatIsTooLargeIsNamed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := startNode(t, memStore(t), live.Config{MaxMessageBytes: 1000})
+		v := view(t, n, choosy{&journal{}}, list{}, listHTML)
+		b := livetest.NewBrowser(t)
+		r := rawResume(t, b, v, dataOf(b.Load(v, "/").HTML()).Token)
+		r.send(take, strings.Repeat("x", 1500), 1)
+		r.send(`{"i":2,"d":{"item":%q},"a":"Take"}`, strings.Repeat("x", 1500))
+		r.send(take, "good", 3)
+		r.send(`%s`, strings.Repeat("x", 1500))
+		if got := r.fates(); got != "too_large 1, too_large 2, <=3, too_large 0" {
+			t.Errorf("told %q", got)
+		}
+	})
+}
