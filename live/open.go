@@ -59,6 +59,9 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 	if err != nil {
 		return false, err
 	}
+	if hello.Number != 0 && hello.Number <= r.Client {
+		return false, nil // a copy of the page, whose messages are others under the same numbers
+	}
 	if !c.load(ctx, r, hello) {
 		return false, nil
 	}

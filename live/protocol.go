@@ -37,7 +37,8 @@ const (
 
 // message is what a browser sends.
 type message struct {
-	// The first message of a connection has these.
+	// The first message of a connection has these, and Snapshot. Its Number is the
+	// one that the page's next message will have, 0 from clients that do not say.
 	Version  int    `json:"v"`
 	Token    string `json:"t"`
 	Hash     string `json:"h"`

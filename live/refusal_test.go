@@ -102,6 +102,16 @@ func (r *rawTab) lose() {
 	time.Sleep(time.Second)
 }
 
+// recordOf takes a connection's record over.
+func recordOf(t *testing.T, s store, session push.Session, token string) push.ConnRecord {
+	t.Helper()
+	r, err := s.TakeConn(t.Context(), session.ID(), connOf(t, token), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // choosy refuses what it is told to, and notes what ran.
 type choosy struct{ ran *journal }
 
@@ -140,8 +150,7 @@ func TestRefusalOutlivesItsConnection(t *testing.T) {
 				ran1, ran2 := &journal{}, &journal{}
 				v1, v2 := view(t, one, choosy{ran1}, list{}, listHTML), view(t, two, choosy{ran2}, list{}, listHTML)
 				b := livetest.NewBrowser(t)
-				p := b.Load(v1, "/")
-				token := dataOf(p.HTML()).Token
+				token := dataOf(b.Load(v1, "/").HTML()).Token
 				r := rawResume(t, b, v1, token)
 				r.send(take, "bad", 1)
 				r.send(take, "good", 2)
@@ -169,8 +178,13 @@ func TestRefusalOutlivesItsConnection(t *testing.T) {
 					t.Errorf("the second node ran %v, want %v", got, want[1:])
 				}
 				r.lose()
-				p.Connect(v2)
-				waitItems(t, p, strings.Join(want, " "))
+				items, err := json.Marshal(want)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rec := recordOf(t, s, sessionOf(t, two, b), token); !strings.Contains(string(rec.State), string(items)) {
+					t.Errorf("stored is %s, want the items %s", rec.State, items)
+				}
 			})
 		})
 	}
@@ -186,8 +200,7 @@ func TestRefusalBeforeACrash(t *testing.T) {
 		ran1, ran2 := &journal{}, &journal{}
 		v1, v2 := view(t, one, choosy{ran1}, list{}, listHTML), view(t, two, choosy{ran2}, list{}, listHTML)
 		b := livetest.NewBrowser(t)
-		p := b.Load(v1, "/")
-		token := dataOf(p.HTML()).Token
+		token := dataOf(b.Load(v1, "/").HTML()).Token
 		r := rawResume(t, b, v1, token)
 		dying.down(true)
 		r.send(take, "bad", 1)
@@ -206,8 +219,9 @@ func TestRefusalBeforeACrash(t *testing.T) {
 			}
 		}
 		r.lose()
-		p.Connect(v2)
-		waitItems(t, p, "good")
+		if rec := recordOf(t, e.store, sessionOf(t, two, b), token); !strings.Contains(string(rec.State), `["good"]`) {
+			t.Errorf("stored is %s, want one item", rec.State)
+		}
 	})
 }
 
@@ -236,11 +250,7 @@ func TestRefusalIsForgottenOnceItIsShown(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		r.lose()
-		rec, err := s.TakeConn(t.Context(), sessionOf(t, n, b).ID(), connOf(t, token), time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(rec.State) > 200 {
+		if rec := recordOf(t, s, sessionOf(t, n, b), token); len(rec.State) > 200 {
 			t.Errorf("the record is %s", rec.State)
 		}
 	})
@@ -305,8 +315,7 @@ func TestUnconfirmedRefusalsAreBounded(t *testing.T) {
 		n := startNode(t, s, live.Config{MessageRate: 1000, MessageBurst: 1000})
 		v := view(t, n, choosy{&journal{}}, list{}, listHTML)
 		b := livetest.NewBrowser(t)
-		p := b.Load(v, "/")
-		token := dataOf(p.HTML()).Token
+		token := dataOf(b.Load(v, "/").HTML()).Token
 		r := rawResume(t, b, v, token)
 		const all = 200
 		var err error
@@ -345,12 +354,8 @@ func TestRecordsOfOtherVersions(t *testing.T) {
 				n := startNode(t, s, live.Config{})
 				v := view(t, n, choosy{&journal{}}, list{}, listHTML)
 				b := livetest.NewBrowser(t)
-				p := b.Load(v, "/")
-				token := dataOf(p.HTML()).Token
-				rec, err := s.TakeConn(t.Context(), sessionOf(t, n, b).ID(), connOf(t, token), time.Hour)
-				if err != nil {
-					t.Fatal(err)
-				}
+				token := dataOf(b.Load(v, "/").HTML()).Token
+				rec := recordOf(t, s, sessionOf(t, n, b), token)
 				rec.State, rec.Client = []byte(state), 2
 				if _, err := s.Commit(t.Context(), push.Commit{Conn: rec, ConnTTL: time.Hour}); err != nil {
 					t.Fatal(err)
@@ -365,9 +370,11 @@ func TestRecordsOfOtherVersions(t *testing.T) {
 				if got := r.fates(); got != want {
 					t.Errorf("told %q, want %q", got, want)
 				}
+				r.send(take, "new", 3)
 				r.lose()
-				p.Connect(v)
-				waitItems(t, p, "old")
+				if rec := recordOf(t, s, sessionOf(t, n, b), token); !strings.Contains(string(rec.State), `["old","new"]`) {
+					t.Errorf("stored is %s, want both items", rec.State)
+				}
 			})
 		})
 	}
@@ -389,5 +396,30 @@ func TestMessageThatIsTooLargeIsNamed(t *testing.T) {
 		if got := r.fates(); got != "too_large 1, too_large 2, <=3, too_large 0" {
 			t.Errorf("told %q", got)
 		}
+	})
+}
+
+// TestCopyOfATabClicks: a browser that duplicates a tab from its cache has two
+// pages with one token. The copy numbers its messages from 1 again, and none of
+// them may be taken for one of the original's.
+func TestCopyOfATabClicks(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
+		n := startNode(t, s, live.Config{})
+		ran := &journal{}
+		v := view(t, n, choosy{ran}, list{}, listHTML)
+		b := livetest.NewBrowser(t)
+		p := b.Load(v, "/")
+		original := rawResume(t, b, v, dataOf(p.HTML()).Token)
+		original.send(take, "one", 1)
+		original.send(take, "two", 2)
+		original.confirm()
+		p.Connect(v) // with the same token
+		p.Click("Take", map[string]any{"item": "mine"})
+		if got := ran.all(); !slices.Equal(got, []string{"one", "two", "mine"}) {
+			t.Errorf("ran %v", got)
+		}
+		waitItems(t, p, "mine")
 	})
 }

@@ -23,8 +23,8 @@ var connectionCases = cases{
 		p.stop()
 		p.start()
 		c = p.accept()
-		if c.hello.S != 1 || c.hello.H != "" || *c.hello.T != "token-1" {
-			p.t.Errorf("second hello = %s, want s=1, the token and no hash", c.hello.text)
+		if c.hello.S != 1 || c.hello.H != "" || *c.hello.T != "token-1" || c.hello.I != 3 {
+			p.t.Errorf("second hello = %s, want s=1, the token, no hash, and that the next message is the third", c.hello.text)
 		}
 		c.welcome(obj{"i": 1, "r": snapshot("1")}) // the first one was applied
 		m := c.action()

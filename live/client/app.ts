@@ -61,7 +61,7 @@ export class App implements PageHost, SocketHost {
   }
 
   hello(): object {
-    return { v: VERSION, t: this.config.token, ...this.#page.hello() };
+    return { v: VERSION, t: this.config.token, i: this.#outbox.next, ...this.#page.hello() };
   }
 
   heard(f: Frame): void {

@@ -30,7 +30,8 @@ const tooMuch = because("too_large", "Too much to send.");
 
 export class Outbox {
   #queue: Entry[] = [];
-  #number = 0;
+  /** The number of the next message. */
+  next = 1;
   #ready = false;
   #rendered = 0;
   #acked = 0;
@@ -47,7 +48,7 @@ export class Outbox {
 
   /** Queues an action and sends it as soon as possible; settle is called once. */
   push(a: string, d: Data, key: unknown, settle: Entry["settle"]): void {
-    const m: Entry = { i: ++this.#number, a, d, key, sent: false, flying: false, settle };
+    const m: Entry = { i: this.next++, a, d, key, sent: false, flying: false, settle };
     if (this.#queue.length >= MAX_QUEUE || new Blob([JSON.stringify(d)]).size > MAX_BYTES) return settle(tooMuch(m));
     // Settled, not failed: the newer message says all that the older one did.
     if (key) this.#settle((old) => old.key === key && old.a === a && !old.sent);

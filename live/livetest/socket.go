@@ -119,7 +119,7 @@ func (p *Page) TryConnect(h http.Handler) error {
 	p.handler, p.socket, s.before = h, s, p.state.Frames
 	p.state.Closed, p.state.Snapshots = 0, 0
 	p.applied = 0
-	hello := message{Version: 1, Token: p.config.Token, Hash: p.config.Hash, Manifest: p.config.Manifest}
+	hello := message{Version: 1, Token: p.config.Token, Hash: p.config.Hash, Manifest: p.config.Manifest, Number: p.number + 1}
 	if p.manifest != "" {
 		hello.Manifest = p.manifest
 	}
