@@ -196,9 +196,7 @@ func (c *conn) rebase(theirs viewState) error {
 		line = append(line, c.retry.item)
 		c.retry = nil
 	}
-	if len(line) > 0 {
-		c.heir.undone(line[0].entry.Seq)
-	}
+	c.heir.undone(line)
 	c.backlog = append(line, c.backlog...)
 	c.uncommitted, c.unsaved = nil, false
 	c.outbox = nil // it is theirs, and they publish again

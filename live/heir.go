@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"lastmile/push"
 )
@@ -38,10 +39,12 @@ func (h *heir) place(cursor push.Seq) push.Seq {
 // passed notes a push that is dealt with.
 func (h *heir) passed(seq push.Seq) { h.at = max(h.at, min(seq, h.own)) }
 
-// undone notes that the pushes from seq on are to run again.
-func (h *heir) undone(seq push.Seq) {
-	if seq <= h.at {
-		h.at = seq - 1
+// undone notes that what is in line is to run again. Topic messages have no
+// place.
+func (h *heir) undone(line []*item) {
+	i := slices.IndexFunc(line, func(it *item) bool { return !it.topic })
+	if i >= 0 && line[i].entry.Seq <= h.at {
+		h.at = line[i].entry.Seq - 1
 	}
 }
 
