@@ -47,6 +47,7 @@ type Config struct {
 	// post, such as "https://www.example.com". Defaults to none.
 	AllowedOrigins []string
 	// Topics decides who may subscribe to and publish on a topic: nil allows.
+	// A page that reconnects is asked about its subscriptions again.
 	// A session's own topic (Context.SelfTopic) needs no permission. Defaults
 	// to refusing all others.
 	Topics func(who Identity, topic string) error

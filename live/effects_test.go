@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,4 +139,49 @@ func (effecting) GoWrong(s plain, ctx *live.Context) (plain, error) {
 		}
 	}
 	return s, ctx.Redirect("javascript:alert(1)")
+}
+
+// TestTopicThatIsNoLongerAllowed: a page that reconnects asks for its topics
+// again, as a stranger would have to.
+func TestTopicThatIsNoLongerAllowed(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(e env) {
+		t, s := e.t, e.store
+		var closed, broken atomic.Bool
+		n := startNode(t, s, live.Config{Topics: func(_ live.Identity, topic string) error {
+			if broken.Load() {
+				panic("no list of members")
+			}
+			if closed.Load() && topic == "room:1" {
+				return errors.New("members only")
+			}
+			return nil
+		}})
+		v := view(t, n, chat{}, plain{}, `{{.N}}`)
+		p := livetest.Open(t, v, "/")
+		p.Click("Join", map[string]any{"topic": "room:1"})
+		p.Click("Join", map[string]any{"topic": "room:2"})
+		hear := func(topic string) {
+			if err := n.hub.Publish(t.Context(), topic, "Heard", nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		hear("room:1")
+		p.WaitText("1")
+		closed.Store(true)
+		for range 2 {
+			p.Reconnect(v)
+			hear("room:1")
+			if got := p.Text(); got != "1" {
+				t.Errorf("who may not still hears: %s", got)
+			}
+		}
+		hear("room:2")
+		p.WaitText("2")
+		broken.Store(true)
+		p.Reconnect(v)
+		hear("room:2")
+		p.WaitText("2")
+	})
 }

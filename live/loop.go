@@ -310,7 +310,8 @@ func (c *conn) followOne(ctx context.Context, topic string) {
 	}
 }
 
-// followAll makes the subscriptions of a resumed page hold on this node.
+// followAll makes the subscriptions of a resumed page hold on this node, as far
+// as whoever comes back may still have them.
 func (c *conn) followAll(ctx context.Context) {
 	if c.hub.deps.Broker == nil {
 		return
@@ -318,6 +319,12 @@ func (c *conn) followAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
 	defer cancel()
 	for topic := range c.who.topics {
+		if err := c.hub.allows(c.who.Identity, topic); err != nil {
+			c.hub.log.InfoContext(ctx, "subscription ended", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
+			delete(c.who.topics, topic)
+			c.touched()
+			continue
+		}
 		c.followOne(ctx, topic)
 	}
 }

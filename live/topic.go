@@ -34,8 +34,8 @@ type topicMessage struct {
 func (c *Context) SelfTopic() string { return c.hub.selfTopic(c.who.Session) }
 
 // Subscribe makes this connection run the actions that are published on a
-// topic, until it mounts anew; subscribing again does nothing. Delivery is at
-// most once: what is published while the connection or its node is away from
+// topic, until it mounts anew, or reconnects and Config.Topics allows the topic
+// no more; subscribing again does nothing. Delivery is at most once: what is published while the connection or its node is away from
 // the store is missed, and what it did to the state is stored within
 // Config.CommitDelay. It returns an error that wraps ErrTopic unless
 // Config.Topics allows the topic.
@@ -99,16 +99,22 @@ func (c *Context) checkTopic(topic string) error {
 	if err := validTopic(topic); err != nil {
 		return err
 	}
-	if topic == c.SelfTopic() {
+	return c.hub.allows(c.who.Identity, topic)
+}
+
+// allows asks whether somebody may use a topic.
+func (h *Hub) allows(who Identity, topic string) (err error) {
+	defer caught(&err)
+	if topic == h.selfTopic(who.Session) {
 		return nil
 	}
 	if strings.HasPrefix(topic, selfPrefix) {
 		return fmt.Errorf("%w: %q belongs to a session", ErrTopic, topic)
 	}
-	if c.hub.cfg.Topics == nil {
+	if h.cfg.Topics == nil {
 		return fmt.Errorf("%w: %q: Config.Topics allows none", ErrTopic, topic)
 	}
-	if err := c.hub.cfg.Topics(c.who.Identity, topic); err != nil {
+	if err := h.cfg.Topics(who, topic); err != nil {
 		return fmt.Errorf("%w: %q: %w", ErrTopic, topic, err)
 	}
 	return nil
