@@ -177,6 +177,36 @@ func TestWebhookRefuses(t *testing.T) {
 	})
 }
 
+// Whatever is called fits: the call into a push, the last ones into the page.
+func TestWebhookTakesAwkwardBodies(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		char  string
+		calls int
+	}{"control characters": {"\x01", 1}, "tags": {"<", 20}, "binary": {"\xff", 1}, "quotes": {`"`, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := start(t)
+				outside := livetest.NewBrowser(t)
+				p := livetest.Open(t, w.Mux, "/webhook")
+				hook := address.FindString(p.HTML())
+				for range tt.calls {
+					got := status(outside, w, call(hook, "text/"+strings.Repeat("<", 8<<10), strings.Repeat(tt.char, 16<<10)))
+					if got != http.StatusAccepted {
+						t.Fatalf("got status %d", got)
+					}
+					time.Sleep(time.Second)
+				}
+				if got := status(outside, w, call(hook, "text/plain", "the last one")); got != http.StatusAccepted {
+					t.Fatalf("got status %d", got)
+				}
+				p.WaitText("the last one")
+			})
+		})
+	}
+}
+
 func TestWebhookExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -41,6 +41,8 @@ type Call struct {
 const (
 	maxCalls    = 20
 	maxHookBody = 16 << 10
+	// maxHookType bounds what is kept of a call's media type, in bytes.
+	maxHookType = 256
 	hookTTL     = 7 * 24 * time.Hour
 )
 
@@ -102,7 +104,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		values, _ := url.ParseQuery(call.Body)
 		call.Type, call.Body = "text/plain", values.Get("text")
 	}
-	if !utf8.ValidString(call.Body) {
+	if call.Type = call.Type[:min(len(call.Type), maxHookType)]; !fits(call.Body) {
 		call.Body = hex.EncodeToString(body[:min(len(body), maxHookBody/2)])
 	}
 	var opts []push.Option
@@ -125,6 +127,13 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 		_ = json.NewEncoder(w).Encode(map[string]any{"id": receipt.ID, "duplicate": receipt.Duplicate}) // the caller is gone
 	}
+}
+
+// fits tells a text that takes about its own size as JSON, and so no more than
+// its part of a push and of the page's state.
+func fits(text string) bool {
+	b, err := json.Marshal(text)
+	return err == nil && utf8.ValidString(text) && len(b) <= 2*maxHookBody
 }
 
 // sealer makes tokens that hold a session and a time of expiry, readable and
