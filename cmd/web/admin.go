@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,8 @@ import (
 
 // admin guards the operator's pages. With a token it asks for it, as the
 // password of any user or as a bearer token; without one it opens only for this
-// machine, and only while the program listens to nobody else.
+// machine, and only while the program listens to nobody else and has no public
+// name.
 type admin struct {
 	token    string
 	loopback bool
@@ -41,7 +43,7 @@ func (a *admin) guard(next http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Lastmile operations", charset="UTF-8"`)
 			http.Error(w, "the admin token is needed, as the password of any user", http.StatusUnauthorized)
 		default:
-			http.Error(w, "closed: start the program with --admin-token, or with a loopback --addr", http.StatusForbidden)
+			http.Error(w, "closed: start the program with --admin-token, or with a loopback --addr and --public-url", http.StatusForbidden)
 		}
 	})
 }
@@ -67,8 +69,13 @@ func fromHere(r *http.Request) bool {
 	if h, _, err := net.SplitHostPort(r.Host); err == nil {
 		host = h
 	}
-	forwarded := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != ""
+	forwarded := slices.ContainsFunc(proxyHeaders(), func(name string) bool { return r.Header.Get(name) != "" })
 	return err == nil && isLoopback(peer) && isLoopback(strings.Trim(host, "[]")) && !forwarded
+}
+
+// proxyHeaders are what proxies add to the requests that they pass on.
+func proxyHeaders() []string {
+	return []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"}
 }
 
 func (a *admin) setCookie(w http.ResponseWriter, r *http.Request) {

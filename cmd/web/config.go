@@ -22,7 +22,7 @@ type settings struct {
 	PublicURL string `name:"public-url" env:"LASTMILE_PUBLIC_URL" placeholder:"URL" help:"How browsers and webhooks reach this program. Defaults to http:// and the address."`
 
 	AllowedOrigins []string `name:"allowed-origins" env:"LASTMILE_ALLOWED_ORIGINS" placeholder:"URL,..." help:"Other origins whose pages may connect and post."`
-	AdminToken     string   `name:"admin-token" env:"LASTMILE_ADMIN_TOKEN" placeholder:"SECRET" help:"Password (of any user) or bearer token for /ops, /admin/ and /metrics. Without one they open for this machine only, and only when the address is a loopback one."`
+	AdminToken     string   `name:"admin-token" env:"LASTMILE_ADMIN_TOKEN" placeholder:"SECRET" help:"Password (of any user) or bearer token for /ops, /admin/ and /metrics. Without one they open for this machine only, and only when the address, and the public URL if there is one, are loopback ones."`
 
 	Worker      bool `name:"worker" env:"LASTMILE_WORKER" help:"Run jobs in this process too. Always on with the embedded Redis."`
 	Concurrency int  `name:"concurrency" env:"LASTMILE_CONCURRENCY" default:"10" help:"Jobs that run at a time."`
@@ -90,10 +90,14 @@ func (s *settings) publicURL(addr string) (*url.URL, error) {
 	return u, nil
 }
 
-// loopback tells that only this machine can reach the program.
+// loopback tells that only this machine can reach the program. One with a public
+// name is reached through a proxy on this machine, and that may not say so.
 func (s *settings) loopback() bool {
 	host, _, err := net.SplitHostPort(s.Addr)
-	return err == nil && isLoopback(host)
+	if public, bad := s.publicURL(s.Addr); err != nil || bad != nil || !isLoopback(public.Hostname()) {
+		return false
+	}
+	return isLoopback(host)
 }
 
 func isLoopback(host string) bool {

@@ -199,8 +199,11 @@ func TestServesWithNothingElse(t *testing.T) {
 	// The operator's pages are for this machine: not by another name, not
 	// through a proxy.
 	for name, edit := range map[string]func(*http.Request){
-		"another name":    func(r *http.Request) { r.Host = "evil.example" },
-		"through a proxy": func(r *http.Request) { r.Header.Set("X-Forwarded-For", "203.0.113.9") },
+		"another name":                       func(r *http.Request) { r.Host = "evil.example" },
+		"through a proxy":                    func(r *http.Request) { r.Header.Set("X-Forwarded-For", "203.0.113.9") },
+		"through a proxy with TLS":           func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") },
+		"through a proxy that names itself":  func(r *http.Request) { r.Header.Set("Via", "1.1 edge") },
+		"through a proxy that names another": func(r *http.Request) { r.Header.Set("X-Real-Ip", "203.0.113.9") },
 	} {
 		for _, path := range []string{"/ops", "/metrics", "/admin/asynq/", "/admin/pprof/"} {
 			if got := w.status(path, edit); got != http.StatusForbidden {
@@ -211,6 +214,20 @@ func TestServesWithNothingElse(t *testing.T) {
 	w.Signal(syscall.SIGTERM)
 	if code := w.Wait(); code != 0 {
 		t.Errorf("got exit code %d after SIGTERM, want 0", code)
+	}
+}
+
+// A program that is reached by a public name is behind a proxy, whether or not
+// that says so.
+func TestAdminBehindAPublicName(t *testing.T) {
+	t.Parallel()
+	for public, want := range map[string]int{"https://reports.example": http.StatusForbidden, "http://localhost:8080": http.StatusOK} {
+		w := start(t, "--public-url="+public)
+		for _, path := range []string{"/ops", "/metrics", "/admin/asynq/", "/admin/pprof/heap"} {
+			if got := w.status(path, nil); got != want {
+				t.Errorf("%s of %s: got status %d, want %d", path, public, got, want)
+			}
+		}
 	}
 }
 
