@@ -37,6 +37,7 @@ const (
 // setFlashCookie hands messages to the page that follows a redirect. Without
 // JavaScript there is nothing else to carry them.
 func setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []Flash) {
+	flashes = flashes[max(0, len(flashes)-maxFlashes):]
 	for len(flashes) > 0 {
 		b, err := json.Marshal(flashes)
 		if err != nil {

@@ -45,6 +45,7 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 	}
 	target := pageAddress(r)
 	if m.fx.navigate == nil {
+		m.fx.flashes = nil // the page that follows mounts too, and says the same
 		if err := p.runForm(r.Context(), who, m, action, data); err != nil {
 			p.hub.fail(w, r, p.name, err)
 			return

@@ -219,3 +219,48 @@ func TestFailingParkedPushWaitsForTheSocket(t *testing.T) {
 		}
 	})
 }
+
+// chatty says something at every turn.
+type chatty struct{}
+
+func (chatty) Mount(s form, ctx *live.Context) (form, error) {
+	ctx.SetFlash("info", "mounted;")
+	return s, nil
+}
+
+func (chatty) Told(s form, ctx *live.Context) (form, error) {
+	s.Seen++
+	ctx.SetFlash("info", "pushed;")
+	return s, nil
+}
+
+func (chatty) Fail(s form, ctx *live.Context) (form, error) {
+	for range 20 {
+		ctx.SetFlash("info", "failing;")
+	}
+	return s, errors.New("no luck")
+}
+
+func (chatty) Save(s form, ctx *live.Context) (form, error) {
+	ctx.SetFlash("info", "saved;")
+	return s, nil
+}
+
+// TestFormShowsEachMessageOnce: the page after a form mounts anew and says what
+// it has to say itself; the form says what its action did, however much.
+func TestFormShowsEachMessageOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := startNode(t, memStore(t), live.Config{})
+		v := view(t, n, chatty{}, form{}, formHTML)
+		b := livetest.NewBrowser(t)
+		d := b.Get(v, "/form")
+		trigger(t, sessionOf(t, n, b), "Told", nil)
+		if d = d.Submit("#save", nil); strings.Count(d.Text(), "mounted;") != 1 || strings.Count(d.Text(), "pushed;") != 1 || !strings.Contains(d.Text(), "saved;") {
+			t.Errorf("after a form the page shows %q", d.Text())
+		}
+		if d = d.Submit("#fail", nil); !strings.Contains(d.Text(), "failing;") || !strings.Contains(d.Text(), "did not work") {
+			t.Errorf("after a form that fails the page shows %q", d.Text())
+		}
+	})
+}
