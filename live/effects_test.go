@@ -185,3 +185,35 @@ func TestTopicThatIsNoLongerAllowed(t *testing.T) {
 		p.WaitText("2")
 	})
 }
+
+// overeager acts on the page before it fails.
+type overeager struct{ chat }
+
+func (overeager) OnConnect(s plain, ctx *live.Context) (plain, error) {
+	ctx.SetFlash("error", "closed today")
+	return s, errors.Join(ctx.Publish("room:1", "Heard", nil), ctx.Subscribe("room:1"), ctx.Navigate("/there"), errors.New("no luck"))
+}
+
+// TestFailedOnConnectLeavesNoTrace: as with every action, only its messages get
+// through.
+func TestFailedOnConnectLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := startNode(t, memStore(t), live.Config{Topics: func(live.Identity, string) error { return nil }})
+		room, hasty := viewNamed(t, n, "room", chat{}, plain{}, `{{.N}}`), viewNamed(t, n, "hasty", overeager{}, plain{}, `{{.N}}`)
+		listener := livetest.Open(t, room, "/")
+		listener.Click("Join", map[string]any{"topic": "room:1"})
+		p := livetest.Open(t, hasty, "/")
+		p.Wait("its error", func() bool { return len(p.State().Errors) == 1 })
+		if err := n.hub.Publish(t.Context(), "room:1", "Heard", nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if got := p.State(); got.Location != "" || p.Text() != "0" || len(got.Flashes) != 1 {
+			t.Errorf("the page shows %q and has seen %+v", p.Text(), got)
+		}
+		if got := listener.Text(); got != "1" {
+			t.Errorf("%s messages came, want the one that was published", got)
+		}
+	})
+}

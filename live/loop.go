@@ -223,10 +223,11 @@ func (c *conn) connect(ctx context.Context) {
 			c.page.logFailure(ctx, c.who, inv, 1, err)
 			c.undo(err)
 			c.out.fail(frameError{Code: codeError, Text: c.hub.publicText(inv, err), Action: inv.action})
+			c.out.add(effects{flashes: out.fx.flashes})
 		} else {
 			c.accept(out)
+			c.effect(ctx, out.fx, false)
 		}
-		c.effect(ctx, out.fx, false)
 	}
 	if c.unsaved {
 		c.commit(ctx)
