@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // printer prints what a command found, as text or as JSON.
@@ -17,7 +18,7 @@ type printer struct {
 
 func (p printer) print(v any, text string) error {
 	if !p.json {
-		_, err := fmt.Fprintln(p.w, text)
+		_, err := fmt.Fprintln(p.w, harmless(text))
 		return err
 	}
 	enc := json.NewEncoder(p.w)
@@ -32,9 +33,27 @@ func (p printer) table(v any, head []string, rows [][]string) error {
 	w := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, strings.Join(head, "\t")) // Flush returns the error
 	for _, r := range rows {
-		_, _ = fmt.Fprintln(w, strings.ReplaceAll(strings.Join(r, "\t"), "\n", " "))
+		for i, cell := range r {
+			r[i] = strings.ReplaceAll(harmless(cell), "\n", " ")
+		}
+		_, _ = fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
 	return w.Flush()
+}
+
+// harmless takes out of a text what would steer a terminal: errors and data may
+// hold what strangers have sent.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case unicode.IsControl(r) && r != '\n':
+			return unicode.ReplacementChar
+		default:
+			return r
+		}
+	}, text)
 }
 
 // stamp writes a time, or nothing.

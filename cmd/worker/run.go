@@ -38,6 +38,9 @@ func (c *runCommand) check() error {
 	if err := config.Range("shutdown-timeout", c.DrainTimeout, time.Second, time.Hour); err != nil {
 		return err
 	}
+	if c.Probe && c.Addr == "" {
+		return fmt.Errorf("%w: --worker-addr=: must be given with --probe, as the worker has it", config.ErrUsage)
+	}
 	for _, name := range c.Kinds {
 		if _, ok := known()[name]; !ok {
 			return fmt.Errorf("%w: --kinds=%s: must be of %s", config.ErrUsage, name, kindNames())

@@ -81,6 +81,7 @@ func TestBadCommands(t *testing.T) {
 		{"run --queues=a=0", 2, []string{"--queues a=0", "1 to 1000"}},
 		{"run --shutdown-timeout=1ms", 2, []string{"--shutdown-timeout=1ms", "1s"}},
 		{"run --worker-addr=nowhere", 2, []string{"--worker-addr=nowhere"}},
+		{"run --probe", 2, []string{"--worker-addr=", "--probe"}},
 		{"enqueue nope {}", 2, []string{"KIND=nope", "reports.profile"}},
 		{"run --kinds=nope", 2, []string{"--kinds=nope", "reports.profile"}},
 		{`enqueue reports.profile {"nme":1}`, 2, []string{"nme"}},
@@ -270,6 +271,30 @@ func (s *store) bury(ctx context.Context, session, action string) {
 	}
 	if err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// An error's text may hold what a stranger has sent: it must not steer the
+// operator's terminal, nor make up lines of a table.
+func TestDeadOnATerminal(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r, err := s.Append(t.Context(), push.Message{ID: push.NewID(), Session: "A-SESSION-WITH-BAD-MANNERS", Action: "One"})
+	if err == nil {
+		err = s.Bury(t.Context(), "A-SESSION-WITH-BAD-MANNERS", r.Seq, push.Burial{Reason: push.ReasonError, Error: "no \x1b[2J\u009b31m\r\nluck\ttoday"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := run[[]letter](s, "dead", "list")[0].ID
+	for _, args := range [][]string{{"dead", "list"}, {"dead", "show", id}} {
+		r := programtest.Run(t, s.env, args...)
+		if strings.ContainsAny(r.Out, "\x1b\u009b\r") || !strings.Contains(r.Out, "[2J") {
+			t.Errorf("%v: %q", args, r.Out)
+		}
+	}
+	if r := programtest.Run(t, s.env, "dead", "list"); strings.Count(r.Out, "\n") != 2 {
+		t.Errorf("a list of one: %q", r.Out)
 	}
 }
 
