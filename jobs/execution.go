@@ -57,7 +57,6 @@ type execution struct {
 	dirty    bool
 	fraction float64
 	message  string
-	beat     time.Time
 }
 
 // task names the Asynq task.
@@ -113,8 +112,8 @@ func (x *execution) execute(ctx context.Context) outcome {
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, errTimeout)
 	defer stop()
-	x.beat = time.Now()
-	x.renewed, x.began = x.beat, x.beat
+	x.began = time.Now()
+	x.renewed = x.began
 
 	done := make(chan outcome, 1)
 	left := make(chan struct{})
@@ -250,9 +249,6 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	case 1:
 		cancel(ErrCancelled)
 	}
-	x.mu.Lock()
-	x.beat = now
-	x.mu.Unlock()
 	if now.Sub(x.renewed) >= beatEvery {
 		x.renewed = now
 		c.renew(call, x)

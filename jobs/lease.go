@@ -15,29 +15,14 @@ import (
 // each five, some of its renewals lost.
 const leaseLeft = 15 * time.Second
 
-// lastBeat returns the time of the last heartbeat, or none when the execution
-// does not hold its task any more. Its own heartbeats do not tell: they go
-// through again before Asynq notices that a lease ran out meanwhile, and on a
-// cluster they go to another node than Asynq's.
-func (x *execution) lastBeat() time.Time {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
-	held, err := x.holds(ctx)
-	if err != nil {
-		x.pool.log.WarnContext(ctx, "lease not checked", "id", x.id, "error", err)
-	}
-	if !held {
-		return time.Time{}
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.beat
-}
-
 // holds tells whether the task was the execution's when its context ended: it
 // has a good lease still, or Asynq has put it back for the context's sake, as it
-// does only under a good lease.
+// does only under a good lease. Heartbeats do not tell: they go through again
+// before Asynq notices that a lease ran out meanwhile, and on a cluster they go to
+// another node than Asynq's.
 func (x *execution) holds(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	c, task := x.pool.client, taskid.Of(x.id, x.gen)
 	rec, err := c.load(ctx, x.id)
 	if err == nil && (rec.Gen != x.gen || rec.run != x.run) || err != nil && !errors.Is(err, ErrNotFound) {

@@ -212,19 +212,16 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 
 // outsideEnd settles an execution whose context Asynq ended: it gave the task
 // back in a stop, the lease is lost, or an operator cancelled the task behind
-// our back. Heartbeats tell the last two apart.
+// our back. Whose the task is tells the last two apart.
 func (p *Pool) outsideEnd(ctx context.Context, x *execution, o outcome) error {
 	select {
 	case <-p.draining:
 		return p.again(ctx, x, StateQueued, 0, true, ErrShutdown)
 	default:
 	}
-	if time.Since(x.lastBeat()) > 2*beatEvery {
-		p.log.WarnContext(ctx, "contact with Redis was lost", "id", x.id, "action", x.kind, "error", o.err)
+	if held, err := x.holds(ctx); !held {
+		p.log.WarnContext(ctx, "lease was lost", "id", x.id, "action", x.kind, "error", errors.Join(o.err, err))
 		return &retryError{err: o.err, delay: unsettledDelay}
-	}
-	if err := p.client.Cancel(ctx, x.id); err != nil {
-		p.log.WarnContext(ctx, "cancelled task not recorded", "id", x.id, "error", err)
 	}
 	return p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 }

@@ -80,6 +80,8 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 			return nil, err
 		}
 		a.front = append(a.front, service.Task{Name: "worker pool", Run: pool.Run})
+	} else { // a pool watches by itself
+		a.base = append(a.base, service.Task{Name: "job watchdog", Run: p.jobs.Watch})
 	}
 	return a, p.routes(a)
 }

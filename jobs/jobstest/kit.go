@@ -199,6 +199,7 @@ func (k *Kit) isOpen(id string) bool {
 
 // openJobs reads all shards at once: between two looks a job may end in one that
 // is still to be read, and what follows it begin in one that has been.
+//
 //nolint:gochecknoglobals // a script is a constant that Go cannot spell
 var openJobs = redis.NewScript(`local r = {}
 for _, key in ipairs(redis.call("KEYS", "*:open")) do
