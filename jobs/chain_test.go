@@ -33,7 +33,7 @@ func TestThreeFailuresThenSuccess(t *testing.T) {
 		if err := end.Bind(&got); err != nil || got.Size != 42 {
 			t.Errorf("result = %+v, %v, want size 42", got, err)
 		}
-		if end.ID != "job:"+id+":1:completed" || end.Action != "Done" || !end.Final || end.Replaces != "job:"+id {
+		if end.ID != "job:"+id+":1:completed" || end.Action != "Done" || !end.Final || end.Replaces != "job:"+id+":1" {
 			t.Errorf("terminal push = %+v", end.Message)
 		}
 		want := []string{"Queued", "Started", "Retrying", "Started", "Retrying", "Started", "Retrying", "Started", "Done"}

@@ -127,9 +127,9 @@ func (e *Event) pushID() string {
 	return "job:" + e.ID + ":" + strconv.Itoa(e.Gen) + ":" + string(e.State)
 }
 
-// replaces is the key under which a job's transient events supersede each
-// other.
-func (e *Event) replaces() string { return "job:" + e.ID }
+// replaces is the key under which the transient events of a job's generation
+// supersede each other, until its end. The next generation is not over.
+func (e *Event) replaces() string { return "job:" + e.ID + ":" + strconv.Itoa(e.Gen) }
 
 // dest is one session that wants a job's events, as stored.
 type dest struct {

@@ -225,7 +225,7 @@ func TestProgress(t *testing.T) {
 			if p.Action != "Progress" {
 				continue
 			}
-			if n++; p.Replaces != "job:"+id || p.Event.Fraction < last.Event.Fraction {
+			if n++; p.Replaces != "job:"+id+":1" || p.Event.Fraction < last.Event.Fraction {
 				t.Errorf("progress push %+v after %+v", p.Message, last.Message)
 			}
 			last = p

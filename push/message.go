@@ -45,8 +45,12 @@ type Message struct {
 	// mailbox as this one goes in. It is how progress stays latest-wins and
 	// bounded by one entry.
 	Replaces string
-	// Final says that no further push will use the Replaces key: the pending
-	// one is taken out and the key is forgotten.
+	// Final says that this is the last push of the Replaces key: the pending
+	// one is taken out, and a push of the key that comes later and is not
+	// Final itself is not stored; its receipt says Superseded. A store
+	// remembers at least as many ends of a session as half its mailbox's
+	// bound, the latest ones, and a day longer than pushes wait. Whoever
+	// begins anew takes another key.
 	Final bool
 	// Traceparent carries a W3C trace context, or is empty.
 	Traceparent string
@@ -77,4 +81,8 @@ type Receipt struct {
 	// Duplicate is true when the ID was stored before; Seq is then the first
 	// one's.
 	Duplicate bool
+	// Superseded is true when the push was not stored, because the last one of
+	// its Replaces key (see Message.Final) was stored before; Seq is then the
+	// last one's. Only pushes with such a key, and without Final, meet it.
+	Superseded bool
 }

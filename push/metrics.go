@@ -35,7 +35,7 @@ type publisherMetrics struct {
 func newPublisherMetrics(r prometheus.Registerer) (m publisherMetrics, err error) {
 	m.published, err = register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "push_published_total",
-		Help: "Pushes by what became of them: live (a node was woken), parked, duplicate, full, closed, invalid, error.",
+		Help: "Pushes by what became of them: live (a node was woken), parked, duplicate, superseded, full, closed, invalid, error.",
 	}, []string{"result"}))
 	if err != nil {
 		return m, err

@@ -94,7 +94,9 @@ func (p *Publisher) Session(id string) Session { return handle{p, id} }
 
 // Publish stores m, minting an ID when it has none, and returns once it is
 // stored. Attempts whose fate is unknown are repeated under the same ID, with
-// backoff, until PublisherConfig.Timeout or ctx ends.
+// backoff, until PublisherConfig.Timeout or ctx ends. A push that came after
+// the last one of its Replaces key is not stored, and that is no error: its
+// receipt says Superseded.
 //
 // The error wraps ErrMailboxFull, ErrSessionClosed, ErrTooLarge or ErrInvalid
 // when the push was not stored. With any other error its fate is unknown;
@@ -197,6 +199,8 @@ func outcome(r Receipt, err error) string {
 	switch {
 	case err == nil && r.Duplicate:
 		return "duplicate"
+	case err == nil && r.Superseded:
+		return "superseded"
 	case err == nil && r.Nodes == 0:
 		return "parked"
 	case err == nil:

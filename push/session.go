@@ -27,10 +27,12 @@ type Option func(*Message)
 func WithID(id string) Option { return func(m *Message) { m.ID = id } }
 
 // Replacing makes the push take the place of an unacknowledged earlier one
-// with the same key: latest wins.
+// with the same key: latest wins. After the key's last push (Ending) it is not
+// stored, without an error: the receipt says Superseded.
 func Replacing(key string) Option { return func(m *Message) { m.Replaces = key } }
 
-// Ending is Replacing for the last push of its key.
+// Ending is Replacing for the last push of its key. Another beginning takes
+// another key.
 func Ending(key string) Option {
 	return func(m *Message) { m.Replaces, m.Final = key, true }
 }

@@ -7,8 +7,8 @@ import (
 // Appender stores pushes. It is all that a Publisher needs.
 type Appender interface {
 	// Append stores m in its session's mailbox and wakes the nodes that hold
-	// the session's connections. When it returns nil the push is stored. An
-	// error that is neither of ErrMailboxFull, ErrSessionClosed, ErrTooLarge
+	// the session's connections. When it returns nil the push is stored, or the
+	// receipt says that it was superseded (see Message.Final). An error that is neither of ErrMailboxFull, ErrSessionClosed, ErrTooLarge
 	// nor ErrInvalid leaves the fate unknown: repeating with the same ID is
 	// safe. Safe for concurrent use.
 	Append(ctx context.Context, m Message) (Receipt, error)

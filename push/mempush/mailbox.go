@@ -1,6 +1,7 @@
 package mempush
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ type mailbox struct {
 	// in the mailbox nor parked.
 	trimmed push.Seq
 	ids     map[string]idMark
-	keys    map[string]push.Seq // Replaces keys
+	keys    map[string]keyMark // Replaces keys
 	marks   map[push.Seq]int
 	routes  map[string]push.Seq // by node, with the cursor it is known to have
 	closed  bool
@@ -33,6 +34,12 @@ type entry struct {
 type idMark struct {
 	seq   push.Seq
 	until time.Time
+}
+
+// keyMark is the latest push of a Replaces key.
+type keyMark struct {
+	seq   push.Seq
+	ended bool // it was the key's final one
 }
 
 // seqOf returns the place that a push appended at that time gets.
@@ -65,17 +72,46 @@ func search(entries []entry, seq push.Seq) (int, bool) {
 // superseded returns the entry whose place a push with the key takes, or zero:
 // one that nobody has applied.
 func (box *mailbox) superseded(key string) push.Seq {
-	seq := box.keys[key]
-	if key == "" || seq == 0 {
+	mark := box.keys[key]
+	if mark.ended || !box.waits(mark.seq) {
 		return 0
 	}
+	return mark.seq
+}
+
+// waits reports whether nobody has applied the entry.
+func (box *mailbox) waits(seq push.Seq) bool {
 	if _, ok := search(box.parked, seq); ok {
-		return seq
+		return true
 	}
-	if _, ok := box.find(seq); ok && seq > box.floor {
-		return seq
+	_, ok := box.find(seq)
+	return ok && seq > box.floor
+}
+
+// note remembers the entry as the latest of its Replaces key. When there are
+// too many keys, it forgets those whose entry has gone, then the oldest ends:
+// at least half as many of them as limit stay.
+func (box *mailbox) note(e entry, limit int) {
+	if e.Replaces == "" {
+		return
 	}
-	return 0
+	box.keys[e.Replaces] = keyMark{e.Seq, e.Final}
+	if len(box.keys) <= 2*limit {
+		return
+	}
+	var ends []string
+	for key, mark := range box.keys {
+		switch {
+		case mark.ended:
+			ends = append(ends, key)
+		case !box.waits(mark.seq):
+			delete(box.keys, key)
+		}
+	}
+	slices.SortFunc(ends, func(a, b string) int { return cmp.Compare(box.keys[a].seq, box.keys[b].seq) })
+	for _, key := range ends[:min(len(ends), max(0, len(box.keys)-limit-(limit+1)/2))] {
+		delete(box.keys, key)
+	}
 }
 
 // hasRoom reports whether one more push fits after old is taken out. Before it

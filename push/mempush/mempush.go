@@ -155,6 +155,9 @@ func (t *Transport) append(e entry) (push.Receipt, error) {
 	if seen, ok := box.ids[e.ID]; ok && e.ID != "" && now.Before(seen.until) {
 		return push.Receipt{ID: e.ID, Seq: seen.seq, Duplicate: true}, nil
 	}
+	if key := box.keys[e.Replaces]; key.ended && !e.Final {
+		return push.Receipt{ID: e.ID, Seq: key.seq, Superseded: true}, nil
+	}
 	old := box.superseded(e.Replaces)
 	if !box.hasRoom(t.cfg.MailboxLen, old) {
 		return push.Receipt{}, push.ErrMailboxFull
@@ -166,11 +169,7 @@ func (t *Transport) append(e entry) (push.Receipt, error) {
 	box.last = e.Seq
 	box.entries = append(box.entries, e)
 	box.ids[e.ID] = idMark{seq: e.Seq, until: now.Add(t.cfg.DedupeTTL)}
-	if e.Final {
-		delete(box.keys, e.Replaces)
-	} else if e.Replaces != "" {
-		box.keys[e.Replaces] = e.Seq
-	}
+	box.note(e, t.cfg.MailboxLen)
 	return push.Receipt{ID: e.ID, Seq: e.Seq, Nodes: t.hint(box, e)}, nil
 }
 
@@ -197,7 +196,7 @@ func (t *Transport) open(session string) *mailbox {
 	box := t.boxes[session]
 	if box == nil {
 		box = &mailbox{
-			ids: make(map[string]idMark), keys: make(map[string]push.Seq),
+			ids: make(map[string]idMark), keys: make(map[string]keyMark),
 			marks: make(map[push.Seq]int), routes: make(map[string]push.Seq),
 		}
 		t.boxes[session] = box

@@ -12,6 +12,13 @@ func boundCases() []testCase {
 		{"Replaces/acknowledged ones stay", replacesAcknowledged},
 		{"Replaces/parked ones go", replacesParked},
 		{"Replaces/fits into a full mailbox", replacesFull},
+		{"Replaces/nothing after the end", replacesEnded},
+		{"Replaces/an end without a beginning", replacesOnlyEnd},
+		{"Replaces/an end of what is parked", replacesParkedEnd},
+		{"Replaces/an end that is refused ends nothing", replacesRefusedEnd},
+		{"Replaces/the latest ends are remembered", replacesManyEnds},
+		{"Replaces/ends displace nothing that waits", replacesEndsAndWaiting},
+		{"Replaces/ends outlive values that have gone", replacesManyValues},
 		{"Full/refused until acknowledged", fullRefused},
 		{"Full/parked pushes count", fullParked},
 		{"Full/history that a node may need stays", fullRoute},
@@ -28,12 +35,10 @@ func replacesLatest(e *env) {
 	e.replacing("p3", "job:1", false)
 	e.replacing("end", "job:1", true)
 	e.same("mailbox after the end", e.read(0), []string{"other", "q1", "end"})
-	e.replacing("new", "job:1", false)
-	e.same("the end stays when its key is used again", e.read(0), []string{"other", "q1", "end", "new"})
 	if r := e.appendMessage(e.message("p1")); !r.Duplicate {
 		e.t.Errorf("receipt %+v for a superseded push's ID, want a duplicate", r)
 	}
-	e.wantPending(0, "other", "q1", "end", "new")
+	e.wantPending(0, "other", "q1", "end")
 }
 
 func replacesAcknowledged(e *env) {

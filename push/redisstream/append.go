@@ -16,6 +16,7 @@ const (
 	appendDuplicate
 	appendFull
 	appendClosed
+	appendSuperseded
 )
 
 // errReplicas means that too few replicas have confirmed a push in time. It is
@@ -62,9 +63,9 @@ func receiptOf(m push.Message, reply []any) (push.Receipt, error) {
 	}
 	code, _ := reply[0].(int64)
 	nodes, _ := reply[2].(int64)
-	r := push.Receipt{ID: m.ID, Seq: seqOf(reply[1]), Nodes: int(nodes), Duplicate: code == appendDuplicate}
+	r := push.Receipt{ID: m.ID, Seq: seqOf(reply[1]), Nodes: int(nodes), Duplicate: code == appendDuplicate, Superseded: code == appendSuperseded}
 	switch code {
-	case appendStored, appendDuplicate:
+	case appendStored, appendDuplicate, appendSuperseded:
 		return r, nil
 	case appendFull:
 		return push.Receipt{}, fmt.Errorf("redisstream: session %s: %w", push.Redact(m.Session), push.ErrMailboxFull)

@@ -107,17 +107,22 @@ func TestFullMailboxGivesUpHistoryFirst(t *testing.T) {
 	})
 }
 
+// TestReplacesKeysAreForgotten: whatever became of the pushes under 60 keys, no
+// more than twice MailboxLen are kept.
 func TestReplacesKeysAreForgotten(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
 		t.Helper()
 		transport := newTransport(t, client, redisstream.Config{MailboxLen: 5})
-		var last push.Seq
-		for i := range 50 {
+		for i := range 60 {
 			m := message("s", fmt.Sprintf("p%d", i))
-			m.Replaces = fmt.Sprintf("key%d", i)
-			last = mustAppend(t, transport, m).Seq
-			if err := transport.Ack(t.Context(), "s", push.Ack{UpTo: last}); err != nil {
+			m.Replaces, m.Final = fmt.Sprintf("key%d", i), i%3 == 2
+			seq := mustAppend(t, transport, m).Seq
+			err := transport.Bury(t.Context(), "s", seq, push.Burial{Reason: push.ReasonError})
+			if i < 30 {
+				err = transport.Ack(t.Context(), "s", push.Ack{UpTo: seq})
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -2,7 +2,8 @@
 -- KEYS 1 meta, 2 mailbox, 3 parked, 4 dedupe, 5 owing, 6 replaces (with ARGV 5 only)
 -- ARGV 1 session, 2 push ID, 3 payload, 4 '1' if the payload travels with the
 --      hint, 5 Replaces key or none, 6 '1' if final
--- Returns {code, seq, woken nodes}; code 0 stored, 1 duplicate, 2 full, 3 closed.
+-- Returns {code, seq, woken nodes}; code 0 stored, 1 duplicate, 2 full, 3 closed,
+-- 4 superseded by the final push of the key, which has the seq.
 local call = redis.call
 local prevs, a, t, e, x, routes = '0', '0', '0', '-1', '0', {}
 local h = call('HGETALL', KEYS[1])
@@ -31,7 +32,10 @@ local prev, floor, replaces = tonumber(prevs), tonumber(a), ARGV[5]
 local old
 if replaces then
   old = call('HGET', KEYS[6], replaces)
-  if old and tonumber(old) <= floor and call('HEXISTS', KEYS[3], old) == 0 then old = nil end
+  if old and string.byte(old) == 45 then -- '-': of the key's final push
+    if ARGV[6] ~= '1' then return {4, string.sub(old, 2), 0} end
+    old = nil
+  elseif old and tonumber(old) <= floor and call('HEXISTS', KEYS[3], old) == 0 then old = nil end
 end
 
 local len, mark = call('XLEN', KEYS[2]), tonumber(t)
@@ -86,18 +90,25 @@ if replaces then
     if tonumber(old) > floor then call('XDEL', KEYS[2], old .. '-0') end
     call('HDEL', KEYS[3], old)
   end
-  if ARGV[6] == '1' then
-    call('HDEL', KEYS[6], replaces)
-  else
-    call('HSET', KEYS[6], replaces, ids)
-    call('EXPIRE', KEYS[6], lifetime)
-    if call('HLEN', KEYS[6]) > 2 * cap then -- forget keys whose entry has gone
-      local all = call('HGETALL', KEYS[6])
-      for i = 1, #all, 2 do
-        if tonumber(all[i + 1]) <= floor and call('HEXISTS', KEYS[3], all[i + 1]) == 0 then
-          call('HDEL', KEYS[6], all[i])
-        end
+  call('HSET', KEYS[6], replaces, (ARGV[6] == '1' and '-' or '') .. ids)
+  call('EXPIRE', KEYS[6], lifetime)
+  if call('HLEN', KEYS[6]) > 2 * cap then
+    -- Keys whose entry has gone are forgotten first, then the oldest ends. Keys
+    -- of what waits stay, at most cap: so there is room for half as many ends,
+    -- and for as many pushes until this is done again.
+    local all, ends = call('HGETALL', KEYS[6]), {}
+    for i = 1, #all, 2 do
+      local at = all[i + 1]
+      if string.byte(at) == 45 then
+        ends[#ends + 1] = {tonumber(at), all[i]}
+      elseif call('HEXISTS', KEYS[3], at) == 0
+        and (tonumber(at) <= floor or #call('XRANGE', KEYS[2], at .. '-0', at .. '-0') == 0) then
+        call('HDEL', KEYS[6], all[i])
       end
+    end
+    table.sort(ends, function(one, other) return one[1] > other[1] end) -- below zero: the oldest first
+    for i = 1, math.min(#ends, call('HLEN', KEYS[6]) - cap - math.ceil(cap / 2)) do
+      call('HDEL', KEYS[6], ends[i][2])
     end
   end
 end
