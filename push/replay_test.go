@@ -90,6 +90,7 @@ func inFailover(t *testing.T, cfg push.PublisherConfig, confirmed int, test func
 func (f *failover) follow() (promote func()) {
 	promote = f.store.Replicate()
 	time.Sleep(2 * time.Second)
+	synctest.Wait() // the look of this second is over: the next one is a second away
 	return promote
 }
 
