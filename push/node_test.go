@@ -205,6 +205,29 @@ func TestSweepRestoresRoutes(t *testing.T) {
 	})
 }
 
+// TestRestoredRouteHoldsNobodyUp: a route that a sweep has restored knows
+// nothing of how far the feeds have come, and a full mailbox waits for that.
+func TestRestoredRouteHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{MailboxLen: 10, ResumeWindow: time.Hour})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		last := store.publish(t, numbers(1, 10)...)
+		collect(t, f, 10)
+		f.Ack(last, nil)
+		time.Sleep(time.Second)
+		if err := store.Transport.Detach(t.Context(), n.ID(), "s"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(37 * time.Second)
+		store.publish(t, "11")
+		if diff := cmp.Diff(collect(t, f, 1), []string{"11"}); diff != "" {
+			t.Errorf("after the sweep (-got +want):\n%s", diff)
+		}
+	})
+}
+
 func TestStoreOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

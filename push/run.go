@@ -166,11 +166,13 @@ func (n *Node) checked(s Status) {
 	if box == nil {
 		return
 	}
-	if s.Rerouted {
-		n.metrics.rerouted.Inc()
-	}
 	box.mu.Lock()
 	defer box.mu.Unlock()
+	if s.Rerouted {
+		n.metrics.rerouted.Inc()
+		box.route = 0 // the new route does not know how far the feeds have come
+		box.released(n)
+	}
 	for _, f := range box.feeds {
 		if f.live() && s.Epoch != f.epoch {
 			box.attach = true // attaching tells for sure, and fails the feed

@@ -66,7 +66,8 @@ type Transport interface {
 	Bury(ctx context.Context, session string, seq Seq, b Burial) error
 
 	// Check reports the state of sessions that the node has attached, and
-	// restores routes that are missing. Sessions come back in order. It is how
+	// restores routes that are missing, with everything in the mailbox beyond
+	// them (see Ack.Route). Sessions come back in order. It is how
 	// a node whose hints are lost learns of an emptied store.
 	Check(ctx context.Context, node string, sessions []string) ([]Status, error)
 

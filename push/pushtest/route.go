@@ -17,6 +17,7 @@ func routeCases() []testCase {
 		{"Listen/a node that has left", listenLeft},
 		{"Detach/ends hints", detachEnds},
 		{"Check/restores routes", checkRestores},
+		{"Check/a restored route keeps history", checkKeepsHistory},
 	}
 }
 
@@ -162,4 +163,25 @@ func checkRestores(e *env) {
 	states, err = e.Transport.Check(e.ctx(), node, nil)
 	e.must(err)
 	e.same("states of no sessions", states, []push.Status(nil))
+}
+
+// checkKeepsHistory: nobody knows how far the connections behind a restored
+// route have come, until the node says so again.
+func checkKeepsHistory(e *env) {
+	node, _, _ := e.listen()
+	e.attach(node, 0)
+	seqs := e.fillBox(e.MailboxLen)
+	last, behind := seqs[len(seqs)-1], seqs[2]
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, UpTo: last, Route: behind}))
+	e.must(e.Transport.Detach(e.ctx(), node, e.session))
+	_, err := e.Transport.Check(e.ctx(), node, []string{e.session})
+	e.must(err)
+	_, err = e.Transport.Append(e.ctx(), e.message("more"))
+	e.is(err, push.ErrMailboxFull)
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, After: last, UpTo: last, Route: behind}))
+	e.append("more")
+	e.attach(node, behind)
+	if got := e.read(behind); len(got) != e.MailboxLen-2 {
+		e.t.Errorf("%d entries for the slow connection, want %d", len(got), e.MailboxLen-2)
+	}
 }
