@@ -77,6 +77,30 @@ func TestFeedAckIsRepeatedAndOutlivesTheFeed(t *testing.T) {
 	})
 }
 
+// TestAckOutlivesALongOutage: how often a store has failed before a page is
+// closed does not count against its last acknowledgement.
+func TestAckOutlivesALongOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty(t, mempush.Config{})
+		n, _ := startNode(t, store, push.NodeConfig{})
+		f := subscribe(t, n, 0)
+		last := store.publish(t, "1")
+		synctest.Wait()
+		store.set(func() { store.fail["ack"] = errors.New("down") })
+		f.Ack(last, nil)
+		time.Sleep(5 * time.Minute)
+		f.Close()
+		time.Sleep(6 * time.Second) // one more try has failed
+		store.set(func() { clear(store.fail) })
+		time.Sleep(10 * time.Second)
+		want := []push.Ack{{Node: n.ID(), UpTo: last, Route: last}}
+		if diff := cmp.Diff(store.sent(), want); diff != "" {
+			t.Errorf("acknowledgements (-got +want):\n%s", diff)
+		}
+	})
+}
+
 func TestRunDrains(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

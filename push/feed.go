@@ -60,6 +60,7 @@ type Feed struct {
 	acked    Seq // acknowledged at the store
 	ackTo    Seq // to be acknowledged, zero before the first Ack
 	gathered int // calls of Ack since the last one sent
+	lost     int // acknowledgements that failed since Close
 	skipped  []Seq
 	unacked  []Entry
 

@@ -257,7 +257,10 @@ func sendAck(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 	box.mu.Lock()
 	defer box.mu.Unlock()
 	lost := err != nil && !errors.Is(err, ErrSessionClosed)
-	if lost && (!f.closed || box.tries < ackTries) {
+	if lost && f.closed {
+		f.lost++
+	}
+	if lost && f.lost < ackTries {
 		return err
 	}
 	if lost {
