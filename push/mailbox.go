@@ -135,14 +135,18 @@ func (n *Node) forget(box *mailbox) {
 func reattach(ctx context.Context, n *Node, box *mailbox) error {
 	box.mu.Lock()
 	box.attach = false
-	after := Seq(0)
+	after, known := Seq(0), Seq(0)
 	for i, f := range liveFeeds(box) {
 		if i == 0 || f.cursor < after {
 			after = f.cursor
 		}
+		known = max(known, f.cursor, f.target)
 	}
 	box.mu.Unlock()
 	att, err := n.verify(ctx, box, after)
+	if err == nil && att != nil && att.Last < known { // a failover has rewound the store: lift it above all feeds
+		att, err = n.verify(ctx, box, known)
+	}
 	box.mu.Lock()
 	defer box.mu.Unlock()
 	if err != nil || att == nil {
