@@ -3,6 +3,9 @@ package push_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,6 +184,73 @@ func TestUnacked(t *testing.T) {
 			if diff := cmp.Diff(parked, want); diff != "" {
 				t.Errorf("asked %t: parked (-got +want):\n%s", asked, diff)
 			}
+		})
+	}
+}
+
+// TestUnackedWhileAnotherAcknowledges: between the attach of a connection and
+// its look at what nobody has acknowledged, the acknowledgement of its former
+// life arrives, parks a push for other views, and has older ones trimmed. The
+// connection's own one must not take for applied what it was never shown.
+func TestUnackedWhileAnotherAcknowledges(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name         string
+		when         string // what the acknowledgement comes after
+		upTo, parked int    // and of which push, skipping which
+		want         []string
+	}{
+		{"before the first page", "attach", 70, 50, []string{"10", "50", "90"}},
+		{"between two pages", "read", 80, 70, []string{"10", "70", "90"}},
+		{"with nothing left for a second page", "read", 100, 70, []string{"10", "70"}},
+		{"not at all", "", 0, 0, []string{"10", "90"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := newFaulty(t, mempush.Config{})
+				n, _ := startNode(t, store, push.NodeConfig{})
+				seqs := map[string]push.Seq{}
+				for _, id := range numbers(1, 100) {
+					seqs[id] = store.publish(t, id)
+				}
+				time.Sleep(3 * time.Minute)
+				if tt.when == "" { // a hole at the edge of a page is nothing special
+					if err := n.Bury(t.Context(), "s", seqs["65"], push.Burial{Reason: push.ReasonError}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ack := sync.OnceFunc(func() {
+					upTo, parked := seqs[strconv.Itoa(tt.upTo)], seqs[strconv.Itoa(tt.parked)]
+					a := push.Ack{Node: "another", UpTo: upTo, Skipped: []push.Seq{seqs["10"], parked}}
+					if err := store.Transport.Ack(t.Context(), "s", a); err != nil {
+						t.Error(err)
+					}
+				})
+				store.set(func() { store.after[tt.when] = ack })
+				last := seqs["100"]
+				f := subscribe(t, n, last)
+				var skipped []push.Seq // the view has no action for these
+				for _, e := range f.Unacked() {
+					if slices.Contains(tt.want, e.ID) {
+						skipped = append(skipped, e.Seq)
+					}
+				}
+				f.Ack(last, skipped)
+				time.Sleep(time.Second)
+				b, err := n.Pending(t.Context(), "s", 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, e := range b.Entries {
+					got = append(got, e.ID)
+				}
+				if diff := cmp.Diff(got, tt.want); diff != "" {
+					t.Errorf("parked (-got +want):\n%s", diff)
+				}
+			})
 		})
 	}
 }

@@ -58,6 +58,7 @@ type Feed struct {
 	epoch    string
 	err      error
 	acked    Seq // acknowledged at the store
+	unsure   Seq // of what others have parked up to here the feed knows nothing
 	ackTo    Seq // to be acknowledged, zero before the first Ack
 	gathered int // calls of Ack since the last one sent
 	lost     int // acknowledgements that failed since Close
@@ -204,7 +205,7 @@ func (f *Feed) Close() {
 // The methods below are called with box.mu held, but for attached.
 
 // attached puts the feed to work after its Attach.
-func (f *Feed) attached(att Attachment, unacked []Entry) {
+func (f *Feed) attached(att Attachment, old unacked) {
 	f.box.mu.Lock()
 	defer f.box.mu.Unlock()
 	f.attaching = false
@@ -212,9 +213,9 @@ func (f *Feed) attached(att Attachment, unacked []Entry) {
 	f.box.route = min(f.box.route, f.cursor) // attaching has lowered it
 	f.caughtTo = att.Last
 	f.target = max(f.target, att.Last)
-	f.unacked = unacked
-	if len(unacked) > 0 {
-		f.acked = att.Floor
+	f.unacked = old.entries
+	if len(old.entries) > 0 {
+		f.acked, f.unsure = att.Floor, old.after
 	}
 	for _, e := range att.Parked {
 		if e.Seq > f.cursor {

@@ -250,7 +250,7 @@ func withParked(entries, parked []Entry, after Seq) []Entry {
 // sendAck sends what the feed has gathered.
 func sendAck(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 	box.mu.Lock()
-	ack := Ack{After: f.acked, UpTo: f.ackTo, Skipped: slices.Clone(f.skipped)}
+	ack := Ack{After: max(f.acked, f.unsure), UpTo: f.ackTo, Skipped: slices.Clone(f.skipped)}
 	for _, e := range f.unacked {
 		ack.Skipped = append(ack.Skipped, e.Seq)
 	}

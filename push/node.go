@@ -154,32 +154,50 @@ func (n *Node) Subscribe(ctx context.Context, session string, after Seq) (*Feed,
 	// Registered before the store knows: a push stored right after the attach
 	// finds the feed, and raises its target even while the attach is under way.
 	n.join(session, f)
-	att, unacked, err := n.attachFeed(ctx, session, after)
+	att, old, err := n.attachFeed(ctx, session, after)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("push: subscribe to %s: %w", Redact(session), err)
 	}
 	n.sawEpoch(att.Epoch)
-	f.attached(att, unacked)
+	f.attached(att, old)
 	return f, nil
 }
 
-// attachFeed attaches, and reads what a former life of the connection has
-// applied without acknowledging it.
-func (n *Node) attachFeed(ctx context.Context, session string, after Seq) (att Attachment, unacked []Entry, err error) {
+// unacked is what a former life of a connection has applied without
+// acknowledging it.
+type unacked struct {
+	entries []Entry
+	// after is where the acknowledgement of them may begin. Whatever was trimmed
+	// while they were read lies before it.
+	after Seq
+}
+
+// attachFeed attaches, and reads what nobody has acknowledged up to the cursor.
+func (n *Node) attachFeed(ctx context.Context, session string, after Seq) (att Attachment, old unacked, err error) {
 	err = n.call(ctx, "attach", func(ctx context.Context) error {
 		att, err = n.store.Attach(ctx, n.id, session, after)
 		return err
 	})
+	old.after = att.Floor
 	for from := att.Floor; err == nil && from < after; {
 		var page []Entry
 		err = n.call(ctx, "read", func(ctx context.Context) error {
 			page, err = n.store.Read(ctx, session, from, queueLen)
 			return err
 		})
+		// Another connection may acknowledge meanwhile: then what is missing
+		// before a page may be parked, and was not seen here. It may have been
+		// superseded as well, but saying too little does no harm.
+		switch {
+		case len(page) == 0:
+			old.after = after
+		case page[0].Prev > from:
+			old.after = min(after, page[0].Seq-1)
+		}
 		for _, e := range page {
 			if e.Seq <= after {
-				unacked = append(unacked, e)
+				old.entries = append(old.entries, e)
 			}
 			from = e.Seq
 		}
@@ -187,7 +205,7 @@ func (n *Node) attachFeed(ctx context.Context, session string, after Seq) (att A
 			break
 		}
 	}
-	return att, unacked, err
+	return att, old, err
 }
 
 // join registers the feed under its session.
