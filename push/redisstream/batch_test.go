@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"lastmile/internal/redistest"
 	"lastmile/push/redisstream"
@@ -64,4 +67,39 @@ func TestCallersThatGiveUpHarmNobody(t *testing.T) {
 	if len(accepted) < callers/2*each {
 		t.Errorf("%d pushes accepted, want at least %d", len(accepted), callers/2*each)
 	}
+}
+
+// TestWholeBatchIsToldWhyNot: no connection can be made, and each of those who
+// share a batch hears the reason.
+func TestWholeBatchIsToldWhyNot(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Config{})
+	admin := server.Client(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, DisableIdentity: true, Password: "right"})
+	t.Cleanup(func() { _ = client.Close() })
+	transport := newTransport(t, client, redisstream.Config{})
+	for _, command := range [][]any{
+		{"CONFIG", "SET", "requirepass", "right"},
+		{"PING"},
+		{"CONFIG", "SET", "requirepass", "another"},
+		{"CLIENT", "KILL", "TYPE", "normal"},
+	} {
+		if command[0] == "PING" {
+			if err := transport.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := admin.Do(t.Context(), command...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			_, err := transport.Append(t.Context(), message("s", fmt.Sprintf("p%d", i)))
+			if err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+				t.Errorf("push %d: %v, want WRONGPASS", i, err)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -104,9 +104,12 @@ func (t *Transport) run(ctx context.Context, c call) ([]any, error) {
 
 // runMany runs calls in one pipeline.
 func (t *Transport) runMany(ctx context.Context, calls []call, done func(i int, reply []any, err error)) {
-	cmds, _ := pipe(ctx, t.client.Pipeline(), calls, nil) // each command has its own error
+	cmds, failed := pipe(ctx, t.client.Pipeline(), calls, nil)
 	for i, cmd := range cmds {
-		reply, err := cmd.Slice()
+		reply, err := cmd.Slice() // each command has its own error
+		if failed != nil && cmd.Err() == nil && cmd.Val() == nil {
+			err = failed // but when the server refuses the connection
+		}
 		done(i, reply, err)
 	}
 }
