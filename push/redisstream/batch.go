@@ -21,7 +21,8 @@ const (
 // batcher lets concurrent calls share pipelines. A call that finds fewer than
 // maxFlights under way goes at once and alone; the others queue, and whoever
 // lands has the first in the queue take off with the next batch. So nothing
-// waits for a timer, batches grow with the load, and no goroutine is needed.
+// waits for a timer, batches grow with the load, and only a batch has a
+// goroutine, which may outlive its leader's patience.
 type batcher struct {
 	one  func(ctx context.Context, c call) ([]any, error)
 	many func(ctx context.Context, calls []call, done func(i int, reply []any, err error))
@@ -61,7 +62,7 @@ func (b *batcher) do(ctx context.Context, c call) ([]any, error) {
 	case l := <-t.done:
 		return l.reply, l.err
 	case batch := <-t.lead:
-		return b.fly(ctx, t, batch)
+		return b.lead(ctx, t, batch)
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
@@ -71,23 +72,33 @@ func (b *batcher) do(ctx context.Context, c call) ([]any, error) {
 	pilot := t.pilot
 	b.mu.Unlock()
 	if pilot {
-		return b.fly(ctx, t, <-t.lead) // others depend on it
+		return b.lead(ctx, t, <-t.lead)
 	}
 	return nil, ctx.Err()
 }
 
-// fly runs a batch that t is part of.
-func (b *batcher) fly(ctx context.Context, t *ticket, batch []*ticket) ([]any, error) {
+// lead has a batch run that t is part of. It goes on when ctx ends: others
+// depend on it.
+func (b *batcher) lead(ctx context.Context, t *ticket, batch []*ticket) ([]any, error) {
+	go b.fly(context.WithoutCancel(ctx), batch)
+	select {
+	case l := <-t.done:
+		return l.reply, l.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// fly runs a batch.
+func (b *batcher) fly(ctx context.Context, batch []*ticket) {
 	defer b.land()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	calls := make([]call, len(batch))
 	for i, other := range batch {
 		calls[i] = other.call
 	}
 	b.many(ctx, calls, func(i int, reply []any, err error) { batch[i].done <- landing{reply, err} })
-	l := <-t.done
-	return l.reply, l.err
 }
 
 // land gives the place of a flight that has ended to the queue.

@@ -69,6 +69,45 @@ func TestCallersThatGiveUpHarmNobody(t *testing.T) {
 	}
 }
 
+// TestCallersDoNotWaitBeyondTheirTime: those who lead a batch that hangs give up
+// when their own time is over, like all others.
+func TestCallersDoNotWaitBeyondTheirTime(t *testing.T) {
+	t.Parallel()
+	const callers = 32
+	server := redistest.Start(t, redistest.Config{})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	transport := newTransport(t, client, redisstream.Config{})
+	if err := transport.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	server.Freeze(t)
+	var wg sync.WaitGroup
+	for i := range callers {
+		patience := time.Second
+		if i < 4 { // they go first and alone, and leave their place to one who waits
+			patience /= 2
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			start := time.Now()
+			_, err := transport.Append(ctx, message("s", fmt.Sprintf("p%d", i)))
+			if d := time.Since(start); err == nil || d > 4*time.Second {
+				t.Errorf("caller %d: %v after %s, want an error after %s", i, err, d, patience)
+			}
+		})
+		if i < 4 {
+			<-time.After(5 * time.Millisecond)
+		}
+	}
+	wg.Wait()
+	server.Thaw(t)
+	if _, err := transport.Append(t.Context(), message("s", "last")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWholeBatchIsToldWhyNot: no connection can be made, and each of those who
 // share a batch hears the reason.
 func TestWholeBatchIsToldWhyNot(t *testing.T) {
