@@ -40,8 +40,11 @@ func StartCluster(t testing.TB, cfg Config, replicas bool) *Cluster {
 		all = append(all, c.Replicas...)
 	}
 	for i, s := range c.Masters {
-		first, last := i*clusterSlots/masters, (i+1)*clusterSlots/masters-1
-		s.do(t, "CLUSTER", "ADDSLOTSRANGE", first, last)
+		add := []any{"CLUSTER", "ADDSLOTS"} // ADDSLOTSRANGE needs Redis 7
+		for slot := i * clusterSlots / masters; slot < (i+1)*clusterSlots/masters; slot++ {
+			add = append(add, slot)
+		}
+		s.do(t, add...)
 		s.do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
 	}
 	for _, s := range all[1:] {

@@ -27,7 +27,7 @@ func StartSentinel(t testing.TB, cfg Config) *Sentinel {
 	t.Helper()
 	cfg.Args = append(cfg.Args, "--repl-diskless-sync-delay", "0")
 	s := &Sentinel{Master: Start(t, cfg)}
-	cfg.Args = append(cfg.Args, "--replicaof", "127.0.0.1 "+strconv.Itoa(s.Master.port))
+	cfg.Args = append(cfg.Args, "--replicaof", "127.0.0.1", strconv.Itoa(s.Master.port))
 	s.Replica = Start(t, cfg)
 	s.Replica.await(t, "to follow its master", contains("master_link_status:up"), "INFO", "replication")
 

@@ -33,6 +33,7 @@ func TestAppendCost(t *testing.T) {
 
 	got := commandCalls(t, client)
 	delete(got, "config|resetstat")
+	delete(got, "config") // that is how Redis 6.2 counts it
 	most := map[string]int{
 		"evalsha": pushes, "hgetall": pushes, "get": pushes, "xlen": pushes, "hlen": pushes, "time": pushes,
 		"hset": pushes, "set": pushes, "zadd": pushes, "xadd": 2 * pushes,
