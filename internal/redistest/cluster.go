@@ -82,6 +82,59 @@ func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
 	return client
 }
 
+// Move gives a slot and its keys to another master, as an operator's rebalance
+// does. It calls between while the slot lies on both, after each of some twenty
+// batches of keys.
+func (c *Cluster) Move(t testing.TB, slot int, to *Server, between func()) {
+	t.Helper()
+	from := c.Owner(t, slot)
+	old, heir := from.do(t, "CLUSTER", "MYID"), to.do(t, "CLUSTER", "MYID")
+	to.do(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", old)
+	from.do(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", heir)
+	source := from.client()
+	defer source.Close()
+	batch := max(1, int(source.ClusterCountKeysInSlot(t.Context(), slot).Val()/20))
+	for {
+		keys, err := source.ClusterGetKeysInSlot(t.Context(), slot, batch).Result()
+		if err != nil {
+			t.Fatalf("redistest: keys of slot %d: %v", slot, err)
+		}
+		if len(keys) == 0 {
+			break
+		}
+		migrate := []any{"MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS"}
+		for _, k := range keys {
+			migrate = append(migrate, k)
+		}
+		from.do(t, migrate...)
+		between()
+	}
+	to.do(t, "CLUSTER", "SETSLOT", slot, "NODE", heir) // the heir first: else nobody would own it for a moment
+	for _, s := range c.Masters {
+		s.do(t, "CLUSTER", "SETSLOT", slot, "NODE", heir)
+	}
+}
+
+// Owner returns the master that has a slot.
+func (c *Cluster) Owner(t testing.TB, slot int) *Server {
+	t.Helper()
+	client := c.Masters[0].client()
+	defer client.Close()
+	ranges, err := client.ClusterSlots(t.Context()).Result()
+	if err != nil {
+		t.Fatalf("redistest: slots: %v", err)
+	}
+	for _, r := range ranges {
+		for _, s := range c.Masters {
+			if r.Start <= slot && slot <= r.End && r.Nodes[0].Addr == s.Addr() {
+				return s
+			}
+		}
+	}
+	t.Fatalf("redistest: no master has slot %d", slot)
+	return nil
+}
+
 // do runs a command and returns its reply as text.
 func (s *Server) do(t testing.TB, args ...any) string {
 	t.Helper()

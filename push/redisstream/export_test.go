@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"strings"
 
 	"lastmile/push"
 )
@@ -31,4 +32,11 @@ func (t *Transport) AppendPipeline(ctx context.Context, messages []push.Message)
 // NodeStream returns the key of a node's stream in the first partition.
 func NodeStream(prefix string, partitions int, node string) string {
 	return newKeys(prefix, partitions).node(0, node)
+}
+
+// Slot returns the slot of a session's keys.
+func Slot(prefix string, partitions int, session string) int {
+	_, tag, _ := strings.Cut(newKeys(prefix, partitions).box(session).tag, "{")
+	tag, _, _ = strings.Cut(tag, "}")
+	return int(crc16(tag)) % slots
 }

@@ -1,0 +1,186 @@
+package redisstream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lastmile/internal/redistest"
+	"lastmile/push"
+	"lastmile/push/redisstream"
+)
+
+// TestSlotsMoveUnderLoad has an operator move sessions' slots from master to
+// master while publishers publish and a node listens. While a slot lies on two
+// masters no script with several keys runs on either (TRYAGAIN, ASK): what was
+// refused is accepted when it is repeated, once, and the node's readers go
+// where its streams went.
+func TestSlotsMoveUnderLoad(t *testing.T) {
+	t.Parallel()
+	for name, wait := range map[string]int{"one copy": 0, "each push waits for a replica": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := redistest.StartCluster(t, redistest.Config{AOF: "everysec"}, wait > 0)
+			m := startMigration(t, cluster, redisstream.Config{WaitReplicas: wait, NodeTTL: 6 * time.Second})
+			moves := 3 * *scale
+			for i := range moves {
+				m.move(i)
+			}
+			m.finish()
+			if m.refused.Load() == 0 {
+				t.Error("no push was refused: nothing was tested")
+			}
+			t.Logf("report: %d pushes while %d slots moved, %d tries refused; slowest push to its feed %v",
+				m.sum(), moves, m.refused.Load(), time.Duration(m.slowest.Load()).Round(time.Millisecond))
+		})
+	}
+}
+
+const movedSessions = 12
+
+// migration is a cluster under load.
+type migration struct {
+	t         *testing.T
+	ctx       context.Context //nolint:containedctx // ends with the test
+	cluster   *redistest.Cluster
+	transport *redisstream.Transport
+
+	over              atomic.Bool
+	publishers, feeds sync.WaitGroup
+	stopFeeds         context.CancelFunc
+	accepted, seen    [movedSessions]atomic.Int64
+	refused, slowest  atomic.Int64
+}
+
+// startMigration starts a publisher and a feed for each session.
+func startMigration(t *testing.T, cluster *redistest.Cluster, cfg redisstream.Config) *migration {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Duration(*scale)*2*time.Minute)
+	m := &migration{t: t, ctx: ctx, cluster: cluster, transport: newTransport(t, cluster.Client(t), cfg)}
+	n, err := push.NewNode(newTransport(t, cluster.Client(t), cfg), push.NodeConfig{Logger: quiet, SweepEvery: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	following, stop := context.WithCancel(ctx)
+	m.stopFeeds = stop
+	t.Cleanup(func() {
+		m.over.Store(true)
+		cancel()
+		m.publishers.Wait()
+		m.feeds.Wait()
+	})
+	m.feeds.Go(func() {
+		if err := n.Run(following); err != nil {
+			t.Errorf("node: %v", err)
+		}
+	})
+	for s := range movedSessions {
+		feed, err := n.Subscribe(ctx, fmt.Sprintf("s%d", s), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.feeds.Go(func() {
+			defer feed.Close()
+			m.follow(following, s, feed)
+		})
+		m.publishers.Go(func() { m.publish(s) })
+	}
+	return m
+}
+
+// publish publishes p0, p1, ... each until it is accepted.
+func (m *migration) publish(s int) {
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	for i := 0; !m.over.Load(); i++ {
+		_, err := insist(m.ctx, counted{m.transport, &m.refused}, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i)))
+		if err != nil {
+			m.t.Errorf("session %d: push %d: %v", s, i, err)
+			return
+		}
+		m.accepted[s].Add(1)
+		<-pace.C
+	}
+}
+
+// follow requires p0, p1, ... from the feed.
+func (m *migration) follow(ctx context.Context, s int, feed *push.Feed) {
+	for n := int64(0); ; {
+		select {
+		case <-feed.Ready():
+		case <-ctx.Done():
+			return
+		}
+		for e, ok := feed.Next(); ok; e, ok = feed.Next() {
+			if id := fmt.Sprintf("p%d", n); e.ID != id {
+				m.t.Errorf("session %d: got push %s, want %s", s, e.ID, id)
+				return
+			}
+			n++
+			m.seen[s].Store(n)
+			if took := time.Now().UnixMicro() - int64(e.Seq); took*1000 > m.slowest.Load() { //nolint:gosec // microseconds since 1970
+				m.slowest.Store(took * 1000)
+			}
+			feed.Ack(e.Seq, nil)
+		}
+		if err := feed.Err(); err != nil {
+			m.t.Errorf("session %d: after %d pushes: %v", s, n, err)
+			return
+		}
+	}
+}
+
+// move moves a session's slot to the next master, slowly, and waits until its
+// publisher has got through.
+func (m *migration) move(i int) {
+	m.t.Helper()
+	s := i % movedSessions
+	slot := redisstream.Slot("lm", 16, fmt.Sprintf("s%d", s))
+	masters := m.cluster.Masters
+	to := masters[(slices.Index(masters, m.cluster.Owner(m.t, slot))+1)%len(masters)]
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	m.cluster.Move(m.t, slot, to, func() { <-pace.C })
+	before := m.accepted[s].Load()
+	eventually(m.t, 20*time.Second, "pushes to the slot's new master", func() bool { return m.accepted[s].Load() > before+10 })
+}
+
+// finish ends the publishers and requires all that was accepted.
+func (m *migration) finish() {
+	m.t.Helper()
+	m.over.Store(true)
+	m.publishers.Wait()
+	for s := range movedSessions {
+		eventually(m.t, 20*time.Second, fmt.Sprintf("all pushes of session %d", s), func() bool {
+			return m.t.Failed() || m.seen[s].Load() == m.accepted[s].Load()
+		})
+	}
+	m.stopFeeds()
+	m.feeds.Wait()
+}
+
+func (m *migration) sum() (n int64) {
+	for s := range movedSessions {
+		n += m.accepted[s].Load()
+	}
+	return n
+}
+
+// counted counts the tries that failed.
+type counted struct {
+	push.Appender
+	failed *atomic.Int64
+}
+
+func (c counted) Append(ctx context.Context, m push.Message) (push.Receipt, error) {
+	r, err := c.Appender.Append(ctx, m)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		c.failed.Add(1)
+	}
+	return r, err
+}
