@@ -109,8 +109,9 @@ func (t *Transport) readers(ctx context.Context, node string, out push.Listener)
 func (t *Transport) retire(ctx context.Context, group []*reader) {
 	ctx, cancel := context.WithTimeout(ctx, retireTimeout)
 	defer cancel()
-	// Its context alone does not end a call that has been sent.
-	_, err := impatient(t.client, retireTimeout).Pipelined(ctx, func(p redis.Pipeliner) error {
+	// A context does not end what has been sent, and go-redis sends it again
+	// while there is time.
+	_, err := impatient(t.client, retireTimeout/2).Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, r := range group {
 			for _, s := range r.streams {
 				p.Unlink(ctx, s)

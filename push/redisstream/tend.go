@@ -118,6 +118,8 @@ func (r *reader) tend(ctx context.Context) error {
 // lost reports whether some stream no longer holds what was read last, and
 // starts over with such a stream.
 func (r *reader) lost(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
+	defer cancel()
 	there := make([]*redis.XMessageSliceCmd, len(r.streams))
 	_, err := r.t.impatient.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, s := range r.streams {
@@ -156,6 +158,9 @@ func (r *reader) beat(ctx context.Context) (restarted bool) {
 	if err != nil {
 		return false
 	}
+	if single, ok := server.(*redis.Client); ok {
+		server = single.WithTimeout(tendTimeout)
+	}
 	info, err := server.Info(ctx, "server").Result()
 	if err != nil {
 		return false // not every server tells, and those that fail are found by reading
@@ -173,6 +178,8 @@ func (r *reader) probe(ctx context.Context) error {
 	if r.echo != "" {
 		return nil // one is on its way
 	}
+	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
+	defer cancel()
 	echo := rand.Text()
 	err := r.t.impatient.XAdd(ctx, &redis.XAddArgs{Stream: r.streams[0], NoMkStream: true, Values: []string{"e", echo}}).Err()
 	if err != nil {
