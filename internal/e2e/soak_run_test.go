@@ -35,6 +35,8 @@ type soakConfig struct {
 	// writes; wait is how many replicas a push waits for.
 	lossy bool
 	wait  int
+	// deadly has some pushes end the node that applies them.
+	deadly bool
 }
 
 const (
@@ -104,7 +106,7 @@ func startSoak(t *testing.T, cfg soakConfig) *soak {
 	for range 2 {
 		p := &soakProcess{spec: testapp.Spec{
 			Mode: testapp.Web, Redis: addr, Addr: harness.FreeAddr(t), Break: cfg.breaks,
-			WaitReplicas: cfg.wait, NodeTTL: cfg.nodeTTL, WriteTimeout: cfg.writeTimeout,
+			WaitReplicas: cfg.wait, NodeTTL: cfg.nodeTTL, WriteTimeout: cfg.writeTimeout, Deadly: cfg.deadly,
 		}}
 		s.start(p)
 		s.webs = append(s.webs, p)

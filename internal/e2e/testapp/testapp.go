@@ -72,6 +72,8 @@ type Spec struct {
 	NodeTTL      time.Duration
 	// WriteTimeout is live.Config's.
 	WriteTimeout time.Duration
+	// Deadly has a push whose token begins with "exit" end the process.
+	Deadly bool
 	// Break names what to break.
 	Break Broken
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,11 +28,14 @@ type State struct {
 	Clicks int
 }
 
-type controller struct{}
+type controller struct{ deadly bool }
 
 // Number applies one push.
-func (controller) Number(s State, ctx *live.Context) (State, error) {
+func (c controller) Number(s State, ctx *live.Context) (State, error) {
 	token := ctx.GetString("token") + ","
+	if c.deadly && strings.HasPrefix(token, "exit") {
+		os.Exit(3)
+	}
 	s.Log += token
 	s.Shared += token
 	return s, nil
@@ -81,7 +86,7 @@ func web(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
-	view, err := live.NewView(hub, "soak", controller{}, State{}, template.Must(template.New("page").Parse(page)), live.ViewConfig{})
+	view, err := live.NewView(hub, "soak", controller{s.Deadly}, State{}, template.Must(template.New("page").Parse(page)), live.ViewConfig{})
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
