@@ -194,6 +194,35 @@ func TestUniqueMadeAnewByTwoAtATime(t *testing.T) {
 	})
 }
 
+// No event comes after the end, also when the one who enqueued is slow to tell
+// that it did.
+func TestQueuedIsNotToldAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define()
+		start(k, kind, quick)
+		done := make(chan struct{})
+		k.OnPush(func(m push.Message) error {
+			if m.Action == "Queued" {
+				select {
+				case <-done:
+				case <-time.After(5 * time.Second):
+				}
+			}
+			return nil
+		}, func(m push.Message) {
+			if m.Final {
+				close(done)
+			}
+		})
+		wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted)
+		if got := actions(k); got[len(got)-1] != "Done" {
+			t.Errorf("events = %v, want Done to be the last", got)
+		}
+	})
+}
+
 // A session's list lives as long as the jobs on it.
 func TestForSessionOfLongLivedJobs(t *testing.T) {
 	t.Parallel()

@@ -136,7 +136,9 @@ func (e entrance) done(m push.Message, r push.Receipt, err error, after func(pus
 	if err != nil {
 		return r, err
 	}
-	e.box.note(m, r)
+	if !r.Superseded {
+		e.box.note(m, r)
+	}
 	if after != nil {
 		after(m)
 	}
