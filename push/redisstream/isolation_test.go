@@ -215,7 +215,12 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
-	t.Cleanup(func() { _, _ = client.Close(), ring.Close() })
+	masters := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
+	replicas := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, ReadOnly: true})
+	nearest := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, RouteByLatency: true})
+	t.Cleanup(func() {
+		_, _, _, _, _ = client.Close(), ring.Close(), masters.Close(), replicas.Close(), nearest.Close()
+	})
 	for _, tt := range []struct {
 		name   string
 		client redis.UniversalClient
@@ -228,6 +233,9 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		{"negative", client, redisstream.Config{MailboxLen: -1}, false},
 		{"short-lived nodes", client, redisstream.Config{NodeTTL: time.Second}, false},
 		{"too many partitions", client, redisstream.Config{Partitions: 5000}, false},
+		{"cluster", masters, redisstream.Config{}, true},
+		{"cluster with reads from replicas", replicas, redisstream.Config{}, false},
+		{"cluster with reads from anywhere", nearest, redisstream.Config{}, false},
 		{"ring", ring, redisstream.Config{}, false},
 		{"ring with a client for reads", ring, redisstream.Config{BlockingClient: client}, true},
 	} {

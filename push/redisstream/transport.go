@@ -49,10 +49,15 @@ type Transport struct {
 
 // New returns a Transport on client, which must be of one of go-redis's types
 // for a single server, Sentinel or Cluster, or else Config.BlockingClient is
-// needed. It checks cfg and connects to nothing; see Ping.
+// needed. A cluster client that reads from replicas is refused: they may lack
+// what a page was just told of, and it would be passed over. New checks cfg and
+// connects to nothing; see Ping.
 func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 	if client == nil {
 		return nil, errors.New("redisstream: no client")
+	}
+	if cluster, ok := client.(*redis.ClusterClient); ok && cluster.Options().ReadOnly {
+		return nil, errors.New("redisstream: the client reads from replicas (ReadOnly, RouteByLatency or RouteRandomly), which may lack the latest pushes")
 	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
