@@ -216,51 +216,6 @@ func TestStoreEmptied(t *testing.T) {
 	})
 }
 
-// TestFailoverLiftsPlacesAboveEveryFeed: a replica takes over that lacks what
-// the feeds have been through, or have heard of. What it stores then comes
-// after that, for the fast tab too, however slow another one is.
-func TestFailoverLiftsPlacesAboveEveryFeed(t *testing.T) {
-	t.Parallel()
-	for name, tabs := range map[string]int{"a slow tab": 1, "a slow and a fast tab": 2} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				store := newFaulty(t, mempush.Config{})
-				n, _ := startNode(t, store, push.NodeConfig{})
-				var feeds []*push.Feed
-				for range tabs {
-					feeds = append(feeds, subscribe(t, n, 0))
-				}
-				synctest.Wait()
-				promote := store.memory.Replicate()
-				last := store.publish(t, numbers(1, 60)...)
-				if tabs > 1 {
-					collect(t, feeds[1], 60)
-				}
-				last = max(last, store.publish(t, numbers(61, 120)...)) // the slow one's queue runs over
-				if tabs > 1 {
-					collect(t, feeds[1], 60)
-				}
-				synctest.Wait()
-				promote()
-				synctest.Wait()
-				if seq := store.publish(t, "new"); seq <= last {
-					t.Errorf("the place %s was issued twice, up to %s they are known", seq, last)
-				}
-				for i, f := range feeds {
-					want := []string{"new"}
-					if i == 0 {
-						want = append(numbers(1, 64), "new")
-					}
-					if diff := cmp.Diff(collect(t, f, len(want)), want); diff != "" {
-						t.Errorf("tab %d (-got +want):\n%s", i, diff)
-					}
-				}
-			})
-		})
-	}
-}
-
 // TestStoreEmptiedUnheard has nobody tell the node: the sweep finds out, or a
 // page that opens meanwhile.
 func TestStoreEmptiedUnheard(t *testing.T) {

@@ -22,6 +22,8 @@ type faulty struct {
 	mu sync.Mutex
 	// hints changes what a node hears.
 	hints func([]push.Notice) []push.Notice
+	// reads changes what a read finds.
+	reads func([]push.Entry) []push.Entry
 	// mute loses the word that hints are lost.
 	mute bool
 	// fail holds the error of an operation.
@@ -119,7 +121,13 @@ func (f *faulty) Read(ctx context.Context, session string, after push.Seq, limit
 		return nil, err
 	}
 	defer f.leave("read")
-	return f.Transport.Read(ctx, session, after, limit)
+	entries, err := f.Transport.Read(ctx, session, after, limit)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reads != nil {
+		entries = f.reads(entries)
+	}
+	return entries, err
 }
 
 func (f *faulty) Ack(ctx context.Context, session string, a push.Ack) error {

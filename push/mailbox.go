@@ -206,18 +206,24 @@ func fetch(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 	box.mu.Lock()
 	after, upTo, limit := f.cursor, f.target, f.room()
 	box.mu.Unlock()
-	var entries []Entry
-	err := n.call(ctx, "read", func(ctx context.Context) (err error) {
-		entries, err = n.store.Read(ctx, box.session, after, limit)
-		return err
-	})
+	entries, err := n.read(ctx, box, after, limit)
 	if err != nil {
 		return err
 	}
-	n.metrics.fetches.Inc()
+	if len(entries) < limit && reach(entries, after) < upTo {
+		// The end that was heard of was superseded or buried, or else a failover
+		// is under way and this was read from a server that lags behind the
+		// primary. Attaching writes, so it finds the primary.
+		if att, err := n.verify(ctx, box, after); err != nil || att == nil {
+			return err
+		}
+		if entries, err = n.read(ctx, box, after, limit); err != nil {
+			return err
+		}
+	}
 	end := len(entries) < limit
 	// A hole is what was superseded or buried, or else what was acknowledged
-	// by others and trimmed: only the store can tell.
+	// by others and trimmed: only the store can tell, and only after the read.
 	if hole := (len(entries) == 0 && after < upTo) || (len(entries) > 0 && entries[0].Prev > after); hole {
 		att, err := n.verify(ctx, box, after)
 		if err != nil || att == nil {
@@ -233,6 +239,26 @@ func fetch(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 		}
 	}
 	return nil
+}
+
+// read is one read of the mailbox.
+func (n *Node) read(ctx context.Context, box *mailbox, after Seq, limit int) (entries []Entry, err error) {
+	err = n.call(ctx, "read", func(ctx context.Context) error {
+		entries, err = n.store.Read(ctx, box.session, after, limit)
+		return err
+	})
+	if err == nil {
+		n.metrics.fetches.Inc()
+	}
+	return entries, err
+}
+
+// reach returns how far entries behind the cursor go.
+func reach(entries []Entry, after Seq) Seq {
+	if len(entries) == 0 {
+		return after
+	}
+	return entries[len(entries)-1].Seq
 }
 
 // withParked puts what was parked and has left the mailbox before what is in
