@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -43,23 +44,24 @@ func (t *Transport) Run(ctx context.Context) error {
 	return nil
 }
 
-// tidy goes once through the partitions that this process leads.
+// tidy goes once through the partitions that this process leads. What fails in
+// one holds up no other: of a cluster one server may be down.
 func (t *Transport) tidy(ctx context.Context) error {
 	if err := t.verify(ctx); err != nil {
 		return err
 	}
+	var failed error
 	for p := range t.cfg.Partitions {
 		leads, err := t.lead(ctx, p)
-		if err != nil {
-			return err
+		if err == nil && leads {
+			err = t.expire(ctx, p)
 		}
-		if leads {
-			if err := t.expire(ctx, p); err != nil {
-				return err
-			}
+		failed = cmp.Or(failed, err)
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return failed
 }
 
 // lead takes or renews the lease of a partition. Two leaders at once, after a
@@ -94,23 +96,31 @@ func (t *Transport) expire(ctx context.Context, p int) error {
 		return err
 	}
 	keep := max(0, now.Add(-t.cfg.MaxAge).UnixMicro())
+	var failed error
+	damaged := int64(0)
 	for ctx.Err() == nil {
 		sessions, err := t.client.ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: t.keys.owing(p), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(keep, 10), Count: expireBatch,
+			Key: t.keys.owing(p), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(keep, 10),
+			Offset: damaged, Count: expireBatch,
 		}).Result()
 		if err != nil {
 			return t.fail("list overdue sessions", "", err)
 		}
 		for _, s := range sessions {
-			if err := t.expireSession(ctx, s, keep); err != nil {
+			err := t.expireSession(ctx, s, keep)
+			if err != nil && classOf(err) != "other" { // it is not about this session
 				return err
+			}
+			if err != nil { // its keys are damaged, and it stays where it is
+				damaged++
+				failed = cmp.Or(failed, err)
 			}
 		}
 		if len(sessions) < expireBatch {
-			return nil
+			break
 		}
 	}
-	return nil
+	return failed
 }
 
 func (t *Transport) expireSession(ctx context.Context, session string, keep int64) error {

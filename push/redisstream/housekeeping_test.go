@@ -3,6 +3,7 @@ package redisstream_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,35 @@ func TestMailboxOfAnOpenPageOutlivesItsFirstPush(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestDamagedSessionsHoldUpNobody: somebody has put strings where some sessions'
+// parked pushes belong. The others' pushes expire all the same.
+func TestDamagedSessionsHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := pushtest.NewRedis(t).Client(t)
+		transport := newTransport(t, client, redisstream.Config{Partitions: 2, MaxAge: time.Hour})
+		ctx := t.Context()
+		const damaged, sound = 250, 50
+		for i := range damaged + sound {
+			session := fmt.Sprintf("s%d", i)
+			mustAppend(t, transport, message(session, "p"))
+			if i < damaged {
+				meta := client.Keys(ctx, "lm:*:m:"+session).Val()[0]
+				if err := client.Set(ctx, strings.Replace(meta, ":m:", ":k:", 1), "x", 0).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		if err := transport.Tidy(ctx); err == nil {
+			t.Error("no error though sessions are damaged")
+		}
+		if n, err := transport.Count(ctx); err != nil || n != sound {
+			t.Errorf("%d dead letters, %v, want %d", n, err, sound)
 		}
 	})
 }
