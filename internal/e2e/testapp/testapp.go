@@ -72,6 +72,8 @@ type Spec struct {
 	NodeTTL      time.Duration
 	// WriteTimeout is live.Config's.
 	WriteTimeout time.Duration
+	// MailboxLen is redisstream.Config's.
+	MailboxLen int
 	// Deadly has a push whose token begins with "exit" end the process.
 	Deadly bool
 	// Break names what to break.
@@ -130,7 +132,7 @@ func connect(ctx context.Context, s Spec) (*redisstream.Transport, error) {
 		case <-tick.C:
 		}
 	}
-	t, err := redisstream.New(client, redisstream.Config{WaitReplicas: s.WaitReplicas, NodeTTL: s.NodeTTL})
+	t, err := redisstream.New(client, redisstream.Config{WaitReplicas: s.WaitReplicas, NodeTTL: s.NodeTTL, MailboxLen: s.MailboxLen})
 	if err != nil {
 		return nil, fmt.Errorf("testapp: %w", err)
 	}

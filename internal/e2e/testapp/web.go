@@ -90,7 +90,16 @@ func web(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
-	return serve(ctx, s.Addr, view, publisher.Run, node.Run, transport.Run, hub.Run)
+	weights := &weights{}
+	heavy, err := live.NewView(hub, "heavy", weights, Heavy{}, template.Must(template.New("heavy").Parse(heavyPage)), live.ViewConfig{})
+	if err != nil {
+		return fmt.Errorf("testapp: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", view)
+	mux.Handle("/heavy", heavy)
+	mux.HandleFunc("/weights", weights.tell)
+	return serve(ctx, s.Addr, mux, publisher.Run, node.Run, transport.Run, hub.Run)
 }
 
 // serve listens until ctx ends, and runs what the page stands on.
