@@ -111,6 +111,10 @@ func (t *Transport) runSafe(ctx context.Context, key string, c call) ([]any, err
 		}
 		return nil, err
 	}
+	reply, err := cmds[0].Slice()
+	if err != nil || (reply[0] != appendStored && reply[0] != appendDuplicate) {
+		return reply, err // nothing is stored that a replica could have
+	}
 	n, err := wait.Int()
 	if err != nil {
 		return nil, err
@@ -118,7 +122,7 @@ func (t *Transport) runSafe(ctx context.Context, key string, c call) ([]any, err
 	if n < t.cfg.WaitReplicas {
 		return nil, fmt.Errorf("%w: %d of %d", errReplicas, n, t.cfg.WaitReplicas)
 	}
-	return cmds[0].Slice()
+	return reply, nil
 }
 
 // server returns the client of the server that holds key.

@@ -219,3 +219,28 @@ func TestPushEndsTheLifeOfHistory(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusalsWaitForNoReplica: what is not stored needs none, and its publisher
+// is told the reason though no replica is there.
+func TestRefusalsWaitForNoReplica(t *testing.T) {
+	t.Parallel()
+	transport, _ := onServer(t, redisstream.Config{MailboxLen: 1, WaitReplicas: 1, WaitTimeout: 50 * time.Millisecond})
+	want := func(id, key string, want error) {
+		t.Helper()
+		m := message("s", id)
+		m.Replaces = key
+		r, err := transport.Append(t.Context(), m)
+		if want == nil && (err != nil || !r.Superseded) || !errors.Is(err, want) {
+			t.Errorf("push %s: %+v, %v, want %v", id, r, err, want)
+		}
+	}
+	if _, err := transport.Append(t.Context(), push.Message{ID: "end", Session: "s", Action: "Do", Replaces: "key", Final: true}); err == nil {
+		t.Error("a push is accepted without a replica")
+	}
+	want("full", "", push.ErrMailboxFull)
+	want("late", "key", nil)
+	if err := transport.CloseSession(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	want("closed", "", push.ErrSessionClosed)
+}
