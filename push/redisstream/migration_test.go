@@ -46,7 +46,7 @@ const movedSessions = 12
 // migration is a cluster under load.
 type migration struct {
 	t         *testing.T
-	ctx       context.Context //nolint:containedctx // ends with the test
+	ctx       context.Context
 	cluster   *redistest.Cluster
 	transport *redisstream.Transport
 
@@ -123,7 +123,7 @@ func (m *migration) follow(ctx context.Context, s int, feed *push.Feed) {
 			}
 			n++
 			m.seen[s].Store(n)
-			if took := time.Now().UnixMicro() - int64(e.Seq); took*1000 > m.slowest.Load() { //nolint:gosec // microseconds since 1970
+			if took := time.Now().UnixMicro() - int64(e.Seq); took*1000 > m.slowest.Load() {
 				m.slowest.Store(took * 1000)
 			}
 			feed.Ack(e.Seq, nil)

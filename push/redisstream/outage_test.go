@@ -57,7 +57,7 @@ const outageSessions = 4
 // outages is a server with publishers and a node, each behind a proxy.
 type outages struct {
 	t                *testing.T
-	ctx              context.Context //nolint:containedctx // ends with the test
+	ctx              context.Context
 	server           *redistest.Server
 	reading, writing *proxy
 
@@ -142,7 +142,7 @@ func (o *outages) follow(ctx context.Context, s int, feed *push.Feed) {
 			}
 			n++
 			o.seen[s].Store(int64(n))
-			o.latest[s].Store(int64(e.Seq)) //nolint:gosec // microseconds since 1970
+			o.latest[s].Store(int64(e.Seq))
 			feed.Ack(e.Seq, nil)
 		}
 		if err := feed.Err(); err != nil {
