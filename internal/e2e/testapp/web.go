@@ -34,7 +34,7 @@ type controller struct{ deadly bool }
 func (c controller) Number(s State, ctx *live.Context) (State, error) {
 	token := ctx.GetString("token") + ","
 	if c.deadly && strings.HasPrefix(token, "exit") {
-		os.Exit(3) //nolint:forbidigo // a push that kills its process is what is tested
+		os.Exit(3) //nolint:forbidigo // that is what this push is for
 	}
 	s.Log += token
 	s.Shared += token
