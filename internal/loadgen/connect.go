@@ -44,7 +44,7 @@ func connect(ctx context.Context, s Spec) error {
 	group.SetLimit(opening)
 	for i := range conns {
 		group.Go(func() (err error) {
-			if conns[i], err = dial(opened, s.Addr, i, all); err != nil {
+			if conns[i], err = dial(opened, s.Nodes[i%len(s.Nodes)], i, all); err != nil {
 				return fmt.Errorf("connection %d: %w", i, err)
 			}
 			return nil

@@ -36,8 +36,10 @@ const (
 // Spec tells a process what to be.
 type Spec struct {
 	Mode string
-	// Redis and Addr are the addresses of Redis and of the web node.
+	// Redis and Addr are the addresses of Redis and of the web node, Nodes
+	// those of all: the connections are spread over them in turn.
 	Redis, Addr string
+	Nodes       []string
 	// Sessions is the number of sessions, and of connections.
 	Sessions int
 	// Rate is how many pushes are published a second, Total how many in all.

@@ -41,17 +41,30 @@ func TestJudge(t *testing.T) {
 // TestLoad is the short form of BenchmarkLoad.
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	f := load(t, 200, 200, 5)
-	t.Logf("report: %s", f)
+	for name, nodes := range map[string]int{"one node": 1, "four nodes": 4} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			t.Logf("report: %s", load(t, nodes, 200, 200, 5))
+		})
+	}
 }
 
 // BenchmarkLoad loads one node with 10,000 connections and 1,000 pushes a
 // second for a minute.
 func BenchmarkLoad(b *testing.B) {
 	for range b.N {
-		b.Logf("%s", load(b, 10_000, 1000, 60))
+		b.Logf("%s", load(b, 1, 10_000, 1000, 60))
 	}
 	b.ReportMetric(0, "ns/op") // a minute, always
+}
+
+// BenchmarkFourNodes spreads 2,000 connections over four nodes and publishes
+// 5,000 pushes a second for 20 seconds.
+func BenchmarkFourNodes(b *testing.B) {
+	for range b.N {
+		b.Logf("%s", load(b, 4, 2000, 5000, 20))
+	}
+	b.ReportMetric(0, "ns/op") // it takes as long as the publisher needs
 }
 
 // figures is what a run measures beside the connections' own Result.
@@ -76,34 +89,39 @@ func (f figures) String() string {
 
 // load runs the processes, and fails when a connection did not show exactly
 // what was published.
-func load(t testing.TB, sessions, rate, seconds int) figures {
+func load(t testing.TB, nodes, sessions, rate, seconds int) figures {
 	t.Helper()
 	redis := redistest.Start(t, redistest.Config{AOF: "everysec"})
-	s := loadgen.Spec{Redis: redis.Addr(), Addr: harness.FreeAddr(t), Sessions: sessions, Rate: rate, Total: rate * seconds}
-	web := start(t, s, loadgen.Web)
-	harness.Eventually(t, "the node", func() (bool, string) { return collect(t, s.Addr) })
-	empty, store := memory(t, web), used(t, redis)
+	s := loadgen.Spec{Redis: redis.Addr(), Sessions: sessions, Rate: rate, Total: rate * seconds}
+	var webs []*harness.Process
+	for range nodes {
+		s.Addr = harness.FreeAddr(t)
+		s.Nodes = append(s.Nodes, s.Addr)
+		webs = append(webs, start(t, s, loadgen.Web))
+		harness.Eventually(t, "the node", func() (bool, string) { return collect(t, s.Addr) })
+	}
+	empty, store := memory(t, webs...), used(t, redis)
 
 	conns := start(t, s, loadgen.Connect)
 	harness.EventuallyWithin(t, 5*time.Minute, "all connections", func() (bool, string) {
 		return strings.Contains(conns.Output(), "open") || !conns.Running(), conns.Output()
 	})
 	var f figures
-	idle(t, s.Addr)
-	f.rss, f.session = (memory(t, web)-empty)/sessions, (used(t, redis)-store)/sessions
+	idle(t, s.Nodes...)
+	f.rss, f.session = (memory(t, webs...)-empty)/sessions, (used(t, redis)-store)/sessions
 
 	publisher := start(t, s, loadgen.Publish)
 	<-publisher.Done()
 	f.took = strings.TrimSpace(strings.TrimPrefix(publisher.Output(), "published "))
 	harness.EventuallyWithin(t, time.Minute, "all pushes", func() (bool, string) { return !conns.Running(), "" })
-	f.loaded = (memory(t, web) - empty) / sessions
+	f.loaded = (memory(t, webs...) - empty) / sessions
 	out := conns.Output()
 	_, result, _ := strings.Cut(out, "open\n")
 	if err := json.Unmarshal([]byte(result), &f.Result); err != nil {
 		t.Fatalf("result %q: %v", out, err)
 	}
 	if f.Lost+f.Twice+f.Disorder+f.Dropped > 0 || f.Pushes != s.Total {
-		t.Errorf("want every push once, in order: %s\nnode: %s", f, web.Output())
+		t.Errorf("want every push once, in order: %s\nnode: %s", f, webs[0].Output())
 	}
 	f.parked, f.further = park(t)
 	return f
@@ -138,15 +156,25 @@ func collect(t testing.TB, addr string) (bool, string) {
 }
 
 // idle collects often enough for the stacks to have shrunk.
-func idle(t testing.TB, addr string) {
+func idle(t testing.TB, addrs ...string) {
 	t.Helper()
-	for range 6 {
-		harness.Eventually(t, "a collection", func() (bool, string) { return collect(t, addr) })
+	for _, addr := range addrs {
+		for range 6 {
+			harness.Eventually(t, "a collection", func() (bool, string) { return collect(t, addr) })
+		}
 	}
 }
 
-// memory returns a process's resident memory.
-func memory(t testing.TB, p *harness.Process) int {
+// memory returns the processes' resident memory.
+func memory(t testing.TB, processes ...*harness.Process) (sum int) {
+	t.Helper()
+	for _, p := range processes {
+		sum += resident(t, p)
+	}
+	return sum
+}
+
+func resident(t testing.TB, p *harness.Process) int {
 	t.Helper()
 	_, pid, _ := strings.Cut(strings.TrimSuffix(p.String(), "]"), "[")
 	f, err := os.Open("/proc/" + pid + "/status")
