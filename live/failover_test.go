@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ type lossy struct {
 	t        *testing.T
 	store    *mempush.Transport
 	one, two *node
+	c1       *listing // of v1
 	v1, v2   *live.View[list]
 	browser  *livetest.Browser
 	session  push.Session
@@ -33,8 +35,8 @@ func inLossy(t *testing.T, test func(l *lossy)) {
 			t.Fatal(err)
 		}
 		store.Replicate() // there is a replica from the start
-		l := &lossy{t: t, store: store, one: startNode(t, store, live.Config{}), two: startNode(t, store, live.Config{})}
-		l.v1, l.v2 = view(t, l.one, newListing(), list{}, listHTML), view(t, l.two, newListing(), list{}, listHTML)
+		l := &lossy{t: t, store: store, one: startNode(t, store, live.Config{}), two: startNode(t, store, live.Config{}), c1: newListing()}
+		l.v1, l.v2 = view(t, l.one, l.c1, list{}, listHTML), view(t, l.two, newListing(), list{}, listHTML)
 		l.browser = livetest.NewBrowser(t)
 		time.Sleep(time.Second) // the nodes know of the replica
 		test(l)
@@ -169,6 +171,37 @@ func TestReplayedPushIsAppliedOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFailoverBehindAnotherTab: a page hears that the persisted fields fell back to
+// a place that it has not come to itself, for a push of its own is being tried
+// again. What lies between is new to its own fields.
+func TestFailoverBehindAnotherTab(t *testing.T) {
+	t.Parallel()
+	inLossy(t, func(l *lossy) {
+		l.c1.fails, l.c1.err = map[string]int{"b": 7}, errors.New("not yet")
+		slow, fast := l.open(l.v1), l.open(l.v2)
+		l.put("a")
+		waitItems(t, slow, "a")
+		time.Sleep(10 * time.Second)
+		l.put("b", "c")
+		waitItems(t, fast, "a b c")
+		time.Sleep(100 * time.Millisecond)
+		promote := l.store.Replicate() // has c among the persisted fields
+		l.put("d")
+		waitItems(t, fast, "a b c d")
+		time.Sleep(100 * time.Millisecond)
+		slow.Click("Rename", map[string]any{"title": "sees the record with d"})
+		promote()
+		slow.Click("Rename", map[string]any{"title": "sees the one with c"})
+		if got := items(slow); got != "a" {
+			t.Fatalf("the slow page shows %q already", got)
+		}
+		time.Sleep(20 * time.Second)
+		l.put("d")
+		l.settle(fast, "a b c d", "4")
+		l.settle(slow, "a b c d", "4")
+	})
 }
 
 // TestReplayedPushWithoutARecord: the replica lacks the first record of the

@@ -75,10 +75,10 @@ func (c *conn) checkReign(ctx context.Context) bool {
 	return true
 }
 
-// readBack reads the pushes again from where the persisted fields stand. Those
-// that the page's own fields hold change the persisted ones alone. What waits
-// in line comes again too, as far as the store has it. It reports false when
-// the page has to wait.
+// readBack reads the pushes again from where the persisted fields stand, or the
+// page itself if it has not come that far. Those that the page's own fields hold
+// change the persisted ones alone. What waits in line comes again too, as far as
+// the store has it. It reports false when the page has to wait.
 func (c *conn) readBack(ctx context.Context) bool {
 	if c.mountEnd > c.now.cursor { // still on its way through what a mount found
 		c.heir.back = false
@@ -86,7 +86,8 @@ func (c *conn) readBack(ctx context.Context) bool {
 	}
 	store, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
 	defer cancel()
-	feed, err := c.hub.deps.Node.Subscribe(store, c.who.Session, c.heir.from)
+	from := min(c.heir.from, c.now.cursor)
+	feed, err := c.hub.deps.Node.Subscribe(store, c.who.Session, from)
 	switch {
 	case errors.Is(err, push.ErrCursorTooOld): // too late: they are gone
 		c.heir.back = false
@@ -98,7 +99,7 @@ func (c *conn) readBack(ctx context.Context) bool {
 	feed.Unacked() // what was skipped is skipped again
 	c.feed.Close()
 	c.feed, c.backlog, c.retry = feed, nil, nil
-	c.heir.back, c.heir.own, c.heir.at = false, c.now.cursor, c.heir.from
+	c.heir.back, c.heir.own, c.heir.at = false, c.now.cursor, from
 	return true
 }
 
