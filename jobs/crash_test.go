@@ -70,7 +70,7 @@ func TestStalledJobComesBack(t *testing.T) {
 		defer stop()
 		go func() { _ = watcher.Watch(ctx) }()
 		id := enqueue(t, k, kind)
-		k.WaitState(id, jobs.StateRunning)
+		k.Until("the page hears of the start", func() bool { return slices.Contains(actions(k), "Started") })
 		for range 2 {
 			k.Outage(20 * time.Second)
 			time.Sleep(30 * time.Second)
