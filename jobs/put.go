@@ -75,6 +75,7 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 	h.Existing, h.State = false, t.state(t.made)
 	taken := submitted && r.num(4) == 0
 	if !submitted {
+		c.tellQueued(ctx, t, h, s) // before a worker can have it
 		taken, err = c.submit(ctx, t)
 	}
 	if err == nil && taken {
@@ -82,10 +83,8 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 	}
 	if err != nil {
 		c.abandon(ctx, t)
-		return h, err
 	}
-	c.tellQueued(ctx, t, h, s)
-	return h, nil
+	return h, err
 }
 
 // supplant puts the task of a new job in whose ID Asynq knows: a task of a
@@ -110,7 +109,7 @@ func (c *Client) supplant(ctx context.Context, t *task) error {
 }
 
 // create lists the job with its session, makes the record, and submits the task
-// where one script can do it all. Otherwise the record comes before the task,
+// where one script can do it all and nothing is to be told in between. Otherwise the record comes before the task,
 // and the list first: listed without a record a job does not show, so the order
 // hides none.
 func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r reply, submitted bool, err error) {
@@ -119,7 +118,7 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r
 	if err != nil {
 		return nil, false, err
 	}
-	if c.single() && !t.at.After(now) {
+	if c.single() && !t.at.After(now) && s.actions[eventQueued] == "" {
 		p := &putting{args: args, keys: slices.Clip(c.job(t.id)), listed: []any{ms(now), maxListed, msOf(life), t.id}}
 		if s.session != "" {
 			p.list = c.session(s.session)
