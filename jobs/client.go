@@ -81,7 +81,9 @@ type Client struct {
 }
 
 // NewClient checks cfg and fills its defaults; pub is a *push.Publisher. It
-// starts nothing and does not own rdb. rdb may be a single server, a cluster or a Sentinel client.
+// starts nothing and does not own rdb. rdb may be a single server, a cluster or a
+// Sentinel client. Jobs with a session cost less when the publisher's transport
+// was made with the very same one.
 func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Client, error) {
 	if rdb == nil || pub == nil {
 		return nil, errors.New("jobs: NewClient: needs a Redis client and a publisher")

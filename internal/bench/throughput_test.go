@@ -34,13 +34,14 @@ func BenchmarkJobs(b *testing.B) {
 		b.Cleanup(func() { _ = c.Close() })
 		return c
 	}
-	transport := must(redisstream.New(client(), redisstream.Config{Logger: quiet()}))(b)
+	shared := client() // by pushes and jobs, as in the programs
+	transport := must(redisstream.New(shared, redisstream.Config{Logger: quiet()}))(b)
 	publisher := must(push.NewPublisher(transport, push.PublisherConfig{Logger: quiet()}))(b)
 	var ours, raw, silent time.Duration
 	for range b.N {
 		raw += rawRound(b, client())
-		silent += ourRound(b, client(), publisher, false)
-		ours += ourRound(b, client(), publisher, true)
+		silent += ourRound(b, shared, publisher, false)
+		ours += ourRound(b, shared, publisher, true)
 	}
 	rate := func(d time.Duration) float64 { return float64(batch*b.N) / d.Seconds() }
 	b.ReportMetric(rate(raw), "asynq-jobs/s")
