@@ -178,9 +178,6 @@ func (s *Server) logPath() string { return filepath.Join(s.dir, "redis.log") }
 // Addr returns the server's address.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// Dir returns the directory that holds its data and its log.
-func (s *Server) Dir() string { return s.dir }
-
 func (s *Server) client() *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr: s.Addr(), Protocol: 2, DisableIdentity: true, DialTimeout: time.Second,

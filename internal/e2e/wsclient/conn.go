@@ -73,9 +73,6 @@ func (p *Page) Run(ctx context.Context) {
 func (p *Page) connection(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.mu.Lock()
-	p.drop = cancel
-	p.mu.Unlock()
 	dial, stop := context.WithTimeout(ctx, p.cfg.Heartbeat)
 	defer stop()
 	ws, res, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(p.cfg.URL, "http"), &websocket.DialOptions{HTTPClient: p.cfg.Client})

@@ -57,7 +57,6 @@ type Page struct {
 	applied int // last frame that reached the text, on any connection
 	stats   Stats
 	lost    time.Time // when the connection was lost
-	drop    context.CancelFunc
 	number  int
 	waiting map[int]message // sent or to be sent, not answered
 	wake    chan struct{}   // cap 1: there is something to send
@@ -154,15 +153,6 @@ func (p *Page) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.stats
-}
-
-// Drop cuts the connection. The page reconnects.
-func (p *Page) Drop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.drop != nil {
-		p.drop()
-	}
 }
 
 // Stall leaves what the server sends unread for a while. All else goes on.
