@@ -266,7 +266,7 @@ func (c *conn) applyTopic(ctx context.Context, m topicMessage) {
 // only logged.
 func (c *conn) runTopic(ctx context.Context, it *item) {
 	e := it.entry
-	inv := invocation{source: sourceTopic, action: e.Action, data: e.Data, id: actionID("topic", c.who.conn, e.ID)}
+	inv := invocation{source: sourceTopic, action: e.Action, data: e.Data, cause: cause{"topic", c.who.conn, e.ID}}
 	out, err := c.page.invoke(ctx, c.who, c.page.model.actions[e.Action], c.state, inv)
 	if err != nil {
 		c.page.logFailure(ctx, c.who, inv, 1, err)

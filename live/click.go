@@ -125,7 +125,7 @@ func (c *conn) dropClick() {
 // click runs one action of the browser and stores its result before anything is
 // sent.
 func (c *conn) click(ctx context.Context, m message, h handler) {
-	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, id: c.clickID(m)}
+	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, cause: c.clickCause(m)}
 	before, err := c.page.model.sharedOf(c.state)
 	var out outcome
 	if err == nil {
@@ -157,10 +157,10 @@ func (c *conn) click(ctx context.Context, m message, h handler) {
 	c.commit(ctx)
 }
 
-// clickID is stable over re-sent messages of one connection.
-func (c *conn) clickID(m message) string {
+// clickCause is the same for re-sent messages of one connection.
+func (c *conn) clickCause(m message) cause {
 	if m.Number == 0 {
-		return actionID("click", c.who.conn, push.NewID())
+		return cause{"click", c.who.conn, push.NewID()}
 	}
-	return actionID("click", c.who.conn, "n", strconv.FormatUint(m.Number, 10))
+	return cause{"click", c.who.conn, "n", strconv.FormatUint(m.Number, 10)}
 }

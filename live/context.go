@@ -95,8 +95,7 @@ type invocation struct {
 	source source
 	action string
 	data   json.RawMessage
-	// id is stable over repeated runs for the same cause.
-	id     string
+	cause  cause
 	pushID string
 	parent string // traceparent
 }
@@ -152,7 +151,7 @@ func (c *Context) PushID() string { return c.inv.pushID }
 // ActionID names what caused the action, whatever it was. It is the same in
 // every repeated run for the same cause; for a push it is also the same in
 // every tab of the same view.
-func (c *Context) ActionID() string { return c.inv.id }
+func (c *Context) ActionID() string { return c.inv.cause.id() }
 
 // Reason tells OnDisconnect why the connection ended; elsewhere it is "".
 func (c *Context) Reason() Reason { return c.who.reason }

@@ -49,7 +49,7 @@ func (c *conn) disconnect(ctx context.Context, reason Reason) {
 	}
 	c.who = c.who.copied()
 	c.who.reason = reason
-	inv := invocation{source: sourceLeave, action: "OnDisconnect", id: actionID("disconnect", c.who.conn, push.NewID())}
+	inv := invocation{source: sourceLeave, action: "OnDisconnect", cause: cause{"disconnect", c.who.conn, push.NewID()}}
 	h := func(state any, ctx *Context) (any, error) {
 		f(state, ctx)
 		return state, nil

@@ -106,7 +106,7 @@ func formData(form url.Values) (json.RawMessage, error) {
 // runForm runs the action on a mounted state and stores the persisted fields.
 // An action that fails is told to the user by a flash.
 func (p *page) runForm(ctx context.Context, who *visitor, m *mounted, action string, data json.RawMessage) error {
-	inv := invocation{source: sourceForm, action: action, data: data, id: actionID("form", push.NewID())}
+	inv := invocation{source: sourceForm, action: action, data: data, cause: cause{"form", push.NewID()}}
 	out, err := p.invoke(ctx, who, p.model.actions[action], m.state, inv)
 	m.fx.flashes = append(m.fx.flashes, out.fx.flashes...)
 	if err != nil {

@@ -132,7 +132,7 @@ func (p *page) span(ctx context.Context, inv invocation) (context.Context, trace
 // logFailure reports an action's error once, where it is handled.
 func (p *page) logFailure(ctx context.Context, who *visitor, inv invocation, attempt int, err error) {
 	args := []any{
-		"session", push.Redact(who.Session), "view", p.name, "action", inv.action, "id", inv.id,
+		"session", push.Redact(who.Session), "view", p.name, "action", inv.action, "id", inv.cause.id(),
 		"source", string(inv.source), "attempt", attempt, "error", err,
 	}
 	if p, ok := errors.AsType[*panicError](err); ok {

@@ -217,7 +217,7 @@ func (c *conn) connect(ctx context.Context) {
 	c.connected = true
 	c.out.greet = true
 	if h != nil {
-		inv := invocation{source: sourceConnect, action: "OnConnect", id: actionID("connect", c.who.conn, strconv.FormatUint(c.fence, 10))}
+		inv := invocation{source: sourceConnect, action: "OnConnect", cause: cause{"connect", c.who.conn, strconv.FormatUint(c.fence, 10)}}
 		out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
 		if err != nil {
 			c.page.logFailure(ctx, c.who, inv, 1, err)

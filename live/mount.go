@@ -98,7 +98,7 @@ func (p *page) mount(ctx context.Context, who *visitor) (*mounted, error) {
 	if p.model.mount == nil {
 		return m, nil
 	}
-	inv := invocation{source: sourceMount, action: "Mount", id: actionID("mount", push.NewID())}
+	inv := invocation{source: sourceMount, action: "Mount", cause: cause{"mount", push.NewID()}}
 	out, err := p.invoke(ctx, who, p.model.mount, m.state, inv)
 	m.take(out.fx)
 	if err != nil {
@@ -237,7 +237,7 @@ func (p *page) restore(state any, encoded []byte, failure error) (any, error) {
 func (p *page) pushed(session string, e push.Entry) invocation {
 	return invocation{
 		source: sourcePush, action: e.Action, data: e.Data, pushID: e.ID, parent: e.Traceparent,
-		id: actionID("push", session, p.name, e.ID),
+		cause: cause{"push", session, p.name, e.ID},
 	}
 }
 

@@ -125,10 +125,11 @@ func (c *conn) sendFrame(ctx context.Context) bool {
 		return false
 	}
 	*buf = b
-	c.hub.metrics.frames.WithLabelValues(kind).Inc()
-	c.hub.metrics.frameBytes.Observe(float64(len(b) - frameRoom))
+	size := len(b) - frameRoom
 	o.flying, o.oldest = o.oldest, time.Time{}
 	c.transmit(buf)
+	c.hub.metrics.frames.WithLabelValues(kind).Inc()
+	c.hub.metrics.frameBytes.Observe(float64(size))
 	return !o.writing
 }
 

@@ -111,10 +111,14 @@ func (h *Hub) selfTopic(session string) string {
 	return selfPrefix + base64.RawURLEncoding.EncodeToString(h.sign("live topic 1", session)[:18])
 }
 
-// actionID derives a stable ID for what one message may cause.
-func actionID(parts ...string) string {
+// cause names what has a method run, the same for repeated runs. Its ID is
+// derived when somebody asks for it, which few actions do.
+type cause []string
+
+// id is stable, and tells nothing of the names in it.
+func (c cause) id() string {
 	b := make([]byte, 0, 256) // most fit, and cost no memory
-	for _, p := range parts {
+	for _, p := range c {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
 		b = append(b, p...)
 	}

@@ -22,6 +22,8 @@ type readClient struct {
 	// ends. close ends the client. Neither does anything to a client that is
 	// not the reader's own.
 	cut, close func()
+	// bound limits the time of one read.
+	bound func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
 }
 
 // blockingClients returns how to make clients for blocking reads: such a read
@@ -29,7 +31,7 @@ type readClient struct {
 func blockingClients(client redis.UniversalClient, cfg Config) (dialFunc, error) {
 	if cfg.BlockingClient != nil {
 		return func(context.Context, string) (*readClient, error) {
-			return &readClient{cfg.BlockingClient, sharedBlock, func() {}, func() {}}, nil
+			return &readClient{cfg.BlockingClient, sharedBlock, func() {}, func() {}, context.WithTimeout}, nil
 		}, nil
 	}
 	switch c := client.(type) {
@@ -73,7 +75,7 @@ func newReadClient(c *redis.Client) *readClient {
 	w := &wires{dial: o.Dialer}
 	o.Dialer = w.open
 	client := redis.NewClient(&o)
-	return &readClient{client, readBlock, w.cut, func() { _ = client.Close() }}
+	return &readClient{client, readBlock, w.cut, func() { _ = client.Close() }, withDeadline}
 }
 
 // wires knows a client's connections, so that they can be cut.
@@ -107,4 +109,24 @@ func (w *wires) cut() {
 	for _, c := range w.conns {
 		_ = c.Close()
 	}
+}
+
+// withDeadline returns a context that does not end: go-redis sets its deadline
+// on the connection. A timer would cost each read more than all else that this
+// package does for it.
+func withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return bounded{ctx, time.Now().Add(d)}, func() {}
+}
+
+// bounded is what withDeadline returns.
+type bounded struct {
+	context.Context //nolint:containedctx // it is one
+	until           time.Time
+}
+
+func (b bounded) Deadline() (time.Time, bool) {
+	if d, ok := b.Context.Deadline(); ok && d.Before(b.until) {
+		return d, true
+	}
+	return b.until, true
 }

@@ -241,7 +241,7 @@ func (r *reader) step(ctx context.Context) error {
 
 // read waits for hints and hands them on.
 func (r *reader) read(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.client.block+readGrace)
+	ctx, cancel := r.client.bound(ctx, r.client.block+readGrace)
 	defer cancel()
 	started := time.Now()
 	args := make([]string, 0, 2*len(r.streams))
