@@ -3,9 +3,12 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -143,6 +146,35 @@ func TestWhatAPoolCannotRun(t *testing.T) {
 			t.Errorf("event = %+v, want bad_args at once", end.Event)
 		}
 		wantEnd(t, k, enqueue(t, k, define()), jobs.StateCompleted) // the pool lives
+	})
+}
+
+func TestHandleAfterTheStartIsLogged(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		var log strings.Builder
+		pool, err := jobs.NewPool(k.Redis, k.Publisher, jobs.PoolConfig{
+			ClientConfig: jobs.ClientConfig{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		define().Handle(pool, quick)
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := pool.Run(ctx); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+		synctest.Wait()
+		jobs.Define[args, result]("test.late").Handle(pool, quick)
+		stop()
+		wg.Wait()
+		if !strings.Contains(log.String(), "kind=test.late") {
+			t.Errorf("the log says nothing of a kind registered after the start: %q", log.String())
+		}
 	})
 }
 

@@ -86,7 +86,8 @@ func (k *Kind[A, R]) Enqueue(ctx context.Context, args A, opts ...Option) (Handl
 }
 
 // Handle registers the function that does the work, before [Pool.Run]. A
-// second registration of the same name is an error that Run returns.
+// second registration of the same name is an error that Run returns; one that
+// comes after Run is logged, and has no effect.
 //
 // fn runs on its own goroutine. Its context ends when the job is cancelled
 // (context.Cause is ErrCancelled), when its time is up (a

@@ -131,7 +131,7 @@ func (p *Pool) Client() *Client { return p.client }
 func (p *Pool) register(d *definition, h handlerFunc) {
 	switch {
 	case p.started.Load():
-		p.setupErr = errors.Join(p.setupErr, fmt.Errorf("%w: kind %q registered after the start", ErrInvalid, d.name))
+		p.cfg.Logger.Error("kind registered after the pool's start: its jobs are not worked on here", "kind", d.name)
 	case d.err != nil:
 		p.setupErr = errors.Join(p.setupErr, d.err)
 	case p.kinds[d.name] != nil:
