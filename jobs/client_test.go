@@ -207,6 +207,52 @@ func TestFullMailbox(t *testing.T) {
 	})
 }
 
+// A mailbox may stay full for longer than the others remember an ID.
+func TestFullMailboxOfOneRequester(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define(jobs.Unique(time.Hour))
+		worker := start(k, kind, quick)
+		var full atomic.Bool
+		full.Store(true)
+		var pushes atomic.Int32
+		k.OnPush(func(m push.Message) error {
+			switch {
+			case m.Final && m.Session == "away" && full.Load():
+				return push.ErrMailboxFull
+			case m.Final && m.Session == "there":
+				pushes.Add(1)
+			}
+			return nil
+		}, nil)
+		if err := worker.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		id := ""
+		for _, session := range []string{"away", "there"} {
+			h, err := kind.With(k.Client).Enqueue(t.Context(), args{"a"}, notifyAs(k, session))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id = h.ID
+		}
+		start(k, kind, quick)
+		k.WaitState(id, jobs.StateCompleted)
+		time.Sleep(2 * time.Minute)
+		full.Store(false)
+		time.Sleep(5 * time.Minute)
+		for _, session := range []string{"away", "there"} {
+			if n := len(k.Terminal(session, id)); n != 1 {
+				t.Errorf("%s has %d ends, want 1", session, n)
+			}
+		}
+		if n := pushes.Load(); n != 1 {
+			t.Errorf("the one whose mailbox had room was told %d times", n)
+		}
+	})
+}
+
 func TestLargeResult(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {

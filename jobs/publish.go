@@ -53,15 +53,19 @@ func (c *Client) deliver(ctx context.Context, id string) error {
 	if !rec.over() || !rec.owed {
 		return nil
 	}
-	return c.settle(ctx, rec.event(), rec.Result, rec.dests, rec.follows(), rec.opts.Retention)
+	return c.settle(ctx, rec.event(), rec.Result, rec.untold(), rec.follows(), rec.opts.Retention)
 }
 
 // settle sends a terminal event, sets off what follows, and clears the note that
 // both are owed. What follows does not wait for a page that nobody reads.
 func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
-	unsent, err := c.send(ctx, e, result, ds), c.proceed(ctx, e, follow)
+	told, unsent := c.send(ctx, e, result, ds)
+	err := c.proceed(ctx, e, follow)
 	if unsent != nil && err == nil && follow != "" {
 		err = c.rdb.HSet(ctx, c.job(e.ID)[0], "went", e.Gen).Err()
+	}
+	if unsent != nil && len(told) > 0 {
+		err = errors.Join(err, c.noteTold(ctx, e, told))
 	}
 	if err := errors.Join(unsent, err); err != nil {
 		return err
@@ -70,18 +74,31 @@ func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, d
 	return err
 }
 
+// noteTold notes who has an event that is still owed to others. It may be owed
+// for longer than the mailboxes remember the push's ID.
+func (c *Client) noteTold(ctx context.Context, e *Event, told []string) error {
+	fields := make([]any, 0, 2*len(told))
+	for _, session := range told {
+		fields = append(fields, toldField+session, e.Gen)
+	}
+	if err := c.rdb.HSet(ctx, c.job(e.ID)[0], fields...).Err(); err != nil {
+		return fmt.Errorf("jobs: note who has the end of job %q: %w", e.ID, err)
+	}
+	return nil
+}
+
 // send stores a terminal event with every destination that has an action for
-// it. One that is too large for a push goes without the result. What no
-// repetition can help is logged and passed over.
-func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds []dest) error {
+// it, and returns the sessions that need it no more. One that is too large for a
+// push goes without the result. What no repetition can help is logged and passed
+// over.
+func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds []dest) (told []string, failed error) {
 	if !anyBound(ds, string(e.State)) {
-		return nil
+		return nil, nil
 	}
 	data, err := e.data(result)
 	if err != nil {
-		return fmt.Errorf("jobs: encode event of job %q: %w", e.ID, err)
+		return nil, fmt.Errorf("jobs: encode event of job %q: %w", e.ID, err)
 	}
-	var failed error
 	for _, d := range ds {
 		action := d.action(string(e.State))
 		if action == "" {
@@ -102,9 +119,11 @@ func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds 
 				"id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
 		default:
 			failed = errors.Join(failed, fmt.Errorf("jobs: push end of job %q: %w", e.ID, err))
+			continue
 		}
+		told = append(told, d.Session)
 	}
-	return failed
+	return told, failed
 }
 
 // sendBare stores a terminal event without the job's result, which the page
@@ -174,5 +193,6 @@ func (c *Client) tellEnd(ctx context.Context, id, to string) error {
 	if err != nil || !rec.over() {
 		return err
 	}
-	return c.send(ctx, rec.event(), rec.Result, ds)
+	_, err = c.send(ctx, rec.event(), rec.Result, ds)
+	return err
 }

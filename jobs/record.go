@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -68,6 +69,17 @@ type record struct {
 	dests  []dest
 	follow string
 	went   int // the generation whose end has set it off, while its event is owed
+	// told are the sessions that have the end of this generation, while others
+	// have not.
+	told map[string]bool
+}
+
+// toldField begins the fields of the sessions that have an owed event.
+const toldField = "told:"
+
+// untold are the destinations that the end is still owed to.
+func (r *record) untold() []dest {
+	return slices.DeleteFunc(slices.Clone(r.dests), func(d dest) bool { return r.told[d.Session] })
 }
 
 func (r *record) over() bool { return r.fin == r.Gen }
@@ -111,6 +123,14 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 	}
 	ds, err := parseDests(raw)
 	r.dests = ds
+	for f, gen := range m {
+		if session, ok := strings.CutPrefix(f, toldField); ok && gen == m["gen"] {
+			if r.told == nil {
+				r.told = map[string]bool{}
+			}
+			r.told[session] = true
+		}
+	}
 	return r, errors.Join(p.err, err)
 }
 

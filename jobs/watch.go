@@ -265,7 +265,7 @@ func (c *Client) stalled(ctx context.Context, rec *record) error {
 // deliverOwed delivers an event that whoever decided it did not, less and less
 // often while it is refused (a full mailbox may stay so for days).
 func (c *Client) deliverOwed(ctx context.Context, rec *record) error {
-	err := c.settle(ctx, rec.event(), rec.Result, rec.dests, rec.follows(), rec.opts.Retention)
+	err := c.settle(ctx, rec.event(), rec.Result, rec.untold(), rec.follows(), rec.opts.Retention)
 	if err == nil {
 		c.metrics.rescued.WithLabelValues("delivered").Inc()
 		return nil
