@@ -20,10 +20,13 @@ type item struct {
 	rerun bool
 	// looked says that the persisted fields were read anew for it.
 	looked bool
-	// tries counts failures, starts the processes that began it when that
-	// looked like too many.
-	tries, starts  int
-	marked, buried bool
+	tries  int // failures
+	buried bool
+	// marked says that its start has been counted, alone that it must start so,
+	// again that it has before.
+	marked, alone, again bool
+	// verdict is when it is given up unless another process survives it.
+	verdict time.Time
 	// burial says that it has been given up, but the store does not know yet.
 	burial *push.Burial
 }
@@ -31,16 +34,14 @@ type item struct {
 // retry is the push at the head that has to wait.
 type retry struct {
 	item *item
-	at   time.Time
+	at   time.Time // zero when it waits for its turn
+	// unstarted says that it has not failed: what comes before the first frame
+	// waits for it.
+	unstarted bool
 }
 
-const (
-	// suspectWait is how long a push that seems to kill processes waits for
-	// the sign that another tab has survived it.
-	suspectWait = 2 * time.Second
-	// maxUncommitted bounds the pushes that are stored together.
-	maxUncommitted = 64
-)
+// maxUncommitted bounds the pushes that are stored together.
+const maxUncommitted = 64
 
 // nextPush applies the next push, if there is one and it is due. It reports
 // whether it did anything.
@@ -49,19 +50,17 @@ func (c *conn) nextPush(ctx context.Context) bool {
 		return false
 	}
 	if r := c.retry; r != nil {
-		if time.Now().Before(r.at) {
+		if time.Now().Before(r.at) || c.inLine() {
 			return false
 		}
-		c.apply(ctx, r.item)
-		c.backlogDone()
+		c.applyNext(ctx, r.item)
 		return true
 	}
 	if len(c.backlog) > 0 {
 		it := c.backlog[0]
 		c.backlog[0] = nil
 		c.backlog = c.backlog[1:]
-		c.apply(ctx, it)
-		c.backlogDone()
+		c.applyNext(ctx, it)
 		return true
 	}
 	e, ok := c.feed.Next()
@@ -71,8 +70,17 @@ func (c *conn) nextPush(ctx context.Context) bool {
 		}
 		return false
 	}
-	c.apply(ctx, &item{entry: e, redelivered: c.feed.Redelivered(e)})
+	c.applyNext(ctx, &item{entry: e, redelivered: c.feed.Redelivered(e)})
 	return true
+}
+
+// applyNext applies a push and gives the turn back that it may have had.
+func (c *conn) applyNext(ctx context.Context, it *item) {
+	c.apply(ctx, it)
+	if c.retry == nil || !c.retry.at.IsZero() {
+		c.giveTurn()
+	}
+	c.backlogDone()
 }
 
 // backlogDone moves the cursor to where the feed goes on once the pushes of
@@ -119,7 +127,8 @@ func (c *conn) apply(ctx context.Context, it *item) {
 		c.passed(it)
 		return
 	}
-	if !c.mayStart(ctx, it) {
+	// What is in the page's own fields did not end the process that applied it.
+	if !known && !c.mayStart(ctx, it) {
 		return
 	}
 	out, err := c.page.runPush(ctx, c.who, h, c.state, inv, held)
@@ -180,44 +189,6 @@ func (c *conn) skip(ctx context.Context, it *item) {
 		c.hub.log.WarnContext(ctx, "no view has the action of a push", "session", push.Redact(c.who.Session), "action", e.Action, "id", e.ID)
 	}
 	c.passed(it)
-}
-
-// mayStart counts the starts of a redelivered push, so that one which kills its
-// process is found out. It reports false when the push has to wait.
-func (c *conn) mayStart(ctx context.Context, it *item) bool {
-	if !it.redelivered || it.marked || (c.marked && !c.careful) {
-		return true
-	}
-	n, err := c.countStart(ctx, it)
-	switch {
-	case err != nil:
-		c.retry = &retry{item: it, at: time.Now().Add(push.Backoff(2, stallBase, stallMax))}
-		return false
-	case it.starts > 0 && n > it.starts:
-		// Nobody has confirmed it meanwhile, which clears the count.
-		c.bury(ctx, it, push.Burial{Reason: push.ReasonCrashLoop, Attempts: n - 1, Error: "the process ended each time the push was started"})
-		return false
-	case n > maxStarts:
-		it.starts = n
-		c.retry = &retry{item: it, at: time.Now().Add(suspectWait)}
-		return false
-	}
-	it.marked, c.marked = true, true
-	c.careful = c.careful || n > 1
-	return true
-}
-
-// countStart counts a start of the push, once in this process; when it has
-// waited under suspicion, it looks again.
-func (c *conn) countStart(ctx context.Context, it *item) (int, error) {
-	if it.starts == 0 {
-		return c.page.mark(ctx, c.who.Session, it.entry)
-	}
-	n, err := c.feed.Mark(ctx, it.entry)
-	if err == nil {
-		c.hub.marks.set(c.who.Session, it.entry.Seq, n)
-	}
-	return n, err
 }
 
 // failed has a push retried, or gives it up.

@@ -140,6 +140,11 @@ func (c *conn) prepare() (push.Commit, viewState, error) {
 func (c *conn) committed(ctx context.Context, next viewState, withView bool, res push.CommitResult) {
 	c.saved, c.unsaved = c.now, false
 	c.clicked, c.clickBase, c.clickMine = false, nil, nil
+	for _, it := range c.uncommitted {
+		if it.alone && it.marked {
+			c.page.survived(ctx, c.who.Session, it.entry)
+		}
+	}
 	c.uncommitted = nil
 	c.commitAt, c.storedAt = time.Time{}, time.Now()
 	c.stall = stall{}
@@ -193,6 +198,7 @@ func (c *conn) rebase(theirs viewState) error {
 	}
 	line := c.uncommitted
 	if c.retry != nil {
+		c.giveTurn()
 		line = append(line, c.retry.item)
 		c.retry = nil
 	}

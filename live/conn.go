@@ -63,6 +63,8 @@ type conn struct {
 	clicks      []message
 	backlog     []*item
 	retry       *retry
+	pass        *pass // of the push passOf, while it runs or waits for its turn
+	passOf      *item
 	uncommitted []*item
 	marked      bool     // the first redelivered push has been marked
 	careful     bool     // store after each redelivered push: one of them may kill

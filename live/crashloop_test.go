@@ -27,8 +27,8 @@ func TestCrashLoopIsFoundOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		trigger(t, session, "Put", put("innocent"))
-		for range 3 { // three processes began it and were never heard of again
-			if _, err := s.Mark(t.Context(), session.ID(), receipt.Seq); err != nil {
+		for range 4 { // as many processes began it and were never heard of again
+			if _, err := s.Mark(t.Context(), session.ID(), receipt.Seq, 4); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -14,6 +14,7 @@ func (c *conn) finish(ctx context.Context, e ending) {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
+	c.giveTurn()
 	if c.feed != nil {
 		c.over = nil
 		if c.unsaved && e.reason != ReasonTaken && e.reason != ReasonSessionClosed {

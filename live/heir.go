@@ -98,6 +98,7 @@ func (c *conn) readBack(ctx context.Context) bool {
 	}
 	feed.Unacked() // what was skipped is skipped again
 	c.feed.Close()
+	c.giveTurn()
 	c.feed, c.backlog, c.retry = feed, nil, nil
 	c.heir.back, c.heir.own, c.heir.at = false, c.now.cursor, from
 	return true

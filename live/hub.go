@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
-
-	"lastmile/push"
 )
 
 // Hub joins the views of a web process: it knows their actions, holds their
@@ -26,6 +24,7 @@ type Hub struct {
 	origins  *http.CrossOriginProtection
 	topics   topicTable
 	marks    markTable
+	turns    turns
 	buffers  buffers
 	// opening bounds the connections that are being set up, so that a crowd
 	// that comes back at once does not overrun the store.
@@ -70,6 +69,7 @@ func New(deps Deps, cfg Config) (*Hub, error) {
 		views:   map[string]*page{}, actions: map[string]bool{},
 		conns: map[*conn]struct{}{}, byID: map[string]*conn{}, sessions: map[string]int{},
 	}
+	h.turns.limit = cfg.ActionTimeout + cfg.StoreTimeout
 	for _, origin := range cfg.AllowedOrigins {
 		if err := h.origins.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("live: Config: AllowedOrigins: %w", err)
@@ -186,40 +186,3 @@ func (h *Hub) all() []*conn {
 
 // Connections returns the number of connections of this node.
 func (h *Hub) Connections() int { return int(h.live.Load()) }
-
-// markTable remembers which redelivered pushes this process has started, so
-// that the tabs of one session do not count as several crashes.
-type markTable struct {
-	mu     sync.Mutex
-	counts map[markKey]int
-}
-
-type markKey struct {
-	session string
-	seq     push.Seq
-}
-
-// maxMarks bounds the table; forgetting costs a call.
-const maxMarks = 10_000
-
-func (t *markTable) get(session string, seq push.Seq) (int, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n, ok := t.counts[markKey{session, seq}]
-	return n, ok
-}
-
-func (t *markTable) set(session string, seq push.Seq, n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.counts == nil || len(t.counts) >= maxMarks {
-		t.counts = map[markKey]int{}
-	}
-	t.counts[markKey{session, seq}] = n
-}
-
-func (t *markTable) forget(session string, seq push.Seq) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.counts, markKey{session, seq})
-}

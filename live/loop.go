@@ -52,6 +52,8 @@ func (c *conn) loop(ctx context.Context) *ending {
 		case m := <-topics:
 			c.applyTopic(ctx, m)
 		case <-c.feed.Ready():
+		case <-c.turned():
+			c.pass.woken = true
 		case err := <-c.wrote:
 			c.written(err)
 		case <-c.wake():
@@ -165,7 +167,7 @@ func (c *conn) wake() <-chan time.Time {
 			soonest(c.retry.at)
 		}
 		if !c.connected {
-			soonest(c.openBy)
+			soonest(c.opensBy())
 		}
 		soonest(c.acks.at)
 	}
@@ -204,8 +206,9 @@ func (c *conn) connect(ctx context.Context) {
 	if c.connected {
 		return
 	}
-	waiting := len(c.backlog) > 0 || !c.feed.CaughtUp()
-	if waiting && c.retry == nil && time.Now().Before(c.openBy) {
+	unstarted := c.retry != nil && c.retry.unstarted
+	waiting := c.retry == nil && (len(c.backlog) > 0 || !c.feed.CaughtUp())
+	if (waiting || unstarted) && time.Now().Before(c.opensBy()) {
 		return
 	}
 	h := c.page.model.onConnect
@@ -232,6 +235,14 @@ func (c *conn) connect(ctx context.Context) {
 	if c.unsaved {
 		c.commit(ctx)
 	}
+}
+
+// opensBy is when the first frame leaves at the latest.
+func (c *conn) opensBy() time.Time {
+	if c.inLine() {
+		return c.openBy.Add(turnPatience - openPatience)
+	}
+	return c.openBy
 }
 
 // accept takes a run's state for the page's.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"lastmile/push"
 )
@@ -38,8 +39,6 @@ const (
 	// quickTries is how often a failing push is tried while a browser waits
 	// for its page; the WebSocket takes it from there.
 	quickTries = 3
-	// maxStarts is how many processes may die over a push.
-	maxStarts = 3
 )
 
 var errMount = errors.New("live: mount failed")
@@ -126,38 +125,32 @@ func (p *page) loadView(ctx context.Context, session string) (viewState, error) 
 // applyPending applies what waits, in order. A push that keeps failing stays,
 // and all after it.
 func (p *page) applyPending(ctx context.Context, who *visitor, m *mounted) error {
-	marking := true
-	var marked []push.Entry
+	starts := mountStarts{page: p, session: who.Session, by: time.Now().Add(openPatience), marking: true}
+	defer starts.over(ctx)
 	for i, e := range m.pending {
+		if e.Err != nil {
+			m.leave(i)
+			return nil
+		}
 		h := p.model.actions[e.Action]
-		if e.Err == nil && h == nil {
+		if h == nil {
 			m.skipped = append(m.skipped, e.Seq)
 			continue
 		}
-		if marking {
-			n, err := p.mark(ctx, who.Session, e)
-			if err != nil {
-				return err
-			}
-			if n > maxStarts {
-				m.leave(i)
-				return nil
-			}
-			marking = n > 1 // a process died at or behind it: find out where
-			marked = append(marked, e)
+		ok, err := starts.may(ctx, e)
+		if ok {
+			ok, err = p.applyQuickly(ctx, who, m, e, h)
+			starts.ended(ctx, e)
 		}
-		done, err := p.applyQuickly(ctx, who, m, e, h)
 		if err != nil {
 			return err
 		}
-		if !done {
+		if !ok {
 			m.leave(i)
-			p.survived(ctx, who.Session, marked)
 			return nil
 		}
 	}
 	m.pending = nil
-	p.survived(ctx, who.Session, marked)
 	return nil
 }
 
@@ -172,9 +165,6 @@ func (m *mounted) leave(i int) {
 // applyQuickly tries a push a few times at once. It reports whether the push is
 // done with.
 func (p *page) applyQuickly(ctx context.Context, who *visitor, m *mounted, e push.Entry, h handler) (bool, error) {
-	if e.Err != nil {
-		return false, nil
-	}
 	inv := p.pushed(who.Session, e)
 	for try := 1; ; try++ {
 		out, err := p.runPush(ctx, who, h, m.state, inv, m.view.holds(e))
@@ -238,30 +228,6 @@ func (p *page) pushed(session string, e push.Entry) invocation {
 	return invocation{
 		source: sourcePush, action: e.Action, data: e.Data, pushID: e.ID, parent: e.Traceparent,
 		cause: cause{"push", session, p.name, e.ID},
-	}
-}
-
-// mark counts the start of a push that another process may have started before.
-func (p *page) mark(ctx context.Context, session string, e push.Entry) (int, error) {
-	if n, ok := p.hub.marks.get(session, e.Seq); ok {
-		return n, nil
-	}
-	n, err := p.hub.deps.Node.Mark(ctx, session, e)
-	if err == nil {
-		p.hub.marks.set(session, e.Seq, n)
-	}
-	return n, err
-}
-
-// survived takes the marks of pushes back that have killed nothing: a browser
-// may load its page on any number of nodes without acknowledging it.
-func (p *page) survived(ctx context.Context, session string, marked []push.Entry) {
-	for _, e := range marked {
-		if err := p.hub.deps.Node.Unmark(context.WithoutCancel(ctx), session, e); err != nil {
-			p.hub.log.WarnContext(ctx, "start of a push stays counted", "session", push.Redact(session), "action", e.Action, "id", e.ID, "error", err)
-			return
-		}
-		p.hub.marks.forget(session, e.Seq)
 	}
 }
 

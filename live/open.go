@@ -184,6 +184,7 @@ func (c *conn) reset() {
 	c.who.topics = nil
 	c.fence, c.created, c.unsaved, c.clicked = 0, false, false, false
 	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
+	c.giveTurn()
 	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Reign()}
 	c.marked, c.careful, c.connected = false, false, false
 	c.outbox, c.acks, c.stall, c.refused = nil, acknowledger{}, stall{}, nil

@@ -123,7 +123,8 @@ func (f *Feed) Epoch() string {
 }
 
 // Redelivered reports whether the entry was in the mailbox when the feed
-// subscribed, so that another process may have started it before; see Mark.
+// subscribed, so that another process may have started it before; see
+// [Node.Mark].
 func (f *Feed) Redelivered(e Entry) bool {
 	f.box.mu.Lock()
 	defer f.box.mu.Unlock()
@@ -175,12 +176,6 @@ func (f *Feed) ackDue() bool { return f.ackTo > f.acked }
 // Bury moves the entry to the dead letters. It is idempotent.
 func (f *Feed) Bury(ctx context.Context, e Entry, b Burial) error {
 	return f.node.Bury(ctx, f.box.session, e.Seq, b)
-}
-
-// Mark counts the start of a redelivered entry and returns the count. See
-// [Node.Mark].
-func (f *Feed) Mark(ctx context.Context, e Entry) (int, error) {
-	return f.node.Mark(ctx, f.box.session, e)
 }
 
 // Close ends the feed. Acknowledgements given before are still sent. It is

@@ -1,7 +1,6 @@
 package push_test
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"testing"
@@ -379,22 +378,18 @@ func TestMark(t *testing.T) {
 		if !ok || !f.Redelivered(e) {
 			t.Fatalf("got %+v, %t, want a redelivered entry", e, ok)
 		}
-		marks := []func(context.Context, push.Entry) (int, error){
-			f.Mark,
-			func(ctx context.Context, e push.Entry) (int, error) { return n.Mark(ctx, "s", e) },
-		}
-		for i, mark := range marks {
-			if count, err := mark(t.Context(), e); err != nil || count != i+1 {
-				t.Errorf("%d starts, %v, want %d", count, err, i+1)
+		for want := range 2 {
+			if before, err := n.Mark(t.Context(), "s", e, 2); err != nil || before != want {
+				t.Errorf("%d starts before, %v, want %d", before, err, want)
 			}
 		}
 		f.Ack(seq, nil)
 		time.Sleep(time.Second)
-		if count, err := f.Mark(t.Context(), e); err != nil || count != 1 {
-			t.Errorf("%d starts after an acknowledgement, %v, want 1", count, err)
+		if before, err := n.Mark(t.Context(), "s", e, 2); err != nil || before != 0 {
+			t.Errorf("%d starts before after an acknowledgement, %v, want none", before, err)
 		}
 		store.set(func() { store.fail["mark"] = errors.New("down") })
-		if _, err := f.Mark(t.Context(), e); err == nil {
+		if _, err := n.Mark(t.Context(), "s", e, 2); err == nil {
 			t.Error("no error in an outage")
 		}
 	})

@@ -6,18 +6,19 @@ import (
 )
 
 // Mark counts the start of an entry that a process may have started before and
-// died of, and returns the count; an acknowledgement clears it. Call it once
-// for each entry in a process: several tabs that catch up together, or a page
-// that is loaded again, are no further starts. See Transport.Mark.
-func (n *Node) Mark(ctx context.Context, session string, e Entry) (count int, err error) {
+// died of, unless most or more starts are counted already, and returns how many
+// were counted before; an acknowledgement clears them. Call it once for each
+// entry in a process: several tabs that catch up together, or a page that is
+// loaded again, are no further starts. See Transport.Mark.
+func (n *Node) Mark(ctx context.Context, session string, e Entry, most int) (before int, err error) {
 	err = n.call(ctx, "mark", func(ctx context.Context) error {
-		count, err = n.store.Mark(ctx, session, e.Seq)
+		before, err = n.store.Mark(ctx, session, e.Seq, most)
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("push: mark %s of %s: %w", e.Seq, Redact(session), err)
 	}
-	return count, nil
+	return before, nil
 }
 
 // Unmark forgets the starts of an entry that this process has survived without

@@ -53,9 +53,11 @@ type Transport interface {
 	// trims what is past the resume window.
 	Ack(ctx context.Context, session string, a Ack) error
 
-	// Mark counts the starts of an entry that is being redelivered, so that
-	// one which kills its process is found out. It returns the count.
-	Mark(ctx context.Context, session string, seq Seq) (int, error)
+	// Mark counts the start of an entry that is being redelivered, so that one
+	// which kills its process is found out, unless most or more starts are
+	// counted already. It returns how many were counted before: this one counts
+	// if that is less than most.
+	Mark(ctx context.Context, session string, seq Seq, most int) (before int, err error)
 
 	// Unmark forgets the starts of an entry: a process has survived it. It is
 	// idempotent.

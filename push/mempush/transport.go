@@ -106,15 +106,18 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 }
 
 // Mark implements push.Transport.
-func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq) (int, error) {
+func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	box := t.open(session)
-	box.marks[seq]++
-	return box.marks[seq], nil
+	before := box.marks[seq]
+	if before < most {
+		box.marks[seq]++
+	}
+	return before, nil
 }
 
 // Unmark implements push.Transport.

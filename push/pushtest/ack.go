@@ -3,6 +3,8 @@ package pushtest
 import (
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"lastmile/push"
 )
 
@@ -19,6 +21,8 @@ func ackCases() []testCase {
 		{"Pending/cursor", pendingCursor},
 		{"Pending/after a view's cursor", pendingAfter},
 		{"Mark/counts starts", markCounts},
+		{"Mark/counts up to a bound", markBound},
+		{"Mark/counts each start once", markTogether},
 	}
 }
 
@@ -155,23 +159,64 @@ func pendingAfter(e *env) {
 	e.same("entry", backlog.Entries[0].Message, e.message("a"))
 }
 
+// mark counts a start, of at most most, and requires as many before.
+func (e *env) mark(what string, seq push.Seq, most, before int) {
+	e.t.Helper()
+	got, err := e.Transport.Mark(e.ctx(), e.session, seq, most)
+	e.must(err)
+	e.same(what, got, before)
+}
+
 func markCounts(e *env) {
 	seqs := e.append("a", "b")
-	for want := 1; want <= 4; want++ {
-		got, err := e.Transport.Mark(e.ctx(), e.session, seqs[0])
-		e.must(err)
-		e.same("starts", got, want)
+	for before := range 4 {
+		e.mark("starts", seqs[0], 10, before)
 	}
-	got, err := e.Transport.Mark(e.ctx(), e.session, seqs[1])
-	e.must(err)
-	e.same("starts of another entry", got, 1)
+	e.mark("starts of another entry", seqs[1], 10, 0)
 	for range 2 { // it is idempotent
 		e.must(e.Transport.Unmark(e.ctx(), e.session, seqs[0]))
 	}
-	got, err = e.Transport.Mark(e.ctx(), e.session, seqs[0])
-	e.must(err)
-	e.same("starts after it was survived", got, 1)
-	got, err = e.Transport.Mark(e.ctx(), e.session, seqs[1])
-	e.must(err)
-	e.same("starts of another entry", got, 2)
+	e.mark("starts after it was survived", seqs[0], 10, 0)
+	e.mark("starts of another entry", seqs[1], 10, 1)
+	e.ack(0, seqs[0])
+	e.mark("starts after it was acknowledged", seqs[0], 10, 0)
+	e.mark("starts of another entry", seqs[1], 10, 2)
+	e.must(e.Transport.Bury(e.ctx(), e.session, seqs[1], push.Burial{Reason: push.ReasonCrashLoop}))
+	e.mark("starts after it was buried", seqs[1], 10, 0)
+}
+
+func markBound(e *env) {
+	seq := e.append("a")[0]
+	e.mark("a look", seq, 0, 0)
+	e.mark("the first", seq, 2, 0)
+	e.mark("the second", seq, 2, 1)
+	for range 2 {
+		e.mark("one too many", seq, 2, 2)
+	}
+	e.mark("under a higher bound", seq, 3, 2)
+	e.mark("under the lower one again", seq, 2, 3)
+	e.mark("a look", seq, 0, 3)
+	e.must(e.Transport.Unmark(e.ctx(), e.session, seq))
+	e.mark("after it was survived", seq, 2, 0)
+}
+
+// markTogether: of many that start it at once exactly as many count as may.
+func markTogether(e *env) {
+	const starts, most = 12, 3
+	seq := e.append("a")[0]
+	before := make(chan int, starts)
+	var all errgroup.Group
+	for range starts {
+		all.Go(func() error {
+			n, err := e.Transport.Mark(e.ctx(), e.session, seq, most)
+			before <- n
+			return err
+		})
+	}
+	e.must(all.Wait())
+	counted := map[int]int{}
+	for range starts {
+		counted[<-before]++
+	}
+	e.same("answers", counted, map[int]int{0: 1, 1: 1, 2: 1, most: starts - most})
 }

@@ -261,7 +261,7 @@ func TestNamesAreChecked(t *testing.T) {
 		"Read":    func(s string) error { _, err := transport.Read(ctx, s, 0, 1); return err },
 		"Pending": func(s string) error { _, err := transport.Pending(ctx, s, 0); return err },
 		"Ack":     func(s string) error { return transport.Ack(ctx, s, push.Ack{}) },
-		"Mark":    func(s string) error { _, err := transport.Mark(ctx, s, 1); return err },
+		"Mark":    func(s string) error { _, err := transport.Mark(ctx, s, 1, 2); return err },
 		"Bury":    func(s string) error { return transport.Bury(ctx, s, 1, push.Burial{}) },
 		"Close":   func(s string) error { return transport.CloseSession(ctx, s) },
 		"Take":    func(s string) error { _, err := transport.TakeConn(ctx, s, "c", time.Minute); return err },

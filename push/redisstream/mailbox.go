@@ -161,16 +161,16 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 
 // Mark implements push.Transport. An acknowledgement, Unmark or a burial of the entry
 // ends the count.
-func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq) (int, error) {
+func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
 		return 0, err
 	}
 	keys := []string{t.keys.box(session).mark}
-	n, err := t.scripts.mark.Run(ctx, t.client, keys, seq.String(), seconds(markTTL)).Int()
+	before, err := t.scripts.mark.Run(ctx, t.client, keys, seq.String(), seconds(markTTL), most).Int()
 	if err != nil {
 		return 0, t.fail("mark", session, err)
 	}
-	return n, nil
+	return before, nil
 }
 
 // Unmark implements push.Transport.
