@@ -79,10 +79,11 @@ func web(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
-	hub, err := live.New(
-		live.Deps{Node: node, Publisher: publisher, States: s.states(transport), Broker: transport},
-		live.Config{Secret: secret, Authenticator: byCookie{}, Heartbeat: 3 * time.Second, WriteTimeout: s.WriteTimeout},
-	)
+	cfg := live.Config{Secret: secret, Authenticator: byCookie{}, Heartbeat: 3 * time.Second, WriteTimeout: s.WriteTimeout}
+	if s.Deadly {
+		cfg.ActionTimeout = time.Second // what seems to kill waits as long for the sign of life
+	}
+	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: s.states(transport), Broker: transport}, cfg)
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}

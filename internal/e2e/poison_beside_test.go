@@ -1,0 +1,108 @@
+package e2e_test
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"lastmile/internal/e2e/harness"
+	"lastmile/internal/e2e/history"
+	"lastmile/internal/e2e/testapp"
+	"lastmile/push"
+	"lastmile/push/redisstream"
+)
+
+var (
+	besideKillers  = flag.Int("beside", 3, "killers of TestPushesThatKillBesideOthers")
+	besideSessions = flag.Int("beside.sessions", 72, "its sessions, most of them of one to three tabs")
+	besideFor      = flag.Duration("beside.for", 10*time.Second, "how long its publishers take")
+)
+
+// TestPushesThatKillBesideOthers pushes what ends every web node that applies
+// it among many others: each node that starts finds pushes that were being
+// started when nodes ended, in nearly all sessions, and more come all the time.
+// Only those that kill are given up, after as many deaths as they are allowed;
+// all else is applied once and in order, and so is a replay on mended nodes.
+func TestPushesThatKillBesideOthers(t *testing.T) {
+	t.Parallel()
+	s := startSoak(t, soakConfig{
+		length: *besideFor, sessions: *besideSessions, pushes: int(besideFor.Seconds()) * 200, seed: *soakSeed,
+		nodeTTL: 3 * time.Second, deadly: true,
+	})
+	store, err := redisstream.New(s.redis.Client(t), redisstream.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	deaths := s.poisonAll(store)
+	took := time.Since(began)
+	// Each of the two nodes may die of it while it is new, and four starts are
+	// counted. A few more are not: of a push that is behind another one, while
+	// that one is not under suspicion.
+	if deaths < 4**besideKillers || deaths > 8**besideKillers {
+		t.Errorf("%d pushes ended %d web nodes, want 4 to 8 each", *besideKillers, deaths)
+	}
+	s.awaitPublishers()
+	for _, p := range s.pushes() {
+		s.checker.Accept(p)
+	}
+	s.awaitPages()
+	s.mend()
+	replays := s.replayDead(store)
+	if replays != *besideKillers {
+		t.Errorf("%d pushes were given up, want the %d that kill", replays, *besideKillers)
+	}
+	s.finish()
+	report := s.judge()
+	t.Logf("report: %v; among them %d pushes ended %d web nodes within %v and were given up, %d replays",
+		report, *besideKillers, deaths, took.Round(100*time.Millisecond), replays)
+	for _, d := range report.Details {
+		t.Error(d)
+	}
+	if report.Violations() > 0 {
+		t.Errorf("violations: %v", report)
+	}
+	s.checkClicks()
+}
+
+// poisonAll pushes one killer after the other, each while nodes die of the one
+// before, and keeps the nodes going until all are given up. It returns how many
+// nodes have ended.
+func (s *soak) poisonAll(store *redisstream.Transport) (deaths int) {
+	s.t.Helper()
+	publisher, err := push.NewPublisher(store, push.PublisherConfig{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pushed, clicked := 0, time.Now()
+	harness.EventuallyWithin(s.t, 2*time.Minute, "the dead letters", func() (bool, string) {
+		deaths += s.startDead()
+		if pushed < *besideKillers && deaths >= 3*pushed {
+			s.pushDeadly(publisher, pushed)
+			pushed++
+		}
+		if time.Since(clicked) > 500*time.Millisecond {
+			s.click()
+			clicked = time.Now()
+		}
+		n, err := store.Count(s.t.Context())
+		return err == nil && n >= *besideKillers && pushed == *besideKillers, fmt.Sprint(n, err)
+	})
+	return deaths
+}
+
+// pushDeadly pushes a killer, and something harmless behind it.
+func (s *soak) pushDeadly(publisher *push.Publisher, i int) {
+	s.t.Helper()
+	session := publisher.Session(testapp.SessionID(i%(absentEvery-1) + i/(absentEvery-1)*absentEvery))
+	for _, token := range []string{fmt.Sprintf("exit-%d", i), fmt.Sprintf("behind-%d", i)} {
+		r, err := session.Trigger(s.t.Context(), "Number", map[string]string{"token": token})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if token[0] == 'b' {
+			s.checker.Accept(history.Push{Session: session.ID(), Token: token, Seq: uint64(r.Seq)})
+		}
+	}
+}
