@@ -132,9 +132,11 @@ func (c *conn) suspect(ctx context.Context, it *item, starts int) {
 // mark counts the start of a push that another process may have started before,
 // once in this process. It returns how many were counted before.
 func (p *page) mark(ctx context.Context, session string, e push.Entry, most int) (int, error) {
-	if n, ok := p.hub.marks.get(session, e.Seq); ok {
+	n, claimed := p.hub.marks.claim(session, e.Seq)
+	if !claimed {
 		return n, nil
 	}
+	defer p.hub.marks.disclaim(session, e.Seq)
 	n, err := p.hub.deps.Node.Mark(ctx, session, e, most)
 	if err == nil && n < most {
 		p.hub.marks.set(session, e.Seq, n)
@@ -223,6 +225,8 @@ func (s *mountStarts) over(ctx context.Context) {
 type markTable struct {
 	mu     sync.Mutex
 	counts map[markKey]int
+	// claims are the pushes whose start is being counted.
+	claims map[markKey]chan struct{}
 }
 
 type markKey struct {
@@ -233,17 +237,45 @@ type markKey struct {
 // maxMarks bounds the table; forgetting costs a call.
 const maxMarks = 10_000
 
-func (t *markTable) get(session string, seq push.Seq) (int, bool) {
+// claim returns how many starts were counted before the one of this process, or
+// leaves it to the caller to count that one: disclaim has to follow then. Others
+// wait for it meanwhile.
+func (t *markTable) claim(session string, seq push.Seq) (before int, claimed bool) {
+	key := markKey{session, seq}
+	for {
+		t.mu.Lock()
+		before, known := t.counts[key]
+		counting := t.claims[key]
+		if !known && counting == nil {
+			if t.claims == nil {
+				t.claims = map[markKey]chan struct{}{}
+			}
+			t.claims[key] = make(chan struct{})
+		}
+		t.mu.Unlock()
+		switch {
+		case known:
+			return before, false
+		case counting == nil:
+			return 0, true
+		}
+		<-counting
+	}
+}
+
+func (t *markTable) disclaim(session string, seq push.Seq) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n, ok := t.counts[markKey{session, seq}]
-	return n, ok
+	close(t.claims[markKey{session, seq}])
+	delete(t.claims, markKey{session, seq})
 }
 
 // survived reports whether the push has been started here and need not be
 // started alone.
 func (t *markTable) survived(session string, seq push.Seq) bool {
-	n, ok := t.get(session, seq)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n, ok := t.counts[markKey{session, seq}]
 	return ok && n < maxBeside
 }
 

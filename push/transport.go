@@ -56,7 +56,9 @@ type Transport interface {
 	// Mark counts the start of an entry that is being redelivered, so that one
 	// which kills its process is found out, unless most or more starts are
 	// counted already. It returns how many were counted before: this one counts
-	// if that is less than most.
+	// if that is less than most. An acknowledgement clears them, and a burial,
+	// but not one with ReasonCrashLoop: other connections may have the entry
+	// in line.
 	Mark(ctx context.Context, session string, seq Seq, most int) (before int, err error)
 
 	// Unmark forgets the starts of an entry: a process has survived it. It is

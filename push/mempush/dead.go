@@ -34,6 +34,11 @@ func (t *Transport) Bury(ctx context.Context, session string, seq push.Seq, b pu
 	if box := t.boxes[session]; box != nil {
 		if e, ok := box.remove(seq); ok {
 			t.bury(e, b, time.Now())
+			// Another connection that has the entry in line must not take it
+			// for one that nobody has died of.
+			if b.Reason != push.ReasonCrashLoop {
+				delete(box.marks, seq)
+			}
 		}
 	}
 	return nil

@@ -142,18 +142,24 @@ func (box *mailbox) remove(seq push.Seq) (e entry, ok bool) {
 		e, ok = box.entries[i], true
 		box.entries = slices.Delete(box.entries, i, i+1)
 	}
-	delete(box.marks, seq)
 	return e, ok
 }
 
 // ack applies one connection's acknowledgement.
 func (box *mailbox) ack(a push.Ack) {
+	applied := func(seq push.Seq) bool {
+		return seq > a.After && seq <= a.UpTo && !slices.Contains(a.Skipped, seq)
+	}
+	for seq := range box.marks {
+		if applied(seq) && box.has(seq) { // what is buried was not survived
+			delete(box.marks, seq)
+		}
+	}
 	box.parked = slices.DeleteFunc(box.parked, func(e entry) bool {
-		applied := e.Seq > a.After && e.Seq <= a.UpTo && !slices.Contains(a.Skipped, e.Seq)
-		if _, here := box.find(e.Seq); applied && !here {
+		if _, here := box.find(e.Seq); applied(e.Seq) && !here {
 			box.trimmed = max(box.trimmed, e.Seq)
 		}
-		return applied
+		return applied(e.Seq)
 	})
 	for _, seq := range a.Skipped {
 		i, found := box.find(seq)
@@ -168,11 +174,13 @@ func (box *mailbox) ack(a push.Ack) {
 	if cursor, ok := box.routes[a.Node]; ok {
 		box.routes[a.Node] = max(cursor, a.Route)
 	}
-	for seq := range box.marks {
-		if seq <= box.floor {
-			delete(box.marks, seq)
-		}
-	}
+}
+
+// has reports whether the entry is there, parked or not.
+func (box *mailbox) has(seq push.Seq) bool {
+	_, parked := search(box.parked, seq)
+	_, found := box.find(seq)
+	return parked || found
 }
 
 // trim removes acknowledged entries up to and including seq.

@@ -23,6 +23,7 @@ func ackCases() []testCase {
 		{"Mark/counts starts", markCounts},
 		{"Mark/counts up to a bound", markBound},
 		{"Mark/counts each start once", markTogether},
+		{"Mark/remembers what is buried", markBuried},
 	}
 }
 
@@ -181,8 +182,22 @@ func markCounts(e *env) {
 	e.ack(0, seqs[0])
 	e.mark("starts after it was acknowledged", seqs[0], 10, 0)
 	e.mark("starts of another entry", seqs[1], 10, 2)
-	e.must(e.Transport.Bury(e.ctx(), e.session, seqs[1], push.Burial{Reason: push.ReasonCrashLoop}))
+	e.must(e.Transport.Bury(e.ctx(), e.session, seqs[1], push.Burial{Reason: push.ReasonError}))
 	e.mark("starts after it was buried", seqs[1], 10, 0)
+}
+
+// markBuried: a connection that has an entry in line learns that it is deadly
+// after another one has buried it.
+func markBuried(e *env) {
+	seqs := e.append("a", "b", "c")
+	for before := range 4 {
+		e.mark("starts", seqs[1], 4, before)
+	}
+	e.must(e.Transport.Bury(e.ctx(), e.session, seqs[1], push.Burial{Reason: push.ReasonCrashLoop, Attempts: 4}))
+	e.mark("starts of a buried entry", seqs[1], 4, 4)
+	e.ack(0, seqs[2])
+	e.mark("starts after an acknowledgement beyond it", seqs[1], 4, 4)
+	e.mark("starts of its neighbour", seqs[0], 4, 0)
 }
 
 func markBound(e *env) {

@@ -159,8 +159,8 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	return nil
 }
 
-// Mark implements push.Transport. An acknowledgement, Unmark or a burial of the entry
-// ends the count.
+// Mark implements push.Transport. An acknowledgement, Unmark, or a burial of the
+// entry for another reason ends the count.
 func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
 		return 0, err

@@ -23,6 +23,13 @@ for i = 8, #ARGV do
     if #l > 0 then redis.call('HSET', KEYS[3], id, pack(l[1][2])) end
   end
 end
+for _, id in ipairs(redis.call('HKEYS', KEYS[5])) do
+  local n = tonumber(id)
+  if n > after and n <= upto and not skipped[id] and (redis.call('HEXISTS', KEYS[3], id) == 1 or
+      #redis.call('XRANGE', KEYS[2], id .. '-0', id .. '-0') > 0) then -- what is buried was not survived
+    redis.call('HDEL', KEYS[5], id)
+  end
+end
 if redis.call('HLEN', KEYS[3]) > 0 then
   redis.call('EXPIRE', KEYS[3], ARGV[6])
   local applied = t
@@ -37,10 +44,6 @@ if redis.call('HLEN', KEYS[3]) > 0 then
     t = applied
     redis.call('HSET', KEYS[1], 't', seq(t))
   end
-end
-for _, id in ipairs(redis.call('HKEYS', KEYS[5])) do
-  local n = tonumber(id)
-  if n > after and n <= upto and not skipped[id] then redis.call('HDEL', KEYS[5], id) end
 end
 
 if upto > a then

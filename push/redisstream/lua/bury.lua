@@ -16,6 +16,8 @@ redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], '*', 's', ARGV[1], 'i', ARGV
 redis.call('XDEL', KEYS[2], ARGV[2] .. '-0')
 if redis.call('XLEN', KEYS[2]) == 0 then redis.call('DEL', KEYS[2]) end
 redis.call('HDEL', KEYS[3], ARGV[2])
-redis.call('HDEL', KEYS[5], ARGV[2])
+-- Another connection that has the entry in line must not take it for one that
+-- nobody has died of.
+if ARGV[3] ~= 'crash-loop' then redis.call('HDEL', KEYS[5], ARGV[2]) end
 settled(KEYS[4], ARGV[1], KEYS[2], KEYS[3], tonumber(redis.call('HGET', KEYS[1], 'a') or '0'))
 return 1
