@@ -132,6 +132,9 @@ func (c *conn) apply(ctx context.Context, it *item) {
 		return
 	}
 	out, err := c.page.runPush(ctx, c.who, h, c.state, inv, held)
+	if !it.alone {
+		c.giveTurn() // one that is alone keeps it until it is stored and cleared
+	}
 	if err == nil && known {
 		out, err = c.sharedOnly(out)
 		it.rerun = true

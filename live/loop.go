@@ -167,7 +167,7 @@ func (c *conn) wake() <-chan time.Time {
 			soonest(c.retry.at)
 		}
 		if !c.connected {
-			soonest(c.opensBy())
+			soonest(c.openBy)
 		}
 		soonest(c.acks.at)
 	}
@@ -208,7 +208,7 @@ func (c *conn) connect(ctx context.Context) {
 	}
 	unstarted := c.retry != nil && c.retry.unstarted
 	waiting := c.retry == nil && (len(c.backlog) > 0 || !c.feed.CaughtUp())
-	if (waiting || unstarted) && time.Now().Before(c.opensBy()) {
+	if (waiting || unstarted) && time.Now().Before(c.openBy) {
 		return
 	}
 	h := c.page.model.onConnect
@@ -235,14 +235,6 @@ func (c *conn) connect(ctx context.Context) {
 	if c.unsaved {
 		c.commit(ctx)
 	}
-}
-
-// opensBy is when the first frame leaves at the latest.
-func (c *conn) opensBy() time.Time {
-	if c.inLine() {
-		return c.openBy.Add(turnPatience - openPatience)
-	}
-	return c.openBy
 }
 
 // accept takes a run's state for the page's.

@@ -186,7 +186,7 @@ func (c *conn) reset() {
 	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
 	c.giveTurn()
 	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Reign()}
-	c.marked, c.careful, c.connected = false, false, false
+	c.marked, c.careful, c.lined, c.connected = false, false, false, false
 	c.outbox, c.acks, c.stall, c.refused = nil, acknowledger{}, stall{}, nil
 	c.commitAt = time.Time{}
 	c.out.restart()

@@ -80,6 +80,10 @@ func (c *conn) turn(it *item) bool {
 	if c.hub.turns.started(c.pass) {
 		return true
 	}
+	if !c.lined {
+		c.lined = true
+		c.openBy = c.openBy.Add(turnPatience - openPatience)
+	}
 	c.retry = &retry{item: it, unstarted: true}
 	return false
 }

@@ -37,11 +37,10 @@ func TestPushesThatKillBesideOthers(t *testing.T) {
 	began := time.Now()
 	deaths := s.poisonAll(store)
 	took := time.Since(began)
-	// Each of the two nodes may die of it while it is new, and four starts are
-	// counted. A few more are not: of a push that is behind another one, while
-	// that one is not under suspicion.
-	if deaths < 4**besideKillers || deaths > 8**besideKillers {
-		t.Errorf("%d pushes ended %d web nodes, want 4 to 8 each", *besideKillers, deaths)
+	// Each of the two nodes may die of it while it is new. Of the four starts
+	// that are counted two are alone: those deaths are for each its own.
+	if deaths < 2+2**besideKillers || deaths > 6**besideKillers {
+		t.Errorf("%d pushes ended %d web nodes, want 4 to 6 each, or some less that are shared", *besideKillers, deaths)
 	}
 	s.awaitPublishers()
 	for _, p := range s.pushes() {
