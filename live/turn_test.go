@@ -2,7 +2,7 @@ package live_test
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -246,7 +246,7 @@ func TestAnActionThatDoesNotReturnKeepsNobodyWaiting(t *testing.T) {
 func TestTabsOfAProcessCountOnce(t *testing.T) {
 	t.Parallel()
 	for starts := range 4 {
-		t.Run(fmt.Sprint(starts), func(t *testing.T) {
+		t.Run(strconv.Itoa(starts), func(t *testing.T) {
 			t.Parallel()
 			onBoth(t, func(e env) {
 				m := &mortal{store: e.store}

@@ -43,6 +43,9 @@ func (r *Redis) Client(t *testing.T) redis.UniversalClient {
 			}
 			return newBuffered(conn), nil
 		},
+		// A command that waits for a connection does so with a timer from a pool
+		// that all bubbles share, which ends the test.
+		PoolSize: 1000,
 		MaintNotificationsConfig: &maintnotifications.Config{
 			Mode: maintnotifications.ModeDisabled,
 		},
