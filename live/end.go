@@ -15,6 +15,9 @@ func (c *conn) finish(ctx context.Context, e ending) {
 		c.timer.Stop()
 	}
 	c.giveTurn()
+	if c.retry != nil && c.retry.item.marked && e.reason != ReasonTaken { // whoever took the page counts its own
+		c.page.uncount(ctx, c.who.Session, c.retry.item.entry)
+	}
 	if c.feed != nil {
 		c.over = nil
 		if c.unsaved && e.reason != ReasonTaken && e.reason != ReasonSessionClosed {

@@ -166,6 +166,16 @@ func (p *page) survived(ctx context.Context, session string, e push.Entry) {
 	}
 }
 
+// uncount takes a start back that has killed nothing, done or not, and reports
+// whether it could.
+func (p *page) uncount(ctx context.Context, session string, e push.Entry) bool {
+	ok := p.unmark(ctx, session, e)
+	if ok {
+		p.hub.marks.forget(session, e.Seq)
+	}
+	return ok
+}
+
 // mountStarts lets the pending pushes of a mount start, as mayStart does for a
 // connection. A browser waits for it: what may not start in time is left.
 type mountStarts struct {
@@ -216,10 +226,9 @@ func (s *mountStarts) ended(ctx context.Context, e push.Entry) {
 // load its page on any number of nodes without acknowledging it.
 func (s *mountStarts) over(ctx context.Context) {
 	for _, e := range s.marked {
-		if !s.page.unmark(ctx, s.session, e) {
-			return
+		if !s.page.uncount(ctx, s.session, e) {
+			return // the store is away
 		}
-		s.page.hub.marks.forget(s.session, e.Seq)
 	}
 }
 

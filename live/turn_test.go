@@ -298,6 +298,28 @@ func TestAPushThatFailsAloneGivesTheTurnBack(t *testing.T) {
 	})
 }
 
+// TestAPushThatFailsOnManyNodesIsNoCrashLoop: none of them has ended.
+func TestAPushThatFailsOnManyNodesIsNoCrashLoop(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(e env) {
+		s := newSuspects(e, live.Config{}, 0, "fails")
+		for range 8 {
+			s.view = view(e.t, startNode(e.t, e.store, live.Config{}), &paced{}, list{}, listHTML)
+			synctest.Wait()
+			s.connect(0)
+			time.Sleep(500 * time.Millisecond)
+			s.pages[0].Drop()
+			synctest.Wait()
+		}
+		s.cleared()
+		s.connect(0)
+		time.Sleep(time.Minute)
+		if dead := deadLetters(e.t, e.store); len(dead) != 1 || dead[0].Reason != push.ReasonError {
+			e.t.Errorf("dead letters %+v, want one with the reason error", dead)
+		}
+	})
+}
+
 // TestASuspectThatAnotherProcessSurvivesIsApplied, soon after.
 func TestASuspectThatAnotherProcessSurvivesIsApplied(t *testing.T) {
 	t.Parallel()
