@@ -37,6 +37,9 @@ func (l *link) client() *redis.Client {
 			Mode: maintnotifications.ModeDisabled,
 		},
 		Protocol: 2,
+		// A command that waits for a connection does so with a timer from a pool
+		// that all bubbles share, which ends the test.
+		PoolSize: 1000,
 	})
 }
 
