@@ -59,10 +59,11 @@ type stack struct {
 	came    atomic.Int64 // unix nanoseconds of the last frame's arrival
 }
 
-// newStack starts everything that a benchmark needs. It ends with it.
-func newStack(b *testing.B) *stack {
+// newStack starts everything that a benchmark needs, on a Redis that syncs its
+// append-only file as aof says. It ends with the benchmark.
+func newStack(b *testing.B, aof string) *stack {
 	b.Helper()
-	s := &stack{redis: redistest.Start(b, redistest.Config{AOF: "everysec"}), shown: make(chan string, 64)}
+	s := &stack{redis: redistest.Start(b, redistest.Config{AOF: aof}), shown: make(chan string, 64)}
 	transport := s.transport(b)
 	node := must(push.NewNode(transport, push.NodeConfig{Logger: quiet()}))(b)
 	publisher := must(push.NewPublisher(transport, push.PublisherConfig{Logger: quiet()}))(b)
