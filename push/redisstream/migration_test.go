@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,51 +44,25 @@ const movedSessions = 12
 
 // migration is a cluster under load.
 type migration struct {
+	traffic
+
 	t         *testing.T
-	ctx       context.Context
 	cluster   *redistest.Cluster
 	transport *redisstream.Transport
 
-	over              atomic.Bool
-	publishers, feeds sync.WaitGroup
-	stopFeeds         context.CancelFunc
-	accepted, seen    [movedSessions]atomic.Int64
-	refused, slowest  atomic.Int64
+	accepted, seen   [movedSessions]atomic.Int64
+	refused, slowest atomic.Int64
 }
 
 // startMigration starts a publisher and a feed for each session.
 func startMigration(t *testing.T, cluster *redistest.Cluster, cfg redisstream.Config) *migration {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Duration(*scale)*2*time.Minute)
-	m := &migration{t: t, ctx: ctx, cluster: cluster, transport: newTransport(t, cluster.Client(t), cfg)}
+	m := &migration{t: t, cluster: cluster, transport: newTransport(t, cluster.Client(t), cfg)}
 	n, err := push.NewNode(newTransport(t, cluster.Client(t), cfg), push.NodeConfig{Logger: quiet, SweepEvery: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	following, stop := context.WithCancel(ctx)
-	m.stopFeeds = stop
-	t.Cleanup(func() {
-		m.over.Store(true)
-		cancel()
-		m.publishers.Wait()
-		m.feeds.Wait()
-	})
-	m.feeds.Go(func() {
-		if err := n.Run(following); err != nil {
-			t.Errorf("node: %v", err)
-		}
-	})
-	for s := range movedSessions {
-		feed, err := n.Subscribe(ctx, fmt.Sprintf("s%d", s), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.feeds.Go(func() {
-			defer feed.Close()
-			m.follow(following, s, feed)
-		})
-		m.publishers.Go(func() { m.publish(s) })
-	}
+	m.start(t, n, movedSessions, time.Duration(*scale)*2*time.Minute, m.follow, m.publish)
 	return m
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,56 +55,29 @@ const outageSessions = 4
 
 // outages is a server with publishers and a node, each behind a proxy.
 type outages struct {
+	traffic
+
 	t                *testing.T
-	ctx              context.Context
 	server           *redistest.Server
 	reading, writing *proxy
 
-	over              atomic.Bool
-	publishers, feeds sync.WaitGroup
-	stopFeeds         context.CancelFunc
-	sent              atomic.Int64
-	accepted          [outageSessions][]push.Seq
-	seen              [outageSessions]atomic.Int64
-	latest            [outageSessions]atomic.Int64 // the Seq last seen
+	sent     atomic.Int64
+	accepted [outageSessions][]push.Seq
+	seen     [outageSessions]atomic.Int64
+	latest   [outageSessions]atomic.Int64 // the Seq last seen
 }
 
 func startOutages(t *testing.T) *outages {
 	t.Helper()
 	o := &outages{t: t, server: redistest.Start(t, redistest.Config{AOF: "everysec"})}
 	o.reading, o.writing = newProxy(t, o.server.Addr()), newProxy(t, o.server.Addr())
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Duration(*scale)*time.Minute)
-	o.ctx = ctx
 	cfg := redisstream.Config{MailboxLen: 1 << 20, ResumeWindow: time.Hour, NodeTTL: 6 * time.Second}
 	n, err := push.NewNode(newTransport(t, o.reading.client(t), cfg), push.NodeConfig{Logger: quiet, SweepEvery: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	following, stop := context.WithCancel(ctx)
-	o.stopFeeds = stop
-	t.Cleanup(func() {
-		o.over.Store(true)
-		cancel()
-		o.publishers.Wait()
-		o.feeds.Wait()
-	})
-	o.feeds.Go(func() {
-		if err := n.Run(following); err != nil {
-			t.Errorf("node: %v", err)
-		}
-	})
 	publisher := newTransport(t, o.writing.client(t), cfg)
-	for s := range outageSessions {
-		feed, err := n.Subscribe(ctx, fmt.Sprintf("s%d", s), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.feeds.Go(func() {
-			defer feed.Close()
-			o.follow(following, s, feed)
-		})
-		o.publishers.Go(func() { o.publish(publisher, s) })
-	}
+	o.start(t, n, outageSessions, time.Duration(*scale)*time.Minute, o.follow, func(s int) { o.publish(publisher, s) })
 	return o
 }
 
