@@ -2,8 +2,11 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"lastmile/push"
 )
@@ -136,16 +139,9 @@ func (c *conn) suspect(ctx context.Context, it *item, starts int) {
 // mark counts the start of a push that another process may have started before,
 // once in this process. It returns how many were counted before.
 func (p *page) mark(ctx context.Context, session string, e push.Entry, most int) (int, error) {
-	n, claimed := p.hub.marks.claim(session, e.Seq)
-	if !claimed {
-		return n, nil
-	}
-	defer p.hub.marks.disclaim(session, e.Seq)
-	n, err := p.hub.deps.Node.Mark(ctx, session, e, most)
-	if err == nil && n < most {
-		p.hub.marks.set(session, e.Seq, n)
-	}
-	return n, err
+	return p.hub.marks.count(session, e.Seq, most, func() (int, error) {
+		return p.hub.deps.Node.Mark(context.WithoutCancel(ctx), session, e, most) // others may wait for it
+	})
 }
 
 // unmark takes the starts of a push back that has killed nothing, and reports
@@ -236,10 +232,10 @@ func (s *mountStarts) over(ctx context.Context) {
 // how many starts were counted before, so that the tabs of one session do not
 // count as several crashes.
 type markTable struct {
+	counting singleflight.Group
+
 	mu     sync.Mutex
 	counts map[markKey]int
-	// claims are the pushes whose start is being counted.
-	claims map[markKey]chan struct{}
 }
 
 type markKey struct {
@@ -250,37 +246,26 @@ type markKey struct {
 // maxMarks bounds the table; forgetting costs a call.
 const maxMarks = 10_000
 
-// claim returns how many starts were counted before the one of this process, or
-// leaves it to the caller to count that one: disclaim has to follow then. Others
-// wait for it meanwhile.
-func (t *markTable) claim(session string, seq push.Seq) (before int, claimed bool) {
+// count has mark count the start of a push unless this process has, and returns
+// how many were counted before. Tabs that start it together share one call: all
+// of them are alone with it, or none, so they have the same bound.
+func (t *markTable) count(session string, seq push.Seq, most int, mark func() (int, error)) (int, error) {
 	key := markKey{session, seq}
-	for {
+	before, err, _ := t.counting.Do(fmt.Sprint(session, "\n", seq, "\n", most), func() (any, error) {
 		t.mu.Lock()
-		before, known := t.counts[key]
-		counting := t.claims[key]
-		if !known && counting == nil {
-			if t.claims == nil {
-				t.claims = map[markKey]chan struct{}{}
-			}
-			t.claims[key] = make(chan struct{})
-		}
+		n, known := t.counts[key]
 		t.mu.Unlock()
-		switch {
-		case known:
-			return before, false
-		case counting == nil:
-			return 0, true
+		if known {
+			return n, nil
 		}
-		<-counting
-	}
-}
-
-func (t *markTable) disclaim(session string, seq push.Seq) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	close(t.claims[markKey{session, seq}])
-	delete(t.claims, markKey{session, seq})
+		n, err := mark()
+		if err == nil && n < most {
+			t.set(session, seq, n)
+		}
+		return n, err
+	})
+	n, _ := before.(int)
+	return n, err
 }
 
 // survived reports whether the push has been started here and need not be
