@@ -11,8 +11,9 @@ import (
 	"lastmile/push"
 )
 
-// traffic is a publisher and a feed for each of some sessions. Publishers end
-// when over is set, feeds when stopFeeds is called, and all with the test.
+// traffic is a publisher and a feed for each of some sessions, which requires
+// the pushes p0, p1, ... Publishers end when over is set, feeds when stopFeeds is
+// called, and all with the test.
 type traffic struct {
 	ctx               context.Context
 	over              atomic.Bool
@@ -21,8 +22,8 @@ type traffic struct {
 }
 
 // start runs a node with a feed of each session, and their publishers, for at
-// most a time.
-func (f *traffic) start(t *testing.T, n *push.Node, sessions int, limit time.Duration, follow func(ctx context.Context, s int, feed *push.Feed), publish func(s int)) {
+// most a time. seen is told how many pushes a session has got, and the last.
+func (f *traffic) start(t *testing.T, n *push.Node, sessions int, limit time.Duration, publish func(s int), seen func(s int, n int64, e push.Entry)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit)
 	following, stop := context.WithCancel(ctx)
@@ -45,8 +46,32 @@ func (f *traffic) start(t *testing.T, n *push.Node, sessions int, limit time.Dur
 		}
 		f.feeds.Go(func() {
 			defer feed.Close()
-			follow(following, s, feed)
+			follow(following, t, s, feed, seen)
 		})
 		f.publishers.Go(func() { publish(s) })
+	}
+}
+
+func follow(ctx context.Context, t *testing.T, s int, feed *push.Feed, seen func(s int, n int64, e push.Entry)) {
+	t.Helper()
+	for n := int64(0); ; {
+		select {
+		case <-feed.Ready():
+		case <-ctx.Done():
+			return
+		}
+		for e, ok := feed.Next(); ok; e, ok = feed.Next() {
+			if id := fmt.Sprintf("p%d", n); e.ID != id {
+				t.Errorf("session %d: got push %s, want %s", s, e.ID, id)
+				return
+			}
+			n++
+			seen(s, n, e)
+			feed.Ack(e.Seq, nil)
+		}
+		if err := feed.Err(); err != nil {
+			t.Errorf("session %d: after %d pushes: %v", s, n, err)
+			return
+		}
 	}
 }
