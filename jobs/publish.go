@@ -61,11 +61,8 @@ func (c *Client) deliver(ctx context.Context, id string) error {
 func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
 	told, unsent := c.send(ctx, e, result, ds)
 	err := c.proceed(ctx, e, follow)
-	if unsent != nil && err == nil && follow != "" {
-		err = c.rdb.HSet(ctx, c.job(e.ID)[0], "went", e.Gen).Err()
-	}
-	if unsent != nil && len(told) > 0 {
-		err = errors.Join(err, c.noteTold(ctx, e, told))
+	if unsent != nil {
+		err = errors.Join(err, c.owe(ctx, e, follow != "" && err == nil, told))
 	}
 	if err := errors.Join(unsent, err); err != nil {
 		return err
@@ -74,17 +71,22 @@ func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, d
 	return err
 }
 
-// noteTold notes who has an event that is still owed to others. It may be owed
-// for longer than the mailboxes remember the push's ID.
-func (c *Client) noteTold(ctx context.Context, e *Event, told []string) error {
-	fields := make([]any, 0, 2*len(told))
+// owe notes what of an event that is still owed needs no repetition: that it has
+// set off what follows, and who has it. It may be owed for longer than the
+// mailboxes remember the push's ID.
+func (c *Client) owe(ctx context.Context, e *Event, went bool, told []string) error {
+	args := []any{e.ID, e.Gen}
+	if went {
+		args = append(args, wentField)
+	}
 	for _, session := range told {
-		fields = append(fields, toldField+session, e.Gen)
+		args = append(args, toldField+session)
 	}
-	if err := c.rdb.HSet(ctx, c.job(e.ID)[0], fields...).Err(); err != nil {
-		return fmt.Errorf("jobs: note who has the end of job %q: %w", e.ID, err)
+	if len(args) == 2 {
+		return nil
 	}
-	return nil
+	_, err := c.number(ctx, "owe", e.ID, args...)
+	return err
 }
 
 // send stores a terminal event with every destination that has an action for

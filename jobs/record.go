@@ -74,8 +74,11 @@ type record struct {
 	told map[string]bool
 }
 
-// toldField begins the fields of the sessions that have an owed event.
-const toldField = "told:"
+const (
+	// wentField is the field of went, and toldField begins those of told.
+	wentField = "went"
+	toldField = "told:"
+)
 
 // untold are the destinations that the end is still owed to.
 func (r *record) untold() []dest {
@@ -103,7 +106,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 			NextAt: p.time("next"),
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), owed: m["out"] == "1",
-		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num("went")),
+		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)),
 	}
 	if v := m["opt"]; v != "" {
 		p.err = errors.Join(p.err, json.Unmarshal([]byte(v), &r.opts))
