@@ -28,7 +28,7 @@ deps: ## Install redis-server and Chromium from Debian's packages when they are 
 
 .PHONY: quick
 quick: ## Run the tests that need neither Redis nor Chromium
-	go test ./cmd/... ./internal/config ./internal/filestore ./internal/obs ./internal/profile ./internal/service ./jobs/... ./live ./live/internal/engine ./push ./push/mempush
+	go test ./cmd/... ./jobs/... ./live ./live/internal/engine ./push ./push/mempush
 
 .PHONY: race
 race: ## Run the tests of PKG (./... when not given) with the race detector

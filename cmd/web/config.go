@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"time"
 
-	"lastmile/internal/config"
+	"lastmile/cmd/internal/config"
 )
 
 // settings are the program's flags and environment.

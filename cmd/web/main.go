@@ -7,7 +7,7 @@ import (
 	"context"
 	"os"
 
-	"lastmile/internal/service"
+	"lastmile/cmd/internal/service"
 )
 
 func main() {

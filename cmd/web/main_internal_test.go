@@ -5,7 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"lastmile/internal/programtest"
+	"lastmile/cmd/internal/programtest"
 )
 
 func TestMain(m *testing.M) {

@@ -16,9 +16,9 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.opentelemetry.io/otel"
 
-	"lastmile/internal/config"
-	"lastmile/internal/obs"
-	"lastmile/internal/service"
+	"lastmile/cmd/internal/config"
+	"lastmile/cmd/internal/obs"
+	"lastmile/cmd/internal/service"
 )
 
 // run is the program without the process: it returns the exit code.

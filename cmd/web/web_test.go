@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"lastmile/internal/programtest"
+	"lastmile/cmd/internal/programtest"
 )
 
 func TestBadSettings(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/internal/config"
-	"lastmile/internal/obs"
+	"lastmile/cmd/internal/config"
+	"lastmile/cmd/internal/obs"
 	"lastmile/jobs"
 	"lastmile/push"
 	"lastmile/push/redisstream"

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"lastmile/internal/config"
+	"lastmile/cmd/internal/config"
 	"lastmile/push"
 )
 

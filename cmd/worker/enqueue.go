@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"lastmile/internal/config"
-	"lastmile/internal/filestore"
-	"lastmile/internal/profilejob"
+	"lastmile/cmd/internal/config"
+	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/profilejob"
 	"lastmile/jobs"
 	"lastmile/push"
 )

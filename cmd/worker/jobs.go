@@ -13,7 +13,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"lastmile/internal/config"
+	"lastmile/cmd/internal/config"
 	"lastmile/jobs"
 )
 

@@ -12,10 +12,10 @@ import (
 
 	"go.opentelemetry.io/otel"
 
-	"lastmile/internal/config"
-	"lastmile/internal/filestore"
-	"lastmile/internal/obs"
-	"lastmile/internal/service"
+	"lastmile/cmd/internal/config"
+	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/obs"
+	"lastmile/cmd/internal/service"
 	"lastmile/jobs"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"lastmile/internal/programtest"
+	"lastmile/cmd/internal/programtest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )

@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lastmile/cmd/internal/filestore"
 	"lastmile/cmd/web/ops"
 	"lastmile/cmd/web/webtest"
-	"lastmile/internal/filestore"
 	"lastmile/live"
 	"lastmile/live/livetest"
 	"lastmile/push"

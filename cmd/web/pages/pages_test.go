@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lastmile/cmd/internal/filestore"
 	"lastmile/cmd/web/pages"
 	"lastmile/cmd/web/webtest"
-	"lastmile/internal/filestore"
 	"lastmile/live"
 	"lastmile/live/livetest"
 )

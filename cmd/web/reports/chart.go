@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"lastmile/cmd/internal/profile"
+	"lastmile/cmd/internal/profilejob"
 	"lastmile/cmd/web/ui"
-	"lastmile/internal/profile"
-	"lastmile/internal/profilejob"
 )
 
 // column is a column of a report, ready for the page.

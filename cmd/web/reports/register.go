@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"slices"
 
+	"lastmile/cmd/internal/profilejob"
 	"lastmile/cmd/web/ui"
-	"lastmile/internal/profilejob"
 	"lastmile/jobs"
 	"lastmile/live"
 )

@@ -12,8 +12,8 @@ import (
 	"slices"
 	"time"
 
-	"lastmile/cmd/web/reports/sample"
-	"lastmile/internal/profilejob"
+	"lastmile/cmd/internal/profilejob"
+	"lastmile/cmd/internal/sample"
 	"lastmile/jobs"
 	"lastmile/live"
 	"lastmile/push"

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"lastmile/internal/profilejob"
+	"lastmile/cmd/internal/profilejob"
 	"lastmile/jobs"
 )
 

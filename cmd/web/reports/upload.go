@@ -14,10 +14,10 @@ import (
 	"strings"
 	"unicode"
 
+	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/profile"
+	"lastmile/cmd/internal/profilejob"
 	"lastmile/cmd/web/ui"
-	"lastmile/internal/filestore"
-	"lastmile/internal/profile"
-	"lastmile/internal/profilejob"
 	"lastmile/jobs"
 	"lastmile/push"
 )

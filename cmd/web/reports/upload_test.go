@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lastmile/cmd/internal/filestore"
 	"lastmile/cmd/web/webtest"
-	"lastmile/internal/filestore"
 	"lastmile/live/livetest"
 )
 

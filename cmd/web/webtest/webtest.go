@@ -10,9 +10,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/profilejob"
 	"lastmile/cmd/web/ui"
-	"lastmile/internal/filestore"
-	"lastmile/internal/profilejob"
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
 	"lastmile/live"

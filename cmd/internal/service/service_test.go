@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"lastmile/internal/service"
+	"lastmile/cmd/internal/service"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

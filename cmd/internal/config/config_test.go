@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"lastmile/internal/config"
+	"lastmile/cmd/internal/config"
 )
 
 type app struct {

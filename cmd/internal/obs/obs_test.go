@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"lastmile/internal/obs"
+	"lastmile/cmd/internal/obs"
 )
 
 func TestLogger(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"lastmile/internal/filestore"
+	"lastmile/cmd/internal/filestore"
 )
 
 func newStore(t *testing.T, cfg filestore.Config) (*filestore.Store, *miniredis.Miniredis) {

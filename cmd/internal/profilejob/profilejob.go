@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"lastmile/cmd/web/reports/sample"
-	"lastmile/internal/filestore"
-	"lastmile/internal/profile"
+	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/profile"
+	"lastmile/cmd/internal/sample"
 	"lastmile/jobs"
 	"lastmile/push"
 )

@@ -5,7 +5,7 @@ import (
 	"io"
 	"testing"
 
-	"lastmile/internal/profile"
+	"lastmile/cmd/internal/profile"
 )
 
 func BenchmarkRead(b *testing.B) {

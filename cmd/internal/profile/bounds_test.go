@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"lastmile/internal/profile"
+	"lastmile/cmd/internal/profile"
 )
 
 // generator is an endless file without a disk: an id, a skewed number, a date,

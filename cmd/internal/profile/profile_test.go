@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lastmile/internal/profile"
+	"lastmile/cmd/internal/profile"
 )
 
 func read(t *testing.T, cfg profile.Config, csv string) (profile.Report, error) {

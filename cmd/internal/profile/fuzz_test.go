@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"lastmile/internal/profile"
+	"lastmile/cmd/internal/profile"
 )
 
 // FuzzRead holds the profiler against encoding/csv: what the one accepts the
