@@ -140,7 +140,7 @@ func TestNothingStartsBesideOneThatIsAlone(t *testing.T) {
 				f.push(i, item)
 				for range 2 + i%4/3 { // some have been alone before
 					if item[0] == 'a' {
-						_, _ = e.store.Mark(e.t.Context(), f.sessions[i].ID(), f.pushed[i][item].Seq, 4)
+						_, _ = e.store.CountStart(e.t.Context(), f.sessions[i].ID(), f.pushed[i][item].Seq, 4)
 					}
 				}
 			}

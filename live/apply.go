@@ -28,7 +28,7 @@ type item struct {
 	// verdict is when it is given up unless another process survives it.
 	verdict time.Time
 	// burial says that it has been given up, but the store does not know yet.
-	burial *push.Burial
+	burial *push.Failure
 }
 
 // retry is the push at the head that has to wait.
@@ -201,7 +201,7 @@ func (c *conn) failed(ctx context.Context, it *item, inv invocation, err error) 
 	c.undo(err)
 	reason := reasonOf(err)
 	if reason == push.ReasonRejected || errors.Is(err, push.ErrDecode) || it.tries >= c.hub.cfg.RetryTries {
-		c.bury(ctx, it, push.Burial{Reason: reason, Attempts: it.tries, Error: err.Error()})
+		c.bury(ctx, it, push.Failure{Reason: reason, Attempts: it.tries, Error: err.Error()})
 		return
 	}
 	c.hub.metrics.retries.Inc()
@@ -209,9 +209,9 @@ func (c *conn) failed(ctx context.Context, it *item, inv invocation, err error) 
 }
 
 // bury moves a push to the dead letters, tells the page, and goes on.
-func (c *conn) bury(ctx context.Context, it *item, b push.Burial) {
+func (c *conn) bury(ctx context.Context, it *item, b push.Failure) {
 	e := it.entry
-	if err := c.feed.Bury(ctx, e, b); err != nil {
+	if err := c.feed.DeadLetter(ctx, e, b); err != nil {
 		c.hub.log.WarnContext(ctx, "push cannot be buried yet", "session", push.Redact(c.who.Session), "action", e.Action, "id", e.ID, "error", err)
 		it.tries++
 		it.burial = &b

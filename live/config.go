@@ -24,7 +24,7 @@ type Deps struct {
 	// Publisher makes the sessions that actions get.
 	Publisher *push.Publisher
 	// States keeps what connections must not lose.
-	States push.StateStore
+	States push.States
 	// Broker carries topics. Without one Context.Subscribe and
 	// Context.Publish return ErrTopic.
 	Broker push.Broker

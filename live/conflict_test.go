@@ -56,14 +56,14 @@ func (r *rivalStates) Commit(ctx context.Context, c push.Commit) (push.CommitRes
 	return r.store.Commit(ctx, c)
 }
 
-func (r *rivalStates) Bury(ctx context.Context, session string, seq push.Seq, b push.Burial) error {
+func (r *rivalStates) DeadLetter(ctx context.Context, session string, seq push.Seq, b push.Failure) error {
 	r.mu.Lock()
 	refused := r.noBurials
 	r.mu.Unlock()
 	if refused {
 		return errAway
 	}
-	return r.store.Bury(ctx, session, seq, b)
+	return r.store.DeadLetter(ctx, session, seq, b)
 }
 
 // shouting publishes with every push.

@@ -28,7 +28,7 @@ func TestCrashLoopIsFoundOut(t *testing.T) {
 		}
 		trigger(t, session, "Put", put("innocent"))
 		for range 4 { // as many processes began it and were never heard of again
-			if _, err := s.Mark(t.Context(), session.ID(), receipt.Seq, 4); err != nil {
+			if _, err := s.CountStart(t.Context(), session.ID(), receipt.Seq, 4); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // replica may lack the latest pushes, and the latest of what the page has
 // stored.
 type heir struct {
-	reign uint64 // push.Node.Reign, as far as the page has dealt with it
+	reign uint64 // push.Node.Term, as far as the page has dealt with it
 	// back says that the persisted fields fell back to the push from: what
 	// came after it has to be read again before anything else is applied.
 	back bool
@@ -59,7 +59,7 @@ func (h *heir) adopted(c *conn, v viewState) {
 // checkReign stores the page anew once another server has taken over, and looks
 // what became of the persisted fields. It reports whether there is more to do.
 func (c *conn) checkReign(ctx context.Context) bool {
-	reign := c.hub.deps.Node.Reign()
+	reign := c.hub.deps.Node.Term()
 	if reign == c.heir.reign || c.retry != nil || len(c.backlog) > 0 || c.stalled() {
 		return false
 	}

@@ -20,7 +20,7 @@ import (
 // store is what a test's nodes share.
 type store interface {
 	push.Transport
-	push.StateStore
+	push.States
 	push.DeadLetters
 	push.Broker
 }

@@ -60,23 +60,23 @@ func (m *mortal) Ack(ctx context.Context, session string, a push.Ack) error {
 	return errors.Join(m.alive(), m.unless(func() error { return m.store.Ack(ctx, session, a) }))
 }
 
-func (m *mortal) Mark(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
+func (m *mortal) CountStart(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
 	if err := m.alive(); err != nil {
 		return 0, err
 	}
-	before, err := m.store.Mark(ctx, session, seq, most)
+	before, err := m.store.CountStart(ctx, session, seq, most)
 	if err == nil && before < most {
 		m.counted.Add(1)
 	}
 	return before, err
 }
 
-func (m *mortal) Unmark(ctx context.Context, session string, seq push.Seq) error {
-	return errors.Join(m.alive(), m.unless(func() error { return m.store.Unmark(ctx, session, seq) }))
+func (m *mortal) ClearStarts(ctx context.Context, session string, seq push.Seq) error {
+	return errors.Join(m.alive(), m.unless(func() error { return m.store.ClearStarts(ctx, session, seq) }))
 }
 
-func (m *mortal) Bury(ctx context.Context, session string, seq push.Seq, b push.Burial) error {
-	return errors.Join(m.alive(), m.unless(func() error { return m.store.Bury(ctx, session, seq, b) }))
+func (m *mortal) DeadLetter(ctx context.Context, session string, seq push.Seq, b push.Failure) error {
+	return errors.Join(m.alive(), m.unless(func() error { return m.store.DeadLetter(ctx, session, seq, b) }))
 }
 
 func (m *mortal) unless(do func() error) error {
@@ -205,7 +205,7 @@ func (f *fleet) shown() bool {
 // starts returns how many starts of an item are counted.
 func (f *fleet) starts(session int, item string) int {
 	f.t.Helper()
-	n, err := f.store.Mark(f.t.Context(), f.sessions[session].ID(), f.pushed[session][item].Seq, 0)
+	n, err := f.store.CountStart(f.t.Context(), f.sessions[session].ID(), f.pushed[session][item].Seq, 0)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -181,7 +181,7 @@ func (p *page) applyQuickly(ctx context.Context, who *visitor, m *mounted, e pus
 			if !errors.Is(err, push.ErrReject) {
 				return false, err
 			}
-			return true, p.hub.deps.Node.Bury(ctx, who.Session, e.Seq, push.Burial{Reason: push.ReasonRejected, Attempts: try, Error: err.Error()})
+			return true, p.hub.deps.Node.DeadLetter(ctx, who.Session, e.Seq, push.Failure{Reason: push.ReasonRejected, Attempts: try, Error: err.Error()})
 		}
 		if try == quickTries || ctx.Err() != nil {
 			return false, nil

@@ -18,7 +18,7 @@ const openPatience = 2 * time.Second
 func (c *conn) open(ctx context.Context, hello message) *ending {
 	c.tree = c.page.set.NewView()
 	c.openBy = time.Now().Add(openPatience)
-	c.heir.reign = c.hub.deps.Node.Reign()
+	c.heir.reign = c.hub.deps.Node.Term()
 	if id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Session, c.page.name); err == nil {
 		c.out.hasToken = fresh
 		resumed, err := c.resume(ctx, id, hello)
@@ -185,7 +185,7 @@ func (c *conn) reset() {
 	c.fence, c.created, c.unsaved, c.clicked = 0, false, false, false
 	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
 	c.giveTurn()
-	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Reign()}
+	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Term()}
 	c.marked, c.careful, c.lined, c.connected = false, false, false, false
 	c.outbox, c.acks, c.stall, c.refused = nil, acknowledger{}, stall{}, nil
 	c.commitAt = time.Time{}

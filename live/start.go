@@ -132,7 +132,7 @@ func (c *conn) suspect(ctx context.Context, it *item, starts int) {
 		c.out.fail(frameError{Code: codeDeadLetter, Text: "An update could not be applied.", Action: it.entry.Action})
 		c.passed(it)
 	default:
-		c.bury(ctx, it, push.Burial{Reason: push.ReasonCrashLoop, Attempts: starts, Error: "the process ended each time the push was started"})
+		c.bury(ctx, it, push.Failure{Reason: push.ReasonCrashLoop, Attempts: starts, Error: "the process ended each time the push was started"})
 	}
 }
 
@@ -140,14 +140,14 @@ func (c *conn) suspect(ctx context.Context, it *item, starts int) {
 // once in this process. It returns how many were counted before.
 func (p *page) mark(ctx context.Context, session string, e push.Entry, most int) (int, error) {
 	return p.hub.marks.count(session, e.Seq, most, func() (int, error) {
-		return p.hub.deps.Node.Mark(context.WithoutCancel(ctx), session, e, most) // others may wait for it
+		return p.hub.deps.Node.CountStart(context.WithoutCancel(ctx), session, e, most) // others may wait for it
 	})
 }
 
 // unmark takes the starts of a push back that has killed nothing, and reports
 // whether it could.
 func (p *page) unmark(ctx context.Context, session string, e push.Entry) bool {
-	err := p.hub.deps.Node.Unmark(context.WithoutCancel(ctx), session, e)
+	err := p.hub.deps.Node.ClearStarts(context.WithoutCancel(ctx), session, e)
 	if err != nil {
 		p.hub.log.WarnContext(ctx, "start of a push stays counted", "session", push.Redact(session), "action", e.Action, "id", e.ID, "error", err)
 	}

@@ -74,7 +74,7 @@ func newSuspects(e env, cfg live.Config, starts int, pushed ...string) *suspects
 func (s *suspects) died(i, starts int) {
 	s.t.Helper()
 	for range starts {
-		if _, err := s.store.store.Mark(s.t.Context(), s.sessions[i].ID(), s.receipts[i].Seq, starts); err != nil {
+		if _, err := s.store.store.CountStart(s.t.Context(), s.sessions[i].ID(), s.receipts[i].Seq, starts); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -105,7 +105,7 @@ func (s *suspects) frames(i int) int { return s.pages[i].State().Frames }
 func (s *suspects) cleared() {
 	s.t.Helper()
 	for i, r := range s.receipts {
-		if n, err := s.store.Mark(s.t.Context(), s.sessions[i].ID(), r.Seq, 0); err != nil || n != 0 {
+		if n, err := s.store.CountStart(s.t.Context(), s.sessions[i].ID(), r.Seq, 0); err != nil || n != 0 {
 			s.t.Errorf("page %d: %d starts are counted, %v, want none", i, n, err)
 		}
 	}
@@ -330,7 +330,7 @@ func TestASuspectThatAnotherProcessSurvivesIsApplied(t *testing.T) {
 		if got := items(s.pages[0]); got != "" {
 			e.t.Errorf("page shows %q of a suspect, want nothing", got)
 		}
-		if err := e.store.Unmark(e.t.Context(), s.sessions[0].ID(), s.receipts[0].Seq); err != nil {
+		if err := e.store.ClearStarts(e.t.Context(), s.sessions[0].ID(), s.receipts[0].Seq); err != nil {
 			e.t.Fatal(err)
 		}
 		time.Sleep(1100 * time.Millisecond)

@@ -217,7 +217,7 @@ func TestUnackedWhileAnotherAcknowledges(t *testing.T) {
 				}
 				time.Sleep(3 * time.Minute)
 				if tt.when == "" { // a hole at the edge of a page is nothing special
-					if err := n.Bury(t.Context(), "s", seqs["65"], push.Burial{Reason: push.ReasonError}); err != nil {
+					if err := n.DeadLetter(t.Context(), "s", seqs["65"], push.Failure{Reason: push.ReasonError}); err != nil {
 						t.Fatal(err)
 					}
 				}

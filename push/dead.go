@@ -29,8 +29,8 @@ const (
 	ReasonUnknownAction Reason = "unknown-action"
 )
 
-// Burial says why an entry is given up.
-type Burial struct {
+// Failure says why an entry is given up.
+type Failure struct {
 	Reason   Reason
 	Attempts int
 	Node     string
@@ -42,10 +42,10 @@ type Burial struct {
 type DeadLetter struct {
 	// ID names the dead letter.
 	ID string
-	// At is when it was buried.
+	// At is when it was given up.
 	At    time.Time
 	Entry Entry
-	Burial
+	Failure
 }
 
 // DeadQuery selects dead letters; zero fields select all.

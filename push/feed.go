@@ -73,7 +73,7 @@ type Feed struct {
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
 // Next returns the next push, or false when there is none for now. It does
-// not block. Entries whose Err is set cannot be applied; bury them.
+// not block. Entries whose Err is set cannot be applied: dead letters.
 func (f *Feed) Next() (Entry, bool) {
 	f.box.mu.Lock()
 	defer f.box.mu.Unlock()
@@ -124,7 +124,7 @@ func (f *Feed) Epoch() string {
 
 // Redelivered reports whether the entry was in the mailbox when the feed
 // subscribed, so that another process may have started it before; see
-// [Node.Mark].
+// [Node.CountStart].
 func (f *Feed) Redelivered(e Entry) bool {
 	f.box.mu.Lock()
 	defer f.box.mu.Unlock()
@@ -173,9 +173,9 @@ func (f *Feed) Ack(upTo Seq, skipped []Seq) {
 // ackDue reports whether there is something to acknowledge.
 func (f *Feed) ackDue() bool { return f.ackTo > f.acked }
 
-// Bury moves the entry to the dead letters. It is idempotent.
-func (f *Feed) Bury(ctx context.Context, e Entry, b Burial) error {
-	return f.node.Bury(ctx, f.box.session, e.Seq, b)
+// DeadLetter moves the entry to the dead letters. It is idempotent.
+func (f *Feed) DeadLetter(ctx context.Context, e Entry, b Failure) error {
+	return f.node.DeadLetter(ctx, f.box.session, e.Seq, b)
 }
 
 // Close ends the feed. Acknowledgements given before are still sent. It is
@@ -210,7 +210,7 @@ func (f *Feed) attached(att Attachment, old unacked) {
 	f.target = max(f.target, att.Last)
 	f.unacked = old.entries
 	if len(old.entries) > 0 {
-		f.acked, f.unsure = att.Floor, old.after
+		f.acked, f.unsure = att.Acked, old.after
 	}
 	for _, e := range att.Parked {
 		if e.Seq > f.cursor {
@@ -283,7 +283,7 @@ func (f *Feed) accept(entries []Entry, end bool, upTo Seq) {
 		return
 	}
 	if f.cursor < upTo {
-		f.cursor = upTo // what was there has been superseded or buried
+		f.cursor = upTo // what was there has been superseded or given up
 	}
 	f.lagging = f.cursor < f.target
 	f.signal()

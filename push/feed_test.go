@@ -352,7 +352,7 @@ func TestUndecodableEntry(t *testing.T) {
 		if !ok || !errors.Is(e.Err, push.ErrVersion) || e.ID != "bad" {
 			t.Fatalf("got %+v, %t, want the entry that cannot be read", e, ok)
 		}
-		if err := f.Bury(t.Context(), e, push.Burial{Reason: push.ReasonDecode, Error: string(make([]byte, 5000))}); err != nil {
+		if err := f.DeadLetter(t.Context(), e, push.Failure{Reason: push.ReasonDecode, Error: string(make([]byte, 5000))}); err != nil {
 			t.Fatal(err)
 		}
 		letters, err := store.memory.List(t.Context(), push.DeadQuery{})
@@ -379,17 +379,17 @@ func TestMark(t *testing.T) {
 			t.Fatalf("got %+v, %t, want a redelivered entry", e, ok)
 		}
 		for want := range 2 {
-			if before, err := n.Mark(t.Context(), "s", e, 2); err != nil || before != want {
+			if before, err := n.CountStart(t.Context(), "s", e, 2); err != nil || before != want {
 				t.Errorf("%d starts before, %v, want %d", before, err, want)
 			}
 		}
 		f.Ack(seq, nil)
 		time.Sleep(time.Second)
-		if before, err := n.Mark(t.Context(), "s", e, 2); err != nil || before != 0 {
+		if before, err := n.CountStart(t.Context(), "s", e, 2); err != nil || before != 0 {
 			t.Errorf("%d starts before after an acknowledgement, %v, want none", before, err)
 		}
-		store.set(func() { store.fail["mark"] = errors.New("down") })
-		if _, err := n.Mark(t.Context(), "s", e, 2); err == nil {
+		store.set(func() { store.fail["count start"] = errors.New("down") })
+		if _, err := n.CountStart(t.Context(), "s", e, 2); err == nil {
 			t.Error("no error in an outage")
 		}
 	})

@@ -145,11 +145,11 @@ func (f *faulty) Check(ctx context.Context, node string, sessions []string) ([]p
 	return f.Transport.Check(ctx, node, sessions)
 }
 
-func (f *faulty) Mark(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
-	if err := f.enter("mark"); err != nil {
+func (f *faulty) CountStart(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
+	if err := f.enter("count start"); err != nil {
 		return 0, err
 	}
-	return f.Transport.Mark(ctx, session, seq, most)
+	return f.Transport.CountStart(ctx, session, seq, most)
 }
 
 // bent is a listener that hears what faulty.hints lets through.

@@ -31,9 +31,9 @@ type mailbox struct {
 	attach bool
 	// flush says that the gathered acknowledgements are due.
 	flush bool
-	// floor is the highest acknowledgement that the store has from this node,
+	// acked is the highest acknowledgement that the store has from this node,
 	// route what it was told with it of how far all feeds have come.
-	floor, route Seq
+	acked, route Seq
 	// active says that the mailbox is queued or being worked on.
 	active bool
 	// listed says that it is on the node's laterList.
@@ -62,7 +62,7 @@ func (box *mailbox) next() step {
 			return func(ctx context.Context, n *Node, box *mailbox) error { return sendAck(ctx, n, box, f) }
 		}
 	}
-	if box.flush && len(box.feeds) > 0 && box.route < box.floor && box.slowest(box.floor) > box.route {
+	if box.flush && len(box.feeds) > 0 && box.route < box.acked && box.slowest(box.acked) > box.route {
 		return raiseRoute
 	}
 	box.flush = false
@@ -211,7 +211,7 @@ func fetch(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 		return err
 	}
 	if len(entries) < limit && reach(entries, after) < upTo {
-		// The end that was heard of was superseded or buried, or else a failover
+		// The end that was heard of was superseded or given up, or else a failover
 		// is under way and this was read from a server that lags behind the
 		// primary. Attaching writes, so it finds the primary.
 		if att, err := n.verify(ctx, box, after); err != nil || att == nil {
@@ -222,7 +222,7 @@ func fetch(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 		}
 	}
 	end := len(entries) < limit
-	// A hole is what was superseded or buried, or else what was acknowledged
+	// A hole is what was superseded or given up, or else what was acknowledged
 	// by others and trimmed: only the store can tell, and only after the read.
 	if hole := (len(entries) == 0 && after < upTo) || (len(entries) > 0 && entries[0].Prev > after); hole {
 		att, err := n.verify(ctx, box, after)
@@ -328,13 +328,13 @@ func (box *mailbox) slowest(upTo Seq) Seq {
 func (box *mailbox) acknowledged(a Ack) {
 	box.mu.Lock()
 	defer box.mu.Unlock()
-	box.floor, box.route = max(box.floor, a.UpTo), max(box.route, a.Route)
+	box.acked, box.route = max(box.acked, a.UpTo), max(box.route, a.Route)
 }
 
 // released has the route cursor raised where a slow feed has kept it down. A
 // full mailbox waits for that. box.mu is held.
 func (box *mailbox) released(n *Node) {
-	if len(box.feeds) > 0 && box.route < box.floor {
+	if len(box.feeds) > 0 && box.route < box.acked {
 		n.delay(box)
 	}
 }
@@ -342,9 +342,9 @@ func (box *mailbox) released(n *Node) {
 // raiseRoute tells the store that the slowest feed has come further.
 func raiseRoute(ctx context.Context, n *Node, box *mailbox) error {
 	box.mu.Lock()
-	floor := box.floor
+	acked := box.acked
 	box.mu.Unlock()
-	err := n.Ack(ctx, box.session, Ack{After: floor, UpTo: floor})
+	err := n.Ack(ctx, box.session, Ack{After: acked, UpTo: acked})
 	if errors.Is(err, ErrSessionClosed) {
 		return nil
 	}

@@ -82,7 +82,7 @@ type nodeMetrics struct {
 	feeds    prometheus.Gauge
 	lagging  *prometheus.CounterVec
 	failures *prometheus.CounterVec
-	buried   *prometheus.CounterVec
+	dead     *prometheus.CounterVec
 
 	hinted, read, fetches, resyncs, rerouted, acks prometheus.Counter
 }
@@ -108,7 +108,7 @@ func newNodeMetrics(r prometheus.Registerer) (m nodeMetrics, err error) {
 	m.acks = counter("push_acks_total", "Acknowledgements stored.", nil)
 	m.lagging = vec("push_lagging_total", "Feeds that turned to the mailbox, by cause.", "cause")
 	m.failures = vec("push_store_failures_total", "Store calls that failed, by operation.", "op")
-	m.buried = vec("push_buried_total", "Pushes given up by this process, by reason.", "reason")
+	m.dead = vec("push_dead_lettered_total", "Pushes given up by this process, by reason.", "reason")
 	m.feeds, err = register(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "push_feeds", Help: "Open feeds."}))
 	return m, errors.Join(append(errs, err)...)
 }

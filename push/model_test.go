@@ -24,7 +24,7 @@ import (
 // publishing, mounting, applying, committing, acknowledging, giving up, bent
 // hints, crashed nodes, dropped connections, minutes that pass. The checker
 // knows what each connection must have applied: every push of its view's
-// actions after its mount, once, in order, or else it was buried or superseded.
+// actions after its mount, once, in order, or else it was given up or superseded.
 // And nothing may be owed to nobody: what no connection has durably applied
 // waits for the next mount. The flags of rapid make it longer: -rapid.checks=N.
 func TestProtocolModel(t *testing.T) {
@@ -85,7 +85,7 @@ type op struct {
 // opKinds, the frequent ones more than once.
 var opKinds = []string{
 	"publish", "publish", "publish", "publish", "publish", "step", "step", "step", "commit", "commit", "ack", "ack",
-	"sync", "sync", "mount", "lost mount", "crash", "drop", "leave", "bend", "pass", "pass", "bury",
+	"sync", "sync", "mount", "lost mount", "crash", "drop", "leave", "bend", "pass", "pass", "give up",
 }
 
 // world is the model's state and the system under test.
@@ -95,7 +95,7 @@ type world struct {
 	nodes  []*simNode
 	tabs   []*tab
 	pushes []push.Entry
-	buried map[push.Seq]bool
+	given  map[push.Seq]bool
 	// durable says that some connection has committed the push's effect.
 	durable map[push.Seq]bool
 	// covered says that an acknowledgement has claimed it as applied.
@@ -128,7 +128,7 @@ func (c *tab) has(action string) bool { return c.view == 2 || (action == "B") ==
 
 func play(t *testing.T, store push.Transport, history []op) (err error) {
 	t.Helper()
-	w := &world{t: t, store: store, buried: map[push.Seq]bool{}, durable: map[push.Seq]bool{}, covered: map[push.Seq]bool{}}
+	w := &world{t: t, store: store, given: map[push.Seq]bool{}, durable: map[push.Seq]bool{}, covered: map[push.Seq]bool{}}
 	w.nodes = []*simNode{w.start(), w.start()}
 	defer func() {
 		for _, n := range w.nodes {
@@ -177,7 +177,7 @@ func (w *world) do(o op) error {
 		return err
 	case "step":
 		return w.step(c, o.arg*3+1, false)
-	case "bury":
+	case "give up":
 		return w.step(c, 1, true)
 	case "commit":
 		c.commit(w)
@@ -340,7 +340,7 @@ func (w *world) crash(node int) error {
 }
 
 // step applies up to max pushes, or gives the first one up.
-func (w *world) step(c *tab, most int, bury bool) error {
+func (w *world) step(c *tab, most int, giveUp bool) error {
 	for range most {
 		e, ok := c.feed.Next()
 		if !ok {
@@ -351,11 +351,11 @@ func (w *world) step(c *tab, most int, bury bool) error {
 		}
 		c.cursor = e.Seq
 		switch {
-		case bury:
-			if err := c.feed.Bury(w.t.Context(), e, push.Burial{Reason: push.ReasonError}); err != nil {
+		case giveUp:
+			if err := c.feed.DeadLetter(w.t.Context(), e, push.Failure{Reason: push.ReasonError}); err != nil {
 				return err
 			}
-			w.buried[e.Seq] = true
+			w.given[e.Seq] = true
 		case c.has(e.Action):
 			c.applied = append(c.applied, e.Seq)
 		default:

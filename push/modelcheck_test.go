@@ -64,7 +64,7 @@ func (w *world) checkTab(c *tab) error {
 		return fmt.Errorf("applied out of order or twice: %v", c.applied)
 	}
 	for _, p := range w.pushes {
-		if p.Seq <= c.mounted || !c.has(p.Action) || w.buried[p.Seq] || w.superseded(p) {
+		if p.Seq <= c.mounted || !c.has(p.Action) || w.given[p.Seq] || w.superseded(p) {
 			continue
 		}
 		if !slices.Contains(c.applied, p.Seq) {
@@ -85,11 +85,11 @@ func (w *world) checkOwed() error {
 	for _, p := range w.pushes {
 		waits := slices.ContainsFunc(b.Entries, func(e push.Entry) bool { return e.Seq == p.Seq })
 		switch {
-		case waits && w.buried[p.Seq]:
-			return fmt.Errorf("push %s is buried and pending", p.ID)
+		case waits && w.given[p.Seq]:
+			return fmt.Errorf("push %s is given up and pending", p.ID)
 		case waits && w.covered[p.Seq]:
 			return fmt.Errorf("push %s was acknowledged and is pending", p.ID)
-		case !waits && !w.durable[p.Seq] && !w.buried[p.Seq] && !w.superseded(p):
+		case !waits && !w.durable[p.Seq] && !w.given[p.Seq] && !w.superseded(p):
 			return fmt.Errorf("push %s (%s) was applied by nobody and waits for nobody", p.ID, p.Seq)
 		}
 	}

@@ -83,7 +83,7 @@ type Node struct {
 	waiting atomic.Int64 // bytes in all queues
 
 	replicated atomic.Bool   // see Replicated
-	reign      atomic.Uint64 // see Reign
+	term       atomic.Uint64 // see Term
 
 	mu    sync.RWMutex // taken before a mailbox's
 	boxes map[string]*mailbox
@@ -179,8 +179,8 @@ func (n *Node) attachFeed(ctx context.Context, session string, after Seq) (att A
 		att, err = n.store.Attach(ctx, n.id, session, after)
 		return err
 	})
-	old.after = att.Floor
-	for from := att.Floor; err == nil && from < after; {
+	old.after = att.Acked
+	for from := att.Acked; err == nil && from < after; {
 		var page []Entry
 		err = n.call(ctx, "read", func(ctx context.Context) error {
 			page, err = n.store.Read(ctx, session, from, queueLen)
@@ -259,16 +259,16 @@ func (n *Node) Ack(ctx context.Context, session string, a Ack) error {
 	return nil
 }
 
-// Bury moves an entry to the dead letters. b.Node is set by it. It is
-// idempotent. See Transport.Bury.
-func (n *Node) Bury(ctx context.Context, session string, seq Seq, b Burial) error {
+// DeadLetter moves an entry to the dead letters. b.Node is set by it. It is
+// idempotent. See Transport.DeadLetter.
+func (n *Node) DeadLetter(ctx context.Context, session string, seq Seq, b Failure) error {
 	b.Node = n.id
 	b.Error = cutError(b.Error)
-	err := n.call(ctx, "bury", func(ctx context.Context) error { return n.store.Bury(ctx, session, seq, b) })
+	err := n.call(ctx, "dead letter", func(ctx context.Context) error { return n.store.DeadLetter(ctx, session, seq, b) })
 	if err != nil {
-		return fmt.Errorf("push: bury %s of %s: %w", seq, Redact(session), err)
+		return fmt.Errorf("push: dead letter %s of %s: %w", seq, Redact(session), err)
 	}
-	n.metrics.buried.WithLabelValues(string(b.Reason)).Inc()
+	n.metrics.dead.WithLabelValues(string(b.Reason)).Inc()
 	return nil
 }
 

@@ -37,12 +37,12 @@ const (
 // its ID.
 func (n *Node) Replicated() bool { return n.replicated.Load() }
 
-// Reign counts how often another server was seen to take over the writes. What
+// Term counts how often another server was seen to take over the writes. What
 // the store held may have fallen back then. The feeds are signalled when it
 // changes.
-func (n *Node) Reign() uint64 { return n.reign.Load() }
+func (n *Node) Term() uint64 { return n.term.Load() }
 
-// watch keeps Replicated and Reign up to date until ctx ends. Replicated does
+// watch keeps Replicated and Term up to date until ctx ends. Replicated does
 // not go back: a replica that cannot be seen now may be the next primary.
 func (n *Node) watch(ctx context.Context, s Succession) {
 	last := ""
@@ -57,7 +57,7 @@ func (n *Node) watch(ctx context.Context, s Succession) {
 				n.replicated.Store(true)
 			}
 			if last != "" && p.ID != last {
-				n.reign.Add(1)
+				n.term.Add(1)
 				n.signalAll()
 			}
 			last = p.ID

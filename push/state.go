@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// StateStore keeps what connections and views must not lose: a state and the
+// States keeps what connections and views must not lose: a state and the
 // cursor of the last push that went into it, in one record, changed in one
 // compare-and-set. That is what makes a push's effect on a state happen exactly
 // once, whatever dies when. All methods are safe for concurrent use.
-type StateStore interface {
+type States interface {
 	// CreateConn stores a new connection's record with Fence zero.
 	CreateConn(ctx context.Context, r ConnRecord, ttl time.Duration) error
 
@@ -61,7 +61,7 @@ type ViewRecord struct {
 	Version uint64
 }
 
-// Commit is one atomic change. See StateStore.Commit.
+// Commit is one atomic change. See States.Commit.
 type Commit struct {
 	// Conn is the record to store; its Fence is the one that TakeConn gave.
 	// An empty Conn.Conn commits the view alone (a request without

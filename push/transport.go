@@ -44,30 +44,30 @@ type Transport interface {
 
 	// Pending returns what a fresh mount has to apply, oldest first: the
 	// parked pushes (see Ack) after the cursor, then every entry after both
-	// the cursor and the floor. It never returns ErrCursorTooOld.
+	// the cursor and the acked offset. It never returns ErrCursorTooOld.
 	Pending(ctx context.Context, session string, after Seq) (Backlog, error)
 
 	// Ack says that one connection has durably processed everything in
 	// (a.After, a.UpTo] but for a.Skipped, which its view has no action for.
-	// It raises the session's floor, parks what nobody has applied yet and
+	// It raises the session's acked offset, parks what nobody has applied yet and
 	// trims what is past the resume window.
 	Ack(ctx context.Context, session string, a Ack) error
 
-	// Mark counts the start of an entry that is being redelivered, so that one
+	// CountStart counts the start of an entry that is being redelivered, so that one
 	// which kills its process is found out, unless most or more starts are
 	// counted already. It returns how many were counted before: this one counts
-	// if that is less than most. An acknowledgement clears them, and a burial,
+	// if that is less than most. An acknowledgement clears them, and a dead letter,
 	// but not one with ReasonCrashLoop: other connections may have the entry
 	// in line.
-	Mark(ctx context.Context, session string, seq Seq, most int) (before int, err error)
+	CountStart(ctx context.Context, session string, seq Seq, most int) (before int, err error)
 
-	// Unmark forgets the starts of an entry: a process has survived it. It is
+	// ClearStarts forgets the starts of an entry: a process has survived it. It is
 	// idempotent.
-	Unmark(ctx context.Context, session string, seq Seq) error
+	ClearStarts(ctx context.Context, session string, seq Seq) error
 
-	// Bury moves an entry to the dead letters. It is idempotent: an entry that
+	// DeadLetter moves an entry to the dead letters. It is idempotent: an entry that
 	// is gone already is no error.
-	Bury(ctx context.Context, session string, seq Seq, b Burial) error
+	DeadLetter(ctx context.Context, session string, seq Seq, f Failure) error
 
 	// Check reports the state of sessions that the node has attached, and
 	// restores routes that are missing, with everything in the mailbox beyond
@@ -105,8 +105,8 @@ type Notice struct {
 
 // Attachment is a mailbox's state at the moment of an Attach.
 type Attachment struct {
-	// Floor is the last push acknowledged for the session.
-	Floor Seq
+	// Acked is the last push acknowledged for the session.
+	Acked Seq
 	// Last is the last push appended.
 	Last Seq
 	// Epoch names the store's history; it changes when the store was emptied,
@@ -122,7 +122,7 @@ type Backlog struct {
 	// Entries wait to be applied, oldest first.
 	Entries []Entry
 	// Cursor is where a connection stands that has gone through Entries: the
-	// latest of the cursor asked for, the floor, and the last entry. It is the
+	// latest of the cursor asked for, the acked offset, and the last entry. It is the
 	// cursor to subscribe from, also when there are no entries.
 	Cursor Seq
 	// Epoch is the store's epoch that Cursor belongs to.

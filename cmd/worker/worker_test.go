@@ -267,7 +267,7 @@ func (s *store) bury(ctx context.Context, session, action string) {
 	s.t.Helper()
 	r, err := s.Append(ctx, push.Message{ID: push.NewID(), Session: session, Action: action, Data: json.RawMessage(`{"n":1}`)})
 	if err == nil {
-		err = s.Bury(ctx, session, r.Seq, push.Burial{Reason: push.ReasonError, Attempts: 8, Node: "n1", Error: "no luck"})
+		err = s.DeadLetter(ctx, session, r.Seq, push.Failure{Reason: push.ReasonError, Attempts: 8, Node: "n1", Error: "no luck"})
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -281,7 +281,7 @@ func TestDeadOnATerminal(t *testing.T) {
 	s := newStore(t)
 	r, err := s.Append(t.Context(), push.Message{ID: push.NewID(), Session: "A-SESSION-WITH-BAD-MANNERS", Action: "One"})
 	if err == nil {
-		err = s.Bury(t.Context(), "A-SESSION-WITH-BAD-MANNERS", r.Seq, push.Burial{Reason: push.ReasonError, Error: "no \x1b[2J\u009b31m\r\nluck\ttoday"})
+		err = s.DeadLetter(t.Context(), "A-SESSION-WITH-BAD-MANNERS", r.Seq, push.Failure{Reason: push.ReasonError, Error: "no \x1b[2J\u009b31m\r\nluck\ttoday"})
 	}
 	if err != nil {
 		t.Fatal(err)

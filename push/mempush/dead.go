@@ -15,17 +15,17 @@ type letter struct {
 	stored []byte
 }
 
-// bury appends a dead letter.
-func (t *Transport) bury(e entry, b push.Burial, now time.Time) {
-	t.buried++
+// giveUp appends a dead letter.
+func (t *Transport) giveUp(e entry, b push.Failure, now time.Time) {
+	t.letters++
 	t.dead = append(t.dead, letter{
-		DeadLetter: push.DeadLetter{ID: fmt.Sprintf("%016d", t.buried), At: now, Entry: e.Entry, Burial: b},
+		DeadLetter: push.DeadLetter{ID: fmt.Sprintf("%016d", t.letters), At: now, Entry: e.Entry, Failure: b},
 		stored:     e.stored,
 	})
 }
 
-// Bury implements push.Transport.
-func (t *Transport) Bury(ctx context.Context, session string, seq push.Seq, b push.Burial) error {
+// DeadLetter implements push.Transport.
+func (t *Transport) DeadLetter(ctx context.Context, session string, seq push.Seq, b push.Failure) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -33,11 +33,11 @@ func (t *Transport) Bury(ctx context.Context, session string, seq push.Seq, b pu
 	defer t.mu.Unlock()
 	if box := t.boxes[session]; box != nil {
 		if e, ok := box.remove(seq); ok {
-			t.bury(e, b, time.Now())
+			t.giveUp(e, b, time.Now())
 			// Another connection that has the entry in line must not take it
 			// for one that nobody has died of.
 			if b.Reason != push.ReasonCrashLoop {
-				delete(box.marks, seq)
+				delete(box.starts, seq)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ func (t *Transport) Replicate() (promote func()) {
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.boxes, t.conns, t.views, t.dead, t.buried = saved.boxes, saved.conns, saved.views, saved.dead, saved.buried
+		t.boxes, t.conns, t.views, t.dead, t.letters = saved.boxes, saved.conns, saved.views, saved.dead, saved.letters
 		t.replicas--
 		t.promoted++
 		for _, n := range t.nodes {
@@ -35,14 +35,14 @@ func (t *Transport) Replicate() (promote func()) {
 // branch copies what is stored.
 func (t *Transport) branch() *Transport {
 	to := &Transport{
-		boxes: make(map[string]*mailbox, len(t.boxes)), dead: slices.Clone(t.dead), buried: t.buried,
+		boxes: make(map[string]*mailbox, len(t.boxes)), dead: slices.Clone(t.dead), letters: t.letters,
 		conns: make(map[connKey]*record[push.ConnRecord], len(t.conns)),
 		views: make(map[viewKey]*record[push.ViewRecord], len(t.views)),
 	}
 	for session, box := range t.boxes {
 		b := *box
 		b.entries, b.parked = slices.Clone(b.entries), slices.Clone(b.parked)
-		b.ids, b.keys, b.marks, b.routes = maps.Clone(b.ids), maps.Clone(b.keys), maps.Clone(b.marks), maps.Clone(b.routes)
+		b.ids, b.keys, b.starts, b.routes = maps.Clone(b.ids), maps.Clone(b.keys), maps.Clone(b.starts), maps.Clone(b.routes)
 		to.boxes[session] = &b
 	}
 	for key, r := range t.conns {

@@ -11,15 +11,15 @@ import (
 // mailbox is one session's. Transport.mu guards it.
 type mailbox struct {
 	entries []entry // ascending
-	parked  []entry // ascending, at or below floor, applied by nobody
+	parked  []entry // ascending, at or below acked, applied by nobody
 	last    push.Seq
-	floor   push.Seq
+	acked   push.Seq
 	// trimmed is the highest entry that was acknowledged and is gone, neither
 	// in the mailbox nor parked.
 	trimmed push.Seq
 	ids     map[string]idMark
 	keys    map[string]keyMark // Replaces keys
-	marks   map[push.Seq]int
+	starts  map[push.Seq]int
 	routes  map[string]push.Seq // by node, with the cursor it is known to have
 	closed  bool
 }
@@ -85,7 +85,7 @@ func (box *mailbox) waits(seq push.Seq) bool {
 		return true
 	}
 	_, ok := box.find(seq)
-	return ok && seq > box.floor
+	return ok && seq > box.acked
 }
 
 // note remembers the entry as the latest of its Replaces key. When there are
@@ -124,7 +124,7 @@ func (box *mailbox) hasRoom(limit int, old push.Seq) bool {
 	if len(box.entries)+len(box.parked)-spare < limit {
 		return true
 	}
-	seen := box.floor
+	seen := box.acked
 	for _, cursor := range box.routes {
 		seen = min(seen, cursor)
 	}
@@ -150,9 +150,9 @@ func (box *mailbox) ack(a push.Ack) {
 	applied := func(seq push.Seq) bool {
 		return seq > a.After && seq <= a.UpTo && !slices.Contains(a.Skipped, seq)
 	}
-	for seq := range box.marks {
-		if applied(seq) && box.has(seq) { // what is buried was not survived
-			delete(box.marks, seq)
+	for seq := range box.starts {
+		if applied(seq) && box.has(seq) { // what was given up was not survived
+			delete(box.starts, seq)
 		}
 	}
 	box.parked = slices.DeleteFunc(box.parked, func(e entry) bool {
@@ -163,14 +163,14 @@ func (box *mailbox) ack(a push.Ack) {
 	})
 	for _, seq := range a.Skipped {
 		i, found := box.find(seq)
-		if !found || seq <= box.floor || seq > a.UpTo {
+		if !found || seq <= box.acked || seq > a.UpTo {
 			continue
 		}
 		if at, parked := search(box.parked, seq); !parked {
 			box.parked = slices.Insert(box.parked, at, box.entries[i])
 		}
 	}
-	box.floor = max(box.floor, a.UpTo)
+	box.acked = max(box.acked, a.UpTo)
 	if cursor, ok := box.routes[a.Node]; ok {
 		box.routes[a.Node] = max(cursor, a.Route)
 	}
@@ -204,13 +204,13 @@ func (box *mailbox) expire(t *Transport, now time.Time) {
 		return
 	}
 	limit := seqOf(now.Add(-t.cfg.MaxAge))
-	for _, e := range append(slices.Clone(box.parked), box.after(box.floor)...) {
+	for _, e := range append(slices.Clone(box.parked), box.after(box.acked)...) {
 		if e.Seq < limit {
 			box.remove(e.Seq)
-			t.bury(e, push.Burial{Reason: push.ReasonExpired}, now)
+			t.giveUp(e, push.Failure{Reason: push.ReasonExpired}, now)
 		}
 	}
-	box.trim(min(box.floor, seqOf(now.Add(-t.cfg.ResumeWindow))))
+	box.trim(min(box.acked, seqOf(now.Add(-t.cfg.ResumeWindow))))
 	for id, mark := range box.ids {
 		if !now.Before(mark.until) {
 			delete(box.ids, id)

@@ -55,20 +55,20 @@ func (c *Config) fill() error {
 	return nil
 }
 
-// Transport is an in-memory push.Transport, push.StateStore, push.DeadLetters
+// Transport is an in-memory push.Transport, push.States, push.DeadLetters
 // and push.Broker. It starts no goroutine, and is safe for concurrent use.
 type Transport struct {
 	cfg Config
 
-	mu     sync.Mutex
-	epoch  string
-	boxes  map[string]*mailbox
-	nodes  map[string]*node
-	swept  time.Time
-	dead   []letter
-	buried uint64
-	conns  map[connKey]*record[push.ConnRecord]
-	views  map[viewKey]*record[push.ViewRecord]
+	mu      sync.Mutex
+	epoch   string
+	boxes   map[string]*mailbox
+	nodes   map[string]*node
+	swept   time.Time
+	dead    []letter
+	letters uint64
+	conns   map[connKey]*record[push.ConnRecord]
+	views   map[viewKey]*record[push.ViewRecord]
 
 	replicas, promoted int // see Replicate
 
@@ -77,7 +77,7 @@ type Transport struct {
 
 var (
 	_ push.Transport   = (*Transport)(nil)
-	_ push.StateStore  = (*Transport)(nil)
+	_ push.States      = (*Transport)(nil)
 	_ push.DeadLetters = (*Transport)(nil)
 	_ push.Broker      = (*Transport)(nil)
 )
@@ -197,7 +197,7 @@ func (t *Transport) open(session string) *mailbox {
 	if box == nil {
 		box = &mailbox{
 			ids: make(map[string]idMark), keys: make(map[string]keyMark),
-			marks: make(map[push.Seq]int), routes: make(map[string]push.Seq),
+			starts: make(map[push.Seq]int), routes: make(map[string]push.Seq),
 		}
 		t.boxes[session] = box
 	}

@@ -21,7 +21,7 @@ type record[R any] struct {
 
 func (r *record[R]) expired(now time.Time) bool { return !now.Before(r.until) }
 
-// CreateConn implements push.StateStore.
+// CreateConn implements push.States.
 func (t *Transport) CreateConn(ctx context.Context, r push.ConnRecord, ttl time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (t *Transport) view(session, view string) push.ViewRecord {
 	return v
 }
 
-// TakeConn implements push.StateStore.
+// TakeConn implements push.States.
 func (t *Transport) TakeConn(ctx context.Context, session, conn string, ttl time.Duration) (push.ConnRecord, error) {
 	if err := ctx.Err(); err != nil {
 		return push.ConnRecord{}, err
@@ -72,7 +72,7 @@ func (t *Transport) TakeConn(ctx context.Context, session, conn string, ttl time
 	return taken, nil
 }
 
-// LoadView implements push.StateStore.
+// LoadView implements push.States.
 func (t *Transport) LoadView(ctx context.Context, session, view string) (push.ViewRecord, error) {
 	if err := ctx.Err(); err != nil {
 		return push.ViewRecord{}, err
@@ -82,7 +82,7 @@ func (t *Transport) LoadView(ctx context.Context, session, view string) (push.Vi
 	return t.view(session, view), nil
 }
 
-// Commit implements push.StateStore.
+// Commit implements push.States.
 func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResult, error) {
 	if err := ctx.Err(); err != nil {
 		return push.CommitResult{}, err
@@ -118,7 +118,7 @@ func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResul
 	return push.CommitResult{View: current}, nil
 }
 
-// DropConn implements push.StateStore.
+// DropConn implements push.States.
 func (t *Transport) DropConn(ctx context.Context, session, conn string) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -28,7 +28,7 @@ func (t *Transport) Attach(ctx context.Context, nodeID, session string, after pu
 	if cursor, ok := box.routes[nodeID]; !ok || after < cursor {
 		box.routes[nodeID] = after
 	}
-	a := push.Attachment{Floor: box.floor, Last: box.last, Epoch: t.epoch}
+	a := push.Attachment{Acked: box.acked, Last: box.last, Epoch: t.epoch}
 	for _, e := range box.parked {
 		if _, inMailbox := box.find(e.Seq); e.Seq > after && !inMailbox {
 			a.Parked = append(a.Parked, e.Entry)
@@ -83,8 +83,8 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 		return push.Backlog{}, push.ErrSessionClosed
 	}
 	parked := slices.DeleteFunc(slices.Clone(box.parked), func(e entry) bool { return e.Seq <= after })
-	b.Entries = plain(append(parked, box.after(max(after, box.floor))...))
-	b.Cursor = max(after, box.floor)
+	b.Entries = plain(append(parked, box.after(max(after, box.acked))...))
+	b.Cursor = max(after, box.acked)
 	if len(b.Entries) > 0 {
 		b.Cursor = max(b.Cursor, b.Entries[len(b.Entries)-1].Seq)
 	}
@@ -100,34 +100,34 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	defer t.mu.Unlock()
 	if box := t.boxes[session]; box != nil && !box.closed {
 		box.ack(a)
-		box.trim(min(box.floor, seqOf(time.Now().Add(-t.cfg.ResumeWindow))))
+		box.trim(min(box.acked, seqOf(time.Now().Add(-t.cfg.ResumeWindow))))
 	}
 	return nil
 }
 
-// Mark implements push.Transport.
-func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
+// CountStart implements push.Transport.
+func (t *Transport) CountStart(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	box := t.open(session)
-	before := box.marks[seq]
+	before := box.starts[seq]
 	if before < most {
-		box.marks[seq]++
+		box.starts[seq]++
 	}
 	return before, nil
 }
 
-// Unmark implements push.Transport.
-func (t *Transport) Unmark(ctx context.Context, session string, seq push.Seq) error {
+// ClearStarts implements push.Transport.
+func (t *Transport) ClearStarts(ctx context.Context, session string, seq push.Seq) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.open(session).marks, seq)
+	delete(t.open(session).starts, seq)
 	return nil
 }
 

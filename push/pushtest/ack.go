@@ -10,7 +10,7 @@ import (
 
 func ackCases() []testCase {
 	return []testCase{
-		{"Ack/raises the floor", ackFloor},
+		{"Ack/raises the acked offset", ackOffset},
 		{"Ack/two connections", ackTwo},
 		{"Ack/skipped pushes are parked for other views", ackParks},
 		{"Ack/applied by another connection first", ackAppliedFirst},
@@ -20,21 +20,21 @@ func ackCases() []testCase {
 		{"Trim/parked pushes outlive the mailbox", trimParked},
 		{"Pending/cursor", pendingCursor},
 		{"Pending/after a view's cursor", pendingAfter},
-		{"Mark/counts starts", markCounts},
-		{"Mark/counts up to a bound", markBound},
-		{"Mark/counts each start once", markTogether},
-		{"Mark/remembers what is buried", markBuried},
+		{"CountStart/counts starts", startsCounted},
+		{"CountStart/counts up to a bound", startsBounded},
+		{"CountStart/counts each start once", startsTogether},
+		{"CountStart/remembers what is given up", startsOfDead},
 	}
 }
 
-func ackFloor(e *env) {
+func ackOffset(e *env) {
 	seqs := e.append("a", "b", "c")
 	e.wantPending(0, "a", "b", "c")
 	e.ack(0, seqs[1])
 	e.wantPending(0, "c")
 	e.ack(0, seqs[0])
 	e.wantPending(0, "c")
-	e.same("floor", e.attach("node", seqs[1]).Floor, seqs[1])
+	e.same("acked offset", e.attach("node", seqs[1]).Acked, seqs[1])
 	e.same("mailbox: history stays for the resume window", e.read(0), []string{"a", "b", "c"})
 	e.ack(seqs[1], seqs[2])
 	e.wantPending(0)
@@ -90,8 +90,8 @@ func trimWindow(e *env) {
 		_, err := e.Transport.Attach(e.ctx(), "node", e.session, cursor)
 		e.is(err, push.ErrCursorTooOld)
 	}
-	if a := e.attach("node", seqs[2]); a.Last != after || a.Floor != seqs[2] {
-		e.t.Errorf("attachment %+v, want last %s and floor %s", a, after, seqs[2])
+	if a := e.attach("node", seqs[2]); a.Last != after || a.Acked != seqs[2] {
+		e.t.Errorf("attachment %+v, want last %s and acked offset %s", a, after, seqs[2])
 	}
 	e.wantPending(0, "d")
 }
@@ -160,70 +160,70 @@ func pendingAfter(e *env) {
 	e.same("entry", backlog.Entries[0].Message, e.message("a"))
 }
 
-// mark counts a start, of at most most, and requires as many before.
-func (e *env) mark(what string, seq push.Seq, most, before int) {
+// start counts a start, of at most most, and requires as many before.
+func (e *env) start(what string, seq push.Seq, most, before int) {
 	e.t.Helper()
-	got, err := e.Transport.Mark(e.ctx(), e.session, seq, most)
+	got, err := e.Transport.CountStart(e.ctx(), e.session, seq, most)
 	e.must(err)
 	e.same(what, got, before)
 }
 
-func markCounts(e *env) {
+func startsCounted(e *env) {
 	seqs := e.append("a", "b")
 	for before := range 4 {
-		e.mark("starts", seqs[0], 10, before)
+		e.start("starts", seqs[0], 10, before)
 	}
-	e.mark("starts of another entry", seqs[1], 10, 0)
+	e.start("starts of another entry", seqs[1], 10, 0)
 	for range 2 { // it is idempotent
-		e.must(e.Transport.Unmark(e.ctx(), e.session, seqs[0]))
+		e.must(e.Transport.ClearStarts(e.ctx(), e.session, seqs[0]))
 	}
-	e.mark("starts after it was survived", seqs[0], 10, 0)
-	e.mark("starts of another entry", seqs[1], 10, 1)
+	e.start("starts after it was survived", seqs[0], 10, 0)
+	e.start("starts of another entry", seqs[1], 10, 1)
 	e.ack(0, seqs[0])
-	e.mark("starts after it was acknowledged", seqs[0], 10, 0)
-	e.mark("starts of another entry", seqs[1], 10, 2)
-	e.must(e.Transport.Bury(e.ctx(), e.session, seqs[1], push.Burial{Reason: push.ReasonError}))
-	e.mark("starts after it was buried", seqs[1], 10, 0)
+	e.start("starts after it was acknowledged", seqs[0], 10, 0)
+	e.start("starts of another entry", seqs[1], 10, 2)
+	e.must(e.Transport.DeadLetter(e.ctx(), e.session, seqs[1], push.Failure{Reason: push.ReasonError}))
+	e.start("starts after it was given up", seqs[1], 10, 0)
 }
 
-// markBuried: a connection that has an entry in line learns that it is deadly
-// after another one has buried it.
-func markBuried(e *env) {
+// startsOfDead: a connection that has an entry in line learns that it is deadly
+// after another one has given it up.
+func startsOfDead(e *env) {
 	seqs := e.append("a", "b", "c")
 	for before := range 4 {
-		e.mark("starts", seqs[1], 4, before)
+		e.start("starts", seqs[1], 4, before)
 	}
-	e.must(e.Transport.Bury(e.ctx(), e.session, seqs[1], push.Burial{Reason: push.ReasonCrashLoop, Attempts: 4}))
-	e.mark("starts of a buried entry", seqs[1], 4, 4)
+	e.must(e.Transport.DeadLetter(e.ctx(), e.session, seqs[1], push.Failure{Reason: push.ReasonCrashLoop, Attempts: 4}))
+	e.start("starts of a dead entry", seqs[1], 4, 4)
 	e.ack(0, seqs[2])
-	e.mark("starts after an acknowledgement beyond it", seqs[1], 4, 4)
-	e.mark("starts of its neighbour", seqs[0], 4, 0)
+	e.start("starts after an acknowledgement beyond it", seqs[1], 4, 4)
+	e.start("starts of its neighbour", seqs[0], 4, 0)
 }
 
-func markBound(e *env) {
+func startsBounded(e *env) {
 	seq := e.append("a")[0]
-	e.mark("a look", seq, 0, 0)
-	e.mark("the first", seq, 2, 0)
-	e.mark("the second", seq, 2, 1)
+	e.start("a look", seq, 0, 0)
+	e.start("the first", seq, 2, 0)
+	e.start("the second", seq, 2, 1)
 	for range 2 {
-		e.mark("one too many", seq, 2, 2)
+		e.start("one too many", seq, 2, 2)
 	}
-	e.mark("under a higher bound", seq, 3, 2)
-	e.mark("under the lower one again", seq, 2, 3)
-	e.mark("a look", seq, 0, 3)
-	e.must(e.Transport.Unmark(e.ctx(), e.session, seq))
-	e.mark("after it was survived", seq, 2, 0)
+	e.start("under a higher bound", seq, 3, 2)
+	e.start("under the lower one again", seq, 2, 3)
+	e.start("a look", seq, 0, 3)
+	e.must(e.Transport.ClearStarts(e.ctx(), e.session, seq))
+	e.start("after it was survived", seq, 2, 0)
 }
 
-// markTogether: of many that start it at once exactly as many count as may.
-func markTogether(e *env) {
+// startsTogether: of many that start it at once exactly as many count as may.
+func startsTogether(e *env) {
 	const starts, most = 12, 3
 	seq := e.append("a")[0]
 	before := make(chan int, starts)
 	var all errgroup.Group
 	for range starts {
 		all.Go(func() error {
-			n, err := e.Transport.Mark(e.ctx(), e.session, seq, most)
+			n, err := e.Transport.CountStart(e.ctx(), e.session, seq, most)
 			before <- n
 			return err
 		})

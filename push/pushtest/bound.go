@@ -132,8 +132,8 @@ func fullSlow(e *env) {
 	e.append("more-0", "more-1", "more-2")
 	_, err := e.Transport.Append(e.ctx(), e.message("too much"))
 	e.is(err, push.ErrMailboxFull)
-	if a := e.attach(node, behind); a.Floor != last {
-		e.t.Errorf("floor %s, want %s", a.Floor, last)
+	if a := e.attach(node, behind); a.Acked != last {
+		e.t.Errorf("acked offset %s, want %s", a.Acked, last)
 	}
 	if got := e.read(behind); len(got) != e.MailboxLen {
 		e.t.Errorf("%d entries for the slow connection, want %d", len(got), e.MailboxLen)

@@ -35,7 +35,7 @@ func closeRefuses(e *env) {
 		e.t.Errorf("a sweep sees %s, want something behind %s", states[0].Last, last)
 	}
 	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, UpTo: last}))
-	e.must(e.Transport.Bury(e.ctx(), e.session, last, push.Burial{Reason: push.ReasonError}))
+	e.must(e.Transport.DeadLetter(e.ctx(), e.session, last, push.Failure{Reason: push.ReasonError}))
 	e.must(e.Transport.Detach(e.ctx(), node, e.session))
 	e.same("dead letters", len(e.letters()), 0)
 

@@ -11,8 +11,8 @@ import (
 
 func deadCases() []testCase {
 	return []testCase{
-		{"Bury/moves an entry to the dead letters", buryMoves},
-		{"Bury/parked entries", buryParked},
+		{"DeadLetter/moves an entry to the dead letters", deadLetterMoves},
+		{"DeadLetter/parked entries", deadLetterParked},
 		{"Dead/list, count and purge", deadList},
 		{"Dead/replay", deadReplay},
 		{"Dead/replay by many at once", deadReplayConcurrent},
@@ -23,15 +23,15 @@ func deadCases() []testCase {
 	}
 }
 
-func (e *env) bury(seq push.Seq, reason push.Reason) {
+func (e *env) deadLetter(seq push.Seq, reason push.Reason) {
 	e.t.Helper()
-	e.must(e.Transport.Bury(e.ctx(), e.session, seq, push.Burial{Reason: reason, Attempts: 8, Node: "node-a", Error: "rows: \"ü\""}))
+	e.must(e.Transport.DeadLetter(e.ctx(), e.session, seq, push.Failure{Reason: reason, Attempts: 8, Node: "node-a", Error: "rows: \"ü\""}))
 }
 
-func buryMoves(e *env) {
+func deadLetterMoves(e *env) {
 	seqs := e.append("a", "b", "c")
-	e.bury(seqs[1], push.ReasonPanic)
-	e.bury(seqs[1], push.ReasonError) // by another connection, later
+	e.deadLetter(seqs[1], push.ReasonPanic)
+	e.deadLetter(seqs[1], push.ReasonError) // by another connection, later
 	e.same("mailbox", e.read(0), []string{"a", "c"})
 	e.wantPending(0, "a", "c")
 	list := e.letters()
@@ -41,28 +41,28 @@ func buryMoves(e *env) {
 	letter := list[0]
 	e.same("entry", letter.Entry.Message, e.message("b"))
 	e.same("place", letter.Entry.Seq, seqs[1])
-	e.same("burial", letter.Burial, push.Burial{Reason: push.ReasonPanic, Attempts: 8, Node: "node-a", Error: "rows: \"ü\""})
+	e.same("failure", letter.Failure, push.Failure{Reason: push.ReasonPanic, Attempts: 8, Node: "node-a", Error: "rows: \"ü\""})
 	if age := time.Since(letter.At); letter.ID == "" || age.Abs() > time.Minute {
-		e.t.Errorf("ID %q, buried %s ago", letter.ID, age)
+		e.t.Errorf("ID %q, given up %s ago", letter.ID, age)
 	}
 	got, err := e.Dead.Get(e.ctx(), letter.ID)
 	e.must(err)
 	e.same("dead letter", got, letter)
 	if r := e.appendMessage(e.message("b")); !r.Duplicate {
-		e.t.Errorf("receipt %+v for a buried push's ID, want a duplicate", r)
+		e.t.Errorf("receipt %+v for a dead push's ID, want a duplicate", r)
 	}
-	e.must(e.Transport.Bury(e.ctx(), "nobody-"+e.session, seqs[0], push.Burial{Reason: push.ReasonError}))
-	e.bury(seqs[2]+1000, push.ReasonError)
+	e.must(e.Transport.DeadLetter(e.ctx(), "nobody-"+e.session, seqs[0], push.Failure{Reason: push.ReasonError}))
+	e.deadLetter(seqs[2]+1000, push.ReasonError)
 	e.same("dead letters", len(e.letters()), 1)
 }
 
-func buryParked(e *env) {
+func deadLetterParked(e *env) {
 	seqs := e.append("a", "b")
 	e.ack(0, seqs[1], seqs...)
-	e.bury(seqs[0], push.ReasonRejected)
+	e.deadLetter(seqs[0], push.ReasonRejected)
 	e.wantPending(0, "b")
 	e.outwait(seqs[1])
-	e.bury(seqs[1], push.ReasonRejected)
+	e.deadLetter(seqs[1], push.ReasonRejected)
 	e.wantPending(0)
 	list := e.letters()
 	if len(list) != 2 || list[0].Entry.ID != "a" || list[1].Entry.ID != "b" {
@@ -73,7 +73,7 @@ func buryParked(e *env) {
 func deadList(e *env) {
 	seqs := e.append("a", "b", "c", "d")
 	for i, seq := range seqs {
-		e.bury(seq, []push.Reason{push.ReasonError, push.ReasonPanic}[i%2])
+		e.deadLetter(seq, []push.Reason{push.ReasonError, push.ReasonPanic}[i%2])
 	}
 	list := func(q push.DeadQuery) (got []string, last string) {
 		e.t.Helper()
@@ -111,7 +111,7 @@ func deadList(e *env) {
 func deadReplay(e *env) {
 	seqs := e.append("a", "b")
 	e.ack(0, seqs[1])
-	e.bury(seqs[0], push.ReasonError)
+	e.deadLetter(seqs[0], push.ReasonError)
 	letter := e.letters()[0]
 	node, r, _ := e.listen()
 	e.attach(node, seqs[1])
@@ -133,7 +133,7 @@ func deadReplay(e *env) {
 }
 
 func deadReplayConcurrent(e *env) {
-	e.bury(e.append("a")[0], push.ReasonError)
+	e.deadLetter(e.append("a")[0], push.ReasonError)
 	id := e.letters()[0].ID
 	var wg sync.WaitGroup
 	for range 8 {
@@ -150,7 +150,7 @@ func deadReplayConcurrent(e *env) {
 }
 
 func deadReplayFull(e *env) {
-	e.bury(e.append("a")[0], push.ReasonError)
+	e.deadLetter(e.append("a")[0], push.ReasonError)
 	e.fillBox(e.MailboxLen)
 	_, err := e.Dead.Replay(e.ctx(), e.letters()[0].ID)
 	e.is(err, push.ErrMailboxFull)
@@ -158,7 +158,7 @@ func deadReplayFull(e *env) {
 }
 
 func deadUnknown(e *env) {
-	e.bury(e.append("a")[0], push.ReasonError)
+	e.deadLetter(e.append("a")[0], push.ReasonError)
 	id := e.letters()[0].ID
 	_, err := e.Dead.Purge(e.ctx(), push.DeadQuery{Session: e.session})
 	e.must(err)
@@ -223,7 +223,7 @@ func decodeErrors(e *env) {
 		}
 	}
 	for _, entry := range e.readEntries(0)[:3] {
-		e.bury(entry.Seq, push.ReasonDecode)
+		e.deadLetter(entry.Seq, push.ReasonDecode)
 	}
 	e.wantPending(0, "good")
 	list := e.letters()

@@ -132,7 +132,7 @@ func replacesEndsAndWaiting(e *env) {
 	}
 }
 
-// replacesManyValues: keys whose last value was applied or buried are of no use,
+// replacesManyValues: keys whose last value was applied or given up are of no use,
 // and go before any end does.
 func replacesManyValues(e *env) {
 	end := e.replacing("end", "job", true)
@@ -142,7 +142,7 @@ func replacesManyValues(e *env) {
 		e.ack(seq-1, seq)
 	}
 	for i := range 3 * e.MailboxLen {
-		e.bury(e.replacing("b"+strconv.Itoa(i), "buried-"+strconv.Itoa(i), false), push.ReasonError)
+		e.deadLetter(e.replacing("b"+strconv.Itoa(i), "dead-"+strconv.Itoa(i), false), push.ReasonError)
 	}
 	e.after(end, "late", "job")
 }

@@ -24,7 +24,7 @@ import (
 // Backend is the store under test. All its parts work on the same data.
 type Backend struct {
 	Transport push.Transport
-	States    push.StateStore
+	States    push.States
 	Dead      push.DeadLetters
 	Broker    push.Broker
 

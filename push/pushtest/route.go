@@ -23,13 +23,13 @@ func routeCases() []testCase {
 
 func attachState(e *env) {
 	a := e.attach("node-a", 0)
-	if a.Floor != 0 || a.Last != 0 || a.Epoch == "" || len(a.Parked) > 0 {
+	if a.Acked != 0 || a.Last != 0 || a.Epoch == "" || len(a.Parked) > 0 {
 		e.t.Errorf("attachment %+v to a new session, want nothing but an epoch", a)
 	}
 	seqs := e.append("a", "b", "c")
 	e.ack(0, seqs[0])
 	b := e.attach("node-a", seqs[0])
-	e.same("attachment", b, push.Attachment{Floor: seqs[0], Last: seqs[2], Epoch: a.Epoch})
+	e.same("attachment", b, push.Attachment{Acked: seqs[0], Last: seqs[2], Epoch: a.Epoch})
 	e.same("a repeated attachment", e.attach("node-a", seqs[0]), b)
 	backlog, err := e.Transport.Pending(e.ctx(), e.session, 0)
 	e.must(err)

@@ -174,7 +174,7 @@ func TestForgottenScriptsAreSentAgain(t *testing.T) {
 		{"check", func() error { _, err := transport.Check(ctx, "n", []string{"s", "t", "u"}); return err }},
 		{"pending", func() error { _, err := transport.Pending(ctx, "s", 0); return err }},
 		{"ack", func() error { return transport.Ack(ctx, "s", push.Ack{Node: "n"}) }},
-		{"bury", func() error { return transport.Bury(ctx, "s", 1, push.Burial{}) }},
+		{"dead letter", func() error { return transport.DeadLetter(ctx, "s", 1, push.Failure{}) }},
 	} {
 		if err := c.ScriptFlush(ctx).Err(); err != nil {
 			t.Fatal(err)

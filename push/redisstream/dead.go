@@ -25,17 +25,17 @@ const (
 	deadLimit, maxDeadLimit = 100, 1000
 )
 
-// Bury implements push.Transport.
-func (t *Transport) Bury(ctx context.Context, session string, seq push.Seq, b push.Burial) error {
+// DeadLetter implements push.Transport.
+func (t *Transport) DeadLetter(ctx context.Context, session string, seq push.Seq, b push.Failure) error {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
 		return err
 	}
 	x := t.keys.box(session)
-	keys := []string{x.meta, x.mailbox, x.parked, x.owing, x.mark, x.dead}
-	err := t.scripts.bury.Run(ctx, t.client, keys, session, seq.String(),
+	keys := []string{x.meta, x.mailbox, x.parked, x.owing, x.starts, x.dead}
+	err := t.scripts.deadLetter.Run(ctx, t.client, keys, session, seq.String(),
 		string(b.Reason), b.Attempts, b.Node, cut(b.Error, maxErrorLen), t.cfg.DeadLetterLen).Err()
 	if err != nil {
-		return t.fail("bury", session, err)
+		return t.fail("dead letter", session, err)
 	}
 	return nil
 }
@@ -98,8 +98,8 @@ func storedOf(p int, m redis.XMessage) stored {
 	attempts, _ := strconv.Atoi(field("n"))
 	return stored{id: id, payload: field("p"), DeadLetter: push.DeadLetter{
 		ID: id.String(), At: time.UnixMilli(int64(id.ms)), //nolint:gosec // the store's clock
-		Entry:  entryOf(field("s"), seqOf(field("i")), seqOf(field("v")), field("j"), field("p")),
-		Burial: push.Burial{Reason: push.Reason(field("r")), Attempts: attempts, Node: field("w"), Error: field("e")},
+		Entry:   entryOf(field("s"), seqOf(field("i")), seqOf(field("v")), field("j"), field("p")),
+		Failure: push.Failure{Reason: push.Reason(field("r")), Attempts: attempts, Node: field("w"), Error: field("e")},
 	}}
 }
 

@@ -127,7 +127,7 @@ func (t *Transport) expireSession(ctx context.Context, session string, keep int6
 	b := t.keys.box(session)
 	reply, err := t.run(ctx, call{
 		script: t.scripts.expire,
-		keys:   []string{b.meta, b.mailbox, b.parked, b.owing, b.mark, b.dead},
+		keys:   []string{b.meta, b.mailbox, b.parked, b.owing, b.starts, b.dead},
 		args:   []any{session, strconv.FormatInt(keep, 10), expireBatch, t.cfg.DeadLetterLen},
 	})
 	if err != nil {

@@ -87,7 +87,7 @@ func TestDeadLettersOfAllPartitionsInOneOrder(t *testing.T) {
 			if i%4 == 0 {
 				reason = push.ReasonPanic
 			}
-			if err := transport.Bury(ctx, session, r.Seq, push.Burial{Reason: reason}); err != nil {
+			if err := transport.DeadLetter(ctx, session, r.Seq, push.Failure{Reason: reason}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -255,17 +255,17 @@ func TestNamesAreChecked(t *testing.T) {
 	ctx := t.Context()
 	long := string(bytes.Repeat([]byte("x"), push.MaxIDLen+1))
 	for name, run := range map[string]func(session string) error{
-		"Append":  func(s string) error { _, err := transport.Append(ctx, message(s, "p")); return err },
-		"Attach":  func(s string) error { _, err := transport.Attach(ctx, "n", s, 0); return err },
-		"Detach":  func(s string) error { return transport.Detach(ctx, "n", s) },
-		"Read":    func(s string) error { _, err := transport.Read(ctx, s, 0, 1); return err },
-		"Pending": func(s string) error { _, err := transport.Pending(ctx, s, 0); return err },
-		"Ack":     func(s string) error { return transport.Ack(ctx, s, push.Ack{}) },
-		"Mark":    func(s string) error { _, err := transport.Mark(ctx, s, 1, 2); return err },
-		"Bury":    func(s string) error { return transport.Bury(ctx, s, 1, push.Burial{}) },
-		"Close":   func(s string) error { return transport.CloseSession(ctx, s) },
-		"Take":    func(s string) error { _, err := transport.TakeConn(ctx, s, "c", time.Minute); return err },
-		"Load":    func(s string) error { _, err := transport.LoadView(ctx, s, "v"); return err },
+		"Append":     func(s string) error { _, err := transport.Append(ctx, message(s, "p")); return err },
+		"Attach":     func(s string) error { _, err := transport.Attach(ctx, "n", s, 0); return err },
+		"Detach":     func(s string) error { return transport.Detach(ctx, "n", s) },
+		"Read":       func(s string) error { _, err := transport.Read(ctx, s, 0, 1); return err },
+		"Pending":    func(s string) error { _, err := transport.Pending(ctx, s, 0); return err },
+		"Ack":        func(s string) error { return transport.Ack(ctx, s, push.Ack{}) },
+		"CountStart": func(s string) error { _, err := transport.CountStart(ctx, s, 1, 2); return err },
+		"DeadLetter": func(s string) error { return transport.DeadLetter(ctx, s, 1, push.Failure{}) },
+		"Close":      func(s string) error { return transport.CloseSession(ctx, s) },
+		"Take":       func(s string) error { _, err := transport.TakeConn(ctx, s, "c", time.Minute); return err },
+		"Load":       func(s string) error { _, err := transport.LoadView(ctx, s, "v"); return err },
 		"Commit": func(s string) error {
 			_, err := transport.Commit(ctx, push.Commit{Conn: push.ConnRecord{Session: s, Conn: "c"}})
 			return err

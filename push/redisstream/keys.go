@@ -37,13 +37,13 @@ func KeyTable() []KeySpec {
 		{part: "b", Name: "<p>:{t}:b:<session>", Type: "stream", Owner: "Append", Lifetime: "MaxAge + 1 day; the resume window when all is acknowledged; deleted when empty", Expires: true, Bound: "MailboxLen entries, parked ones included"},
 		{part: "k", Name: "<p>:{t}:k:<session>", Type: "hash", Owner: "Ack", Lifetime: "MaxAge + 1 day; deleted when empty", Expires: true, Bound: "as the mailbox, together with it"},
 		{part: "u", Name: "<p>:{t}:u:<session>", Type: "hash", Owner: "Append of a push that replaces", Lifetime: "MaxAge + 1 day after the last such push", Expires: true, Bound: "2 x MailboxLen fields: keys whose push has gone are dropped first, then the oldest ends; those of pushes that wait stay"},
-		{part: "x", Name: "<p>:{t}:x:<session>", Type: "hash", Owner: "Mark", Lifetime: "1 day; a field until its entry is acknowledged, survived, or buried for another reason than crash-loop", Expires: true, Bound: "a field a redelivered entry"},
+		{part: "x", Name: "<p>:{t}:x:<session>", Type: "hash", Owner: "CountStart", Lifetime: "1 day; a field until its entry is acknowledged, survived, or dead-lettered for another reason than crash-loop", Expires: true, Bound: "a field a redelivered entry"},
 		{part: "d", Name: "<p>:{t}:d:<session>:<push ID>", Type: "string", Owner: "Append", Lifetime: "DedupeTTL", Expires: true, Bound: "pushes per DedupeTTL"},
 		{part: "n", Name: "<p>:{t}:n:<node>", Type: "stream", Owner: "Listen, Attach", Lifetime: "NodeTTL, renewed by its node; deleted at a clean stop", Expires: true, Bound: "one a node on a single server, in the first partition; NodeStreamLen entries a partition; its node trims what it has read"},
 		{part: "c", Name: "<p>:{t}:c:<session>:<connection>", Type: "hash", Owner: "CreateConn, Commit", Lifetime: "Commit.ConnTTL", Expires: true, Bound: "one a connection"},
 		{part: "v", Name: "<p>:{t}:v:<session>:<view>", Type: "hash", Owner: "Commit", Lifetime: "Commit.ViewTTL", Expires: true, Bound: "one a view"},
 		{part: "o", Name: "<p>:{t}:o", Type: "zset", Owner: "Append", Lifetime: "while a session is owed something", Bound: "a member a session that is owed something"},
-		{part: "q", Name: "<p>:{t}:q", Type: "stream", Owner: "Bury, housekeeping", Lifetime: "for ever", Bound: "DeadLetterLen entries"},
+		{part: "q", Name: "<p>:{t}:q", Type: "stream", Owner: "DeadLetter, housekeeping", Lifetime: "for ever", Bound: "DeadLetterLen entries"},
 		{part: "l", Name: "<p>:{t}:l", Type: "string", Owner: "housekeeping", Lifetime: "30 s", Expires: true, Bound: "one a partition"},
 	}
 }
@@ -91,10 +91,10 @@ func (k keys) partition(session string) int {
 
 // box holds the names of the keys that a session has one of each.
 type box struct {
-	p                                     int
-	tag, session                          string
-	meta, mailbox, parked, replaces, mark string
-	owing, dead                           string
+	p                                       int
+	tag, session                            string
+	meta, mailbox, parked, replaces, starts string
+	owing, dead                             string
 }
 
 func (k keys) box(session string) box {
@@ -103,7 +103,7 @@ func (k keys) box(session string) box {
 	return box{
 		p: p, tag: tag, session: session,
 		meta: tag + "m:" + session, mailbox: tag + "b:" + session, parked: tag + "k:" + session,
-		replaces: tag + "u:" + session, mark: tag + "x:" + session,
+		replaces: tag + "u:" + session, starts: tag + "x:" + session,
 		owing: tag + "o", dead: tag + "q",
 	}
 }

@@ -78,9 +78,9 @@ func useEverything(t *testing.T, transport *redisstream.Transport) {
 		m := message(session, "progress")
 		m.Replaces = "job"
 		mustAppend(t, transport, m)
-		_, err = transport.Mark(ctx, session, seqs[2], 2)
+		_, err = transport.CountStart(ctx, session, seqs[2], 2)
 		must(err)
-		must(transport.Bury(ctx, session, seqs[1], push.Burial{Reason: push.ReasonError}))
+		must(transport.DeadLetter(ctx, session, seqs[1], push.Failure{Reason: push.ReasonError}))
 		must(transport.Ack(ctx, session, push.Ack{Node: "a", UpTo: seqs[0], Skipped: seqs[:1]}))
 		r := push.ConnRecord{Session: session, Conn: "c", View: "v"}
 		must(transport.CreateConn(ctx, r, time.Minute))

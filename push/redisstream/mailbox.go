@@ -11,8 +11,8 @@ import (
 	"lastmile/push"
 )
 
-// markTTL is how long starts of a redelivered entry are remembered.
-const markTTL = 24 * time.Hour
+// startsTTL is how long starts of a redelivered entry are remembered.
+const startsTTL = 24 * time.Hour
 
 // Attach implements push.Transport.
 func (t *Transport) Attach(ctx context.Context, node, session string, after push.Seq) (push.Attachment, error) {
@@ -39,7 +39,7 @@ func (t *Transport) Attach(ctx context.Context, node, session string, after push
 		return push.Attachment{}, fmt.Errorf("redisstream: session %s: %w", push.Redact(session), push.ErrSessionClosed)
 	}
 	return push.Attachment{
-		Floor: seqOf(reply[1]), Last: seqOf(reply[2]), Epoch: epoch, Parked: parkedOf(session, reply[3]),
+		Acked: seqOf(reply[1]), Last: seqOf(reply[2]), Epoch: epoch, Parked: parkedOf(session, reply[3]),
 	}, nil
 }
 
@@ -152,34 +152,34 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	for _, s := range a.Skipped {
 		args = append(args, s.String())
 	}
-	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.mark}
+	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.starts}
 	if err := t.scripts.ack.Run(ctx, t.client, keys, args...).Err(); err != nil {
 		return t.fail("ack", session, err)
 	}
 	return nil
 }
 
-// Mark implements push.Transport. An acknowledgement, Unmark, or a burial of the
+// CountStart implements push.Transport. An acknowledgement, ClearStarts, or a dead letter of the
 // entry for another reason ends the count.
-func (t *Transport) Mark(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
+func (t *Transport) CountStart(ctx context.Context, session string, seq push.Seq, most int) (int, error) {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
 		return 0, err
 	}
-	keys := []string{t.keys.box(session).mark}
-	before, err := t.scripts.mark.Run(ctx, t.client, keys, seq.String(), seconds(markTTL), most).Int()
+	keys := []string{t.keys.box(session).starts}
+	before, err := t.scripts.countStart.Run(ctx, t.client, keys, seq.String(), seconds(startsTTL), most).Int()
 	if err != nil {
-		return 0, t.fail("mark", session, err)
+		return 0, t.fail("count start", session, err)
 	}
 	return before, nil
 }
 
-// Unmark implements push.Transport.
-func (t *Transport) Unmark(ctx context.Context, session string, seq push.Seq) error {
+// ClearStarts implements push.Transport.
+func (t *Transport) ClearStarts(ctx context.Context, session string, seq push.Seq) error {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
 		return err
 	}
-	if err := t.client.HDel(ctx, t.keys.box(session).mark, seq.String()).Err(); err != nil {
-		return t.fail("unmark", session, err)
+	if err := t.client.HDel(ctx, t.keys.box(session).starts, seq.String()).Err(); err != nil {
+		return t.fail("clear starts", session, err)
 	}
 	return nil
 }
@@ -238,7 +238,7 @@ func (t *Transport) CloseSession(ctx context.Context, session string) error {
 		return err
 	}
 	b := t.keys.box(session)
-	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.mark, b.replaces}
+	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.starts, b.replaces}
 	err := t.scripts.close.Run(ctx, t.client, keys, session).Err()
 	if err != nil {
 		return t.fail("close", session, err)

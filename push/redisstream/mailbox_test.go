@@ -55,7 +55,7 @@ func TestHistoryGoesByItselfAndIsRemembered(t *testing.T) {
 			t.Errorf("Attach below what expired: %v, want ErrCursorTooOld", err)
 		}
 		if _, err := transport.Attach(ctx, "n", "s", seqs[2]); err != nil {
-			t.Errorf("Attach at the floor: %v", err)
+			t.Errorf("Attach at the acked offset: %v", err)
 		}
 		r := mustAppend(t, transport, message("s", "next"))
 		got := mustRead(t, transport, seqs[2])
@@ -118,7 +118,7 @@ func TestReplacesKeysAreForgotten(t *testing.T) {
 			m := message("s", fmt.Sprintf("p%d", i))
 			m.Replaces, m.Final = fmt.Sprintf("key%d", i), i%3 == 2
 			seq := mustAppend(t, transport, m).Seq
-			err := transport.Bury(t.Context(), "s", seq, push.Burial{Reason: push.ReasonError})
+			err := transport.DeadLetter(t.Context(), "s", seq, push.Failure{Reason: push.ReasonError})
 			if i < 30 {
 				err = transport.Ack(t.Context(), "s", push.Ack{UpTo: seq})
 			}

@@ -27,10 +27,10 @@ var (
 	pendingLua string
 	//go:embed lua/ack.lua
 	ackLua string
-	//go:embed lua/mark.lua
-	markLua string
-	//go:embed lua/bury.lua
-	buryLua string
+	//go:embed lua/count_start.lua
+	countStartLua string
+	//go:embed lua/dead_letter.lua
+	deadLetterLua string
 	//go:embed lua/expire.lua
 	expireLua string
 	//go:embed lua/check.lua
@@ -45,7 +45,7 @@ var (
 
 // scripts holds a Transport's scripts, each with its digest.
 type scripts struct {
-	append, attach, pending, ack, mark, bury, expire, check, close, take, commit *redis.Script
+	append, attach, pending, ack, countStart, deadLetter, expire, check, close, take, commit *redis.Script
 
 	body string // of append
 }
@@ -53,18 +53,18 @@ type scripts struct {
 func newScripts(cfg Config, k keys) scripts {
 	settings := settings(cfg, k)
 	return scripts{
-		append:  redis.NewScript(libLua + settings + appendLua),
-		attach:  redis.NewScript(libLua + attachLua),
-		pending: redis.NewScript(pendingLua),
-		ack:     redis.NewScript(libLua + entryLua + ackLua),
-		mark:    redis.NewScript(markLua),
-		bury:    redis.NewScript(libLua + entryLua + buryLua),
-		expire:  redis.NewScript(libLua + entryLua + expireLua),
-		check:   redis.NewScript(libLua + checkLua),
-		close:   redis.NewScript(libLua + settings + closeLua),
-		take:    redis.NewScript(takeLua),
-		commit:  redis.NewScript(commitLua),
-		body:    libLua + settings + appendLua,
+		append:     redis.NewScript(libLua + settings + appendLua),
+		attach:     redis.NewScript(libLua + attachLua),
+		pending:    redis.NewScript(pendingLua),
+		ack:        redis.NewScript(libLua + entryLua + ackLua),
+		countStart: redis.NewScript(countStartLua),
+		deadLetter: redis.NewScript(libLua + entryLua + deadLetterLua),
+		expire:     redis.NewScript(libLua + entryLua + expireLua),
+		check:      redis.NewScript(libLua + checkLua),
+		close:      redis.NewScript(libLua + settings + closeLua),
+		take:       redis.NewScript(takeLua),
+		commit:     redis.NewScript(commitLua),
+		body:       libLua + settings + appendLua,
 	}
 }
 

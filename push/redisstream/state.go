@@ -21,7 +21,7 @@ const (
 	commitConflict
 )
 
-// CreateConn implements push.StateStore.
+// CreateConn implements push.States.
 func (t *Transport) CreateConn(ctx context.Context, r push.ConnRecord, ttl time.Duration) error {
 	if err := errors.Join(check("session", r.Session), check("connection", r.Conn), checkSeq(r.Cursor)); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (t *Transport) CreateConn(ctx context.Context, r push.ConnRecord, ttl time.
 	return nil
 }
 
-// TakeConn implements push.StateStore.
+// TakeConn implements push.States.
 func (t *Transport) TakeConn(ctx context.Context, session, conn string, ttl time.Duration) (push.ConnRecord, error) {
 	if err := errors.Join(check("session", session), check("connection", conn)); err != nil {
 		return push.ConnRecord{}, err
@@ -64,7 +64,7 @@ func (t *Transport) TakeConn(ctx context.Context, session, conn string, ttl time
 	return r, nil
 }
 
-// LoadView implements push.StateStore.
+// LoadView implements push.States.
 func (t *Transport) LoadView(ctx context.Context, session, view string) (push.ViewRecord, error) {
 	if err := errors.Join(check("session", session), check("view", view)); err != nil {
 		return push.ViewRecord{}, err
@@ -88,7 +88,7 @@ func viewOf(reply []any) (push.ViewRecord, error) {
 	return push.ViewRecord{State: bytesOf(reply[0]), Cursor: seqOf(reply[1]), Version: version}, nil
 }
 
-// Commit implements push.StateStore.
+// Commit implements push.States.
 func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResult, error) {
 	if err := checkCommit(c); err != nil {
 		return push.CommitResult{}, err
@@ -152,7 +152,7 @@ func commitError(code int64, session string) error {
 	return fmt.Errorf("redisstream: commit: unknown reply %d", code)
 }
 
-// DropConn implements push.StateStore.
+// DropConn implements push.States.
 func (t *Transport) DropConn(ctx context.Context, session, conn string) error {
 	if err := errors.Join(check("session", session), check("connection", conn)); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 
 var (
 	_ push.Transport   = (*Transport)(nil)
-	_ push.StateStore  = (*Transport)(nil)
+	_ push.States      = (*Transport)(nil)
 	_ push.DeadLetters = (*Transport)(nil)
 	_ push.Broker      = (*Transport)(nil)
 )

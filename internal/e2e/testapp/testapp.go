@@ -147,7 +147,7 @@ func (s Spec) appender(t *redisstream.Transport) push.Appender {
 	return t
 }
 
-func (s Spec) states(t *redisstream.Transport) push.StateStore {
+func (s Spec) states(t *redisstream.Transport) push.States {
 	if s.Break == Cursor {
 		return cursorless{t}
 	}
@@ -170,11 +170,11 @@ func (f forgetful) Append(ctx context.Context, m push.Message) (push.Receipt, er
 }
 
 // cursorless commits states that do not know what went into them.
-type cursorless struct{ push.StateStore }
+type cursorless struct{ push.States }
 
 func (c cursorless) Commit(ctx context.Context, m push.Commit) (push.CommitResult, error) {
 	m.Conn.Cursor = 0
-	return c.StateStore.Commit(ctx, m)
+	return c.States.Commit(ctx, m)
 }
 
 // hasty acknowledges all that a connection attaches to.

@@ -1,8 +1,8 @@
 -- ack: one connection has processed (after, upto] but for the skipped ones.
--- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 marks
+-- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 starts
 -- ARGV 1 session, 2 route, 3 after, 4 upto, 5 resume window (us),
 --      6 lifetime (s), 7 route cursor, 8... skipped seqs
--- Returns the floor.
+-- Returns the acked offset.
 local route = ARGV[2]
 local r = redis.call('HMGET', KEYS[1], 's', 'a', 't', 'e', route, 'z')
 if not r[1] or r[6] then return '0' end -- the store was emptied since, or the session is closed
@@ -26,7 +26,7 @@ end
 for _, id in ipairs(redis.call('HKEYS', KEYS[5])) do
   local n = tonumber(id)
   if n > after and n <= upto and not skipped[id] and (redis.call('HEXISTS', KEYS[3], id) == 1 or
-      #redis.call('XRANGE', KEYS[2], id .. '-0', id .. '-0') > 0) then -- what is buried was not survived
+      #redis.call('XRANGE', KEYS[2], id .. '-0', id .. '-0') > 0) then -- what was given up was not survived
     redis.call('HDEL', KEYS[5], id)
   end
 end

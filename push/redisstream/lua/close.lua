@@ -1,5 +1,5 @@
 -- close: closes a session for good and tells its nodes. Behind settings.
--- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 marks, 6 replaces
+-- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 starts, 6 replaces
 -- ARGV 1 session
 -- Returns 1, or 0 when it was closed before.
 local h, s, closed, routes = redis.call('HGETALL', KEYS[1]), '0', false, {}

@@ -1,5 +1,5 @@
 -- expire: moves a session's overdue unapplied entries to the dead letters.
--- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 marks, 6 dead letters
+-- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 starts, 6 dead letters
 -- ARGV 1 session, 2 oldest seq to keep, 3 most entries, 4 dead letters' bound
 -- Returns {expired, of them with unknown action}.
 local r = redis.call('HMGET', KEYS[1], 'a', 't')

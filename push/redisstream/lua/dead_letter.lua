@@ -1,5 +1,5 @@
--- bury: moves one entry to the dead letters.
--- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 marks, 6 dead letters
+-- dead_letter: moves one entry to the dead letters.
+-- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 starts, 6 dead letters
 -- ARGV 1 session, 2 seq, 3 reason, 4 attempts, 5 node, 6 error, 7 bound
 -- Returns 1, or 0 when the entry had gone already.
 local l = redis.call('XRANGE', KEYS[2], ARGV[2] .. '-0', ARGV[2] .. '-0')

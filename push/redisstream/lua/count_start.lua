@@ -1,5 +1,5 @@
--- mark: counts the start of a redelivered entry, unless enough are counted.
--- KEYS 1 marks
+-- count_start: counts the start of a redelivered entry, unless enough are counted.
+-- KEYS 1 starts
 -- ARGV 1 seq, 2 lifetime (s), 3 how many may be counted
 -- Returns how many were counted before: this one counts if they were fewer.
 local before = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
