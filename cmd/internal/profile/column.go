@@ -23,8 +23,9 @@ type column struct {
 	dates     calendar
 }
 
-func newColumn(name string, decimalComma bool) *column {
-	return &column{name: name, parser: parser{decimalComma: decimalComma}, min: math.Inf(1), max: math.Inf(-1), quantiles: newQuantiles()}
+// newColumn returns one of several columns, which share the memory for frequent values.
+func newColumn(name string, columns int, decimalComma bool) *column {
+	return &column{name: name, top: newTop(columns), parser: parser{decimalComma: decimalComma}, min: math.Inf(1), max: math.Inf(-1), quantiles: newQuantiles()}
 }
 
 func (c *column) add(b []byte) {

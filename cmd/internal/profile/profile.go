@@ -130,7 +130,7 @@ func (r *run) header(limit int) error {
 		if seen[name]++; seen[name] > 1 {
 			name = fmt.Sprintf("%s (%d)", name, seen[name])
 		}
-		r.columns = append(r.columns, newColumn(name, r.scanner.comma != ','))
+		r.columns = append(r.columns, newColumn(name, n, r.scanner.comma != ','))
 	}
 	r.scanner.want = n
 	return nil

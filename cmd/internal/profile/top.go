@@ -4,38 +4,65 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 const (
-	topTracked = 1024 // values that are counted at a time
-	topBytes   = 64   // longer values are not counted: they hardly repeat
+	// topMemory is what the counted values of all columns may take together.
+	// Each column has at least topLeast of it, room for some 3,000 values.
+	topMemory = 8 << 20
+	topLeast  = 384 << 10
+	// topEntry is what a counted value takes beside its text.
+	topEntry = 88
+	// topText is how much of a value is kept. Longer values count by their
+	// hash and show their start.
+	topText = 64
 )
 
+// topKey is a value: its text, or its start and the hash of all of it.
+type topKey struct {
+	text string
+	hash uint64
+}
+
 // top counts the most frequent values in bounded memory (Misra and Gries, in
-// batches): when twice topTracked values are counted, the median count is taken
-// off all of them and who falls to zero leaves. A reported count is then too
-// low by at most lost, which is at most rows/topTracked.
+// batches). The counts are exact until the values take more than limit bytes.
+// Then the median count is taken off all of them and those at zero leave. A
+// reported count is then too low by at most lost, which is less than a
+// thousandth of the rows: a column has room for more than 2,000 values, and
+// what one of the upper half loses, each of them loses.
 type top struct {
-	counts map[string]*int64
+	counts map[topKey]*int64
+	limit  int
+	bytes  int
 	lost   int64
 }
 
+// newTop returns a counter with its share of the memory of all columns.
+func newTop(columns int) top {
+	return top{counts: make(map[topKey]*int64), limit: max(topMemory/columns, topLeast)}
+}
+
 func (t *top) add(b []byte) {
-	if len(b) > topBytes {
-		return
+	var sum uint64
+	if len(b) > topText {
+		end := topText
+		for !utf8.RuneStart(b[end]) {
+			end--
+		}
+		b, sum = b[:end], hash(b)
 	}
-	if n := t.counts[string(b)]; n != nil {
+	if n := t.counts[topKey{string(b), sum}]; n != nil {
 		*n++
 		return
 	}
-	if t.counts == nil {
-		t.counts = make(map[string]*int64)
-	}
-	if len(t.counts) >= 2*topTracked {
+	size := len(b) + topEntry
+	if t.bytes+size > t.limit {
 		t.shrink()
 	}
 	one := int64(1)
-	t.counts[string(b)] = &one
+	t.counts[topKey{string(b), sum}] = &one
+	t.bytes += size
 }
 
 func (t *top) shrink() {
@@ -44,10 +71,14 @@ func (t *top) shrink() {
 		counts = append(counts, *n)
 	}
 	slices.Sort(counts)
-	median := counts[topTracked]
-	maps.DeleteFunc(t.counts, func(_ string, n *int64) bool {
+	median := counts[len(counts)/2]
+	maps.DeleteFunc(t.counts, func(k topKey, n *int64) bool {
 		*n -= median
-		return *n <= 0
+		if *n > 0 {
+			return false
+		}
+		t.bytes -= len(k.text) + topEntry
+		return true
 	})
 	t.lost += median
 }
@@ -56,9 +87,9 @@ func (t *top) shrink() {
 // been seen once only are left out when the counts are no longer exact.
 func (t *top) most(n int) []Value {
 	all := make([]Value, 0, len(t.counts))
-	for v, c := range t.counts {
+	for k, c := range t.counts {
 		if *c > t.lost/2 {
-			all = append(all, Value{Text: v, Count: *c})
+			all = append(all, Value{Text: k.text, Count: *c})
 		}
 	}
 	slices.SortFunc(all, func(a, b Value) int {
