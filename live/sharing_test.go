@@ -21,9 +21,9 @@ func TestConnectionsShareRenders(t *testing.T) {
 		least, most int64
 	}{
 		// The connection that rendered last before the message does not ask.
-		{"shared", live.ViewConfig{Pure: []string{"counted"}}, 1, 2},
-		{"switched off", live.ViewConfig{Pure: []string{"counted"}, NoShared: true}, browsers, browsers},
-		{"a function that may depend on anything", live.ViewConfig{}, browsers, browsers},
+		{"shared", live.ViewConfig{Shared: true, Pure: []string{"counted"}}, 1, 2},
+		{"not asked for", live.ViewConfig{Pure: []string{"counted"}}, browsers, browsers},
+		{"a function that may depend on anything", live.ViewConfig{Shared: true}, browsers, browsers},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

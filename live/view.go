@@ -31,17 +31,24 @@ type ViewConfig struct {
 	// with any data, as with any form. Defaults to none.
 	PushOnly []string
 
-	// NoTyped prints all values through html/template's own escapers, NoMemo
-	// renders all rows of a list again, also those that did not change, and
-	// NoShared renders each connection's page by itself, also where others show
-	// the same. What is sent is the same either way. They default to false.
-	NoTyped, NoMemo, NoShared bool
+	// NoTyped prints all values through html/template's own escapers, and NoMemo
+	// renders all rows of a list again, also those that did not change. What is
+	// sent is the same either way. They default to false.
+	NoTyped, NoMemo bool
+	// Shared renders the page once for all connections whose states are equal,
+	// where a topic changes what many of them show. It asks one thing of the
+	// application: the page must depend on nothing but the state. If a function
+	// that Pure names looks at anything else (the session, a clock, a global),
+	// a connection is sent the page of another: a stranger's. Defaults to false:
+	// each connection's page is rendered for itself.
+	Shared bool
 	// Pure names functions of the template and methods of the state whose
 	// results, with all that the template calls on them, depend on nothing but
 	// their arguments and receivers: no clock, no randomness, no data from
 	// elsewhere. A row that calls a function which is not named is always
-	// rendered again, and a page that calls one, or a method, or shows the
-	// address of something, is not shared. Defaults to none.
+	// rendered again. With Shared, a page that calls one, or a method, or shows
+	// the address of something, is not shared, and the log says why. Defaults to
+	// none.
 	Pure []string
 }
 
@@ -149,13 +156,13 @@ func (p *page) prepare(tmpl *template.Template, state reflect.Type) (err error) 
 		p.title = copied.Lookup("title")
 	}
 	p.set, err = engine.Compile(tmpl, state, engine.Options{
-		Dev: p.hub.cfg.Dev, NoTyped: p.cfg.NoTyped, NoMemo: p.cfg.NoMemo, NoShared: p.cfg.NoShared, Pure: p.cfg.Pure,
+		Dev: p.hub.cfg.Dev, NoTyped: p.cfg.NoTyped, NoMemo: p.cfg.NoMemo, Shared: p.cfg.Shared, Pure: p.cfg.Pure,
 	})
 	if err != nil {
 		return err
 	}
 	if why := p.set.Unshared(); why != "" {
-		p.hub.log.Debug("renders are not shared", "view", p.name, "reason", why)
+		p.hub.log.Warn("renders are not shared", "view", p.name, "reason", why)
 	}
 	for _, d := range p.set.Diagnostics() {
 		p.hub.log.Debug("template note", "view", p.name, "note", d)

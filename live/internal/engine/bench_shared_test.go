@@ -66,15 +66,15 @@ func BenchmarkShared(b *testing.B) {
 	} {
 		for _, n := range []int{100, 1} {
 			b.Run(fmt.Sprintf("%s/%d", p.name, n), func(b *testing.B) {
-				off := p.opts
-				off.NoShared = true
-				compareFleets(b, newFleet(b, p.text, n, p.opts), newFleet(b, p.text, n, off))
+				on := p.opts
+				on.Shared = true
+				compareFleets(b, newFleet(b, p.text, n, on), newFleet(b, p.text, n, p.opts))
 			})
 		}
 		b.Run(p.name+"/2 different", func(b *testing.B) {
-			off := p.opts
-			off.NoShared = true
-			on, apart := newFleet(b, p.text, 2, p.opts), newFleet(b, p.text, 2, off)
+			opts := p.opts
+			opts.Shared = true
+			on, apart := newFleet(b, p.text, 2, opts), newFleet(b, p.text, 2, p.opts)
 			on.states[1].Rows[0].Name, apart.states[1].Rows[0].Name = "mine", "mine"
 			compareFleets(b, on, apart)
 		})

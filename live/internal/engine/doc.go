@@ -55,11 +55,11 @@
 // # Rendering less
 //
 // Given the state's type, three accelerators make the same bytes with less
-// work; [Options] has a switch for each.
+// work; [Options] has a switch for each. The last is off unless asked for.
 //
 //	typed printing   plain strings, numbers and booleans skip html/template's reflection
 //	row memo         unchanged rows of flat structs are not executed, but copied
-//	shared renders   views with equal states share one tree and the patches to it
+//	shared renders   views with equal states share one tree and the patches to it (package share)
 //
 // # A program
 //

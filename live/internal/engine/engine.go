@@ -14,6 +14,9 @@ import (
 	"sync/atomic"
 	texttemplate "text/template"
 	"text/template/parse"
+
+	"lastmile/live/internal/engine/digest"
+	"lastmile/live/internal/engine/share"
 )
 
 // rawBlock is the number of the block of one value that stands for what a
@@ -30,13 +33,14 @@ type Options struct {
 	// NoTyped prints all values through html/template's escapers. Defaults to
 	// off: plain strings, integers and booleans are printed without reflection.
 	NoTyped bool
-	// NoShared renders each view by itself, also where several show the same.
-	// Defaults to off: views with equal states share trees and patches.
-	NoShared bool
+	// Shared lets views with equal states share trees and patches. Defaults to
+	// off, because a mistake there shows one session's page to another: what
+	// Pure names must be pure indeed.
+	Shared bool
 	// Pure names functions of the template and methods of the state whose
 	// results, with all that the template calls on them, depend on nothing but
-	// their arguments and receivers. Without that, what calls them is neither
-	// memoised nor shared. Defaults to none.
+	// their arguments and receivers. Without that, a row or page that calls them
+	// is neither memoised nor shared. Defaults to none.
 	Pure []string
 }
 
@@ -63,8 +67,8 @@ type Set struct {
 
 	renderers sync.Pool // *renderer
 	views     atomic.Uint64
-	keys      hashKeys
-	shares    *shares // nil when renders are not shared
+	keys      digest.Keys
+	shared    *share.Table[tree] // nil when renders are not shared
 	unshared  string
 }
 
@@ -86,7 +90,7 @@ func compile(t *template.Template, stateType reflect.Type, o Options, markersErr
 	}
 	s := &Set{
 		name: t.Name(), source: source, stateType: stateType, dev: o.Dev,
-		roots: map[string]*parse.ListNode{}, marks: markers{}, keys: newHashKeys(),
+		roots: map[string]*parse.ListNode{}, marks: markers{}, keys: digest.NewKeys(),
 	}
 	s.blocks = []*block{{name: "raw", statics: []string{"", ""}, slots: []slot{{kind: valueSlot}}, key: rowKey{call: -1}}}
 	first, err := s.newExecutor()
@@ -129,8 +133,9 @@ func (s *Set) oneValue(reason error) {
 // process.
 func (s *Set) Fingerprint() string { return s.fingerprint }
 
-// Unshared returns why equal states may have different pages, so that their
-// renders are not shared; "" when they are, or when nobody wants them to be.
+// Unshared returns why renders are not shared although Options.Shared asks for
+// it: why equal states may have different pages. "" when they are shared, or
+// when nobody asks.
 func (s *Set) Unshared() string { return s.unshared }
 
 // Manifest returns what a client needs to know of the templates, as JSON. It

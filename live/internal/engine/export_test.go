@@ -34,21 +34,13 @@ func (s *Set) Memos() int { return len(s.memos) }
 // AppendEscaped is how typed printing escapes.
 func AppendEscaped(w, s []byte) []byte { return appendEscaped(w, s) }
 
-// SharedHits returns how often a render was found, and with how many trees.
-func (s *Set) SharedHits() (hits, trees int) {
-	if s.shares == nil {
+// SharedHits returns how often a render was found, and how many are known.
+func (s *Set) SharedHits() (hits, renders int) {
+	if s.shared == nil {
 		return 0, 0
 	}
-	s.shares.mu.Lock()
-	defer s.shares.mu.Unlock()
-	return s.shares.hits, len(s.shares.trees)
+	return s.shared.Stats()
 }
 
 // SharesTree says whether two views hold one tree.
 func (v *View) SharesTree(o *View) bool { return v.base == o.base }
-
-// Digest returns the digest of a state; ok is false when it has none.
-func (s *Set) Digest(state any) (lanes [2]uint64, ok bool) {
-	d, ok := s.shares.digest(state)
-	return [2]uint64{d.a, d.b}, ok
-}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"text/template/parse"
+
+	"lastmile/live/internal/engine/digest"
+	"lastmile/live/internal/engine/statictype"
 )
 
 // memoFunc is the function that a memoised range calls: {{range memoFunc 3 .Rows}}.
@@ -14,7 +17,7 @@ const memoFunc = "_live_rows"
 // memo is a range whose rows are flat structs and whose body depends on nothing
 // but the row. A row whose fields are as before is not executed: its part of
 // the base tree is copied.
-type memo struct{ row *hashPlan }
+type memo struct{ row *digest.Plan }
 
 // memoize rewrites the ranges of b that qualify.
 func (ty *typer) memoize(b *block, dot reflect.Type) {
@@ -28,12 +31,12 @@ func (ty *typer) memoize(b *block, dot reflect.Type) {
 			if s == nil || len(s.fill) != 1 || ty.list[s.fill[0]] != n.List || n.ElseList != nil || len(n.Pipe.Decl) > 0 {
 				continue // also a range that prints nothing: it has no slot
 			}
-			t := pipeType(n.Pipe, dot, ty.rootDot(b))
+			t := statictype.Pipe(n.Pipe, dot, ty.rootDot(b))
 			if t == nil || t.Kind() != reflect.Slice {
 				continue
 			}
-			row, refused := planFor(t.Elem())
-			if refused != "" || !row.flat || !ty.pure(n.List, t.Elem(), nil, map[string]bool{}) {
+			row, refused := digest.PlanFor(t.Elem())
+			if refused != "" || !row.Flat() || !ty.pure(n.List, t.Elem(), nil, map[string]bool{}) {
 				continue
 			}
 			ty.set.memos = append(ty.set.memos, &memo{row: row})
@@ -67,12 +70,12 @@ func (ty *typer) pure(n parse.Node, dot, root reflect.Type, calling map[string]b
 	case *parse.IfNode:
 		return ty.purePipe(n.Pipe, dot, root) && ty.pure(n.List, dot, root, calling) && ty.pure(n.ElseList, dot, root, calling)
 	case *parse.WithNode:
-		inner := pipeType(n.Pipe, dot, root)
+		inner := statictype.Pipe(n.Pipe, dot, root)
 		return inner != nil && ty.purePipe(n.Pipe, dot, root) &&
 			ty.pure(n.List, inner, root, calling) && ty.pure(n.ElseList, dot, root, calling)
 	case *parse.TemplateNode:
 		b := ty.instrumenter.body[n.Name]
-		inner := pipeType(n.Pipe, dot, root)
+		inner := statictype.Pipe(n.Pipe, dot, root)
 		if b == nil || inner == nil || calling[n.Name] || !ty.purePipe(n.Pipe, dot, root) {
 			return false
 		}
@@ -102,7 +105,7 @@ func (ty *typer) pureArg(n parse.Node, dot, root reflect.Type) bool {
 	case *parse.NumberNode, *parse.StringNode, *parse.BoolNode, *parse.NilNode:
 		return true
 	case *parse.DotNode, *parse.FieldNode, *parse.VariableNode:
-		t := typeOf(n, dot, root)
+		t := statictype.Of(n, dot, root)
 		return t != nil && plainData(t)
 	case *parse.PipeNode:
 		return ty.purePipe(n, dot, root)

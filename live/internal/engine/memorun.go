@@ -47,7 +47,7 @@ func (m *memoRun) rows(id int, v reflect.Value) (reflect.Value, error) {
 	t := m.r.tree
 	at := &m.r.stack[len(m.r.stack)-1]
 	p := plan{memo: id, inst: at.inst, slot: at.slot, from: len(t.hashes)}
-	t.hashes = t.set.keys.rows(t.hashes, t.set.memos[id].row, v)
+	t.hashes = t.set.keys.Rows(t.hashes, t.set.memos[id].row, v)
 	p.to = len(t.hashes)
 	m.old = m.counterpart(&p)
 	t.plans = append(t.plans, p)

@@ -16,7 +16,7 @@ import (
 )
 
 // sharedOptions declare pure what the random templates call.
-var sharedOptions = engine.Options{Pure: []string{"upper", "two", "rec", "Iter", "Fail"}}
+var sharedOptions = engine.Options{Shared: true, Pure: []string{"upper", "two", "rec", "Iter", "Fail"}}
 
 // TestRandomTemplatesShared lets three views of one set, that shares renders,
 // go through the same states in random order, beside views of a set that does
@@ -98,7 +98,7 @@ func newViewers(t *testing.T, set *engine.Set, n int) []*viewer {
 func checkShared(t *testing.T, text string, r *rand.Rand) int {
 	t.Helper()
 	on := newPage(t, text, sharedOptions)
-	off := newPage(t, text, engine.Options{NoShared: true, NoMemo: r.IntN(2) == 0})
+	off := newPage(t, text, engine.Options{NoMemo: r.IntN(2) == 0})
 	if on.set.Unshared() != "" {
 		return -1
 	}
@@ -194,7 +194,7 @@ func TestManyGoroutinesShareRenders(t *testing.T) {
 // TestEqualViewsHoldOneTree weighs views that show the same.
 func TestEqualViewsHoldOneTree(t *testing.T) {
 	t.Parallel()
-	set := compile(t, enginetest.TablePage, enginetest.Table{}, engine.Options{})
+	set := compile(t, enginetest.TablePage, enginetest.Table{}, engine.Options{Shared: true})
 	views := make([]*engine.View, 10)
 	for i := range views {
 		views[i] = set.NewView()
@@ -221,14 +221,15 @@ func TestEqualViewsHoldOneTree(t *testing.T) {
 	}
 }
 
-func TestNoSharedKeepsViewsApart(t *testing.T) {
+// TestNothingIsSharedUnlessAskedFor checks the default.
+func TestNothingIsSharedUnlessAskedFor(t *testing.T) {
 	t.Parallel()
-	set := compile(t, enginetest.TablePage, enginetest.Table{}, engine.Options{NoShared: true})
+	set := compile(t, enginetest.TablePage, enginetest.Table{}, engine.Options{Pure: sharedOptions.Pure})
 	a, b := set.NewView(), set.NewView()
 	render(t, a, enginetest.NewTable(3))
 	render(t, b, enginetest.NewTable(3))
 	if a.SharesTree(b) || set.Unshared() != "" {
-		t.Errorf("shared although switched off (%s)", set.Unshared())
+		t.Errorf("shared without Options.Shared (%s)", set.Unshared())
 	}
 }
 
@@ -237,7 +238,7 @@ func TestNoSharedKeepsViewsApart(t *testing.T) {
 //
 //nolint:paralleltest // counts allocations
 func TestLoneViewIsNotHashed(t *testing.T) {
-	set := compile(t, enginetest.CounterPage, enginetest.Counter{}, engine.Options{})
+	set := compile(t, enginetest.CounterPage, enginetest.Counter{}, engine.Options{Shared: true})
 	v := set.NewView()
 	render(t, v, enginetest.Counter{})
 	render(t, v, enginetest.Counter{Count: 1})
@@ -260,7 +261,7 @@ func TestLoneViewIsNotHashed(t *testing.T) {
 // TestSharingRests checks that views which never show the same stop asking.
 func TestSharingRests(t *testing.T) {
 	t.Parallel()
-	set := compile(t, enginetest.CounterPage, enginetest.Counter{}, engine.Options{})
+	set := compile(t, enginetest.CounterPage, enginetest.Counter{}, engine.Options{Shared: true})
 	a, b := set.NewView(), set.NewView()
 	for i := range 4000 {
 		render(t, a, enginetest.Counter{Count: i})
@@ -317,7 +318,7 @@ func TestWhatIsShared(t *testing.T) {
 		{`<a title="{{template "x" .}}">{{define "x"}}{{upper .Name}}{{end}}`, struct{ Name string }{}, nil, "upper"},
 	} {
 		tmpl := template.Must(template.New("page").Funcs(template.FuncMap{"upper": strings.ToUpper}).Parse(tt.text))
-		set, err := engine.Compile(tmpl, reflect.TypeOf(tt.state), engine.Options{Pure: tt.pure})
+		set, err := engine.Compile(tmpl, reflect.TypeOf(tt.state), engine.Options{Shared: true, Pure: tt.pure})
 		if err != nil {
 			t.Fatalf("%s: %v", tt.text, err)
 		}

@@ -5,7 +5,6 @@ package engine
 // so a tree is reused without allocating and an idle one is three objects.
 type tree struct {
 	set    *Set
-	id     uint64     // of a tree that views share, which never changes; 0 for a view's own
 	buf    []byte     // the values' bytes, in the order of writing
 	spans  []span     // one for each slot of each instance
 	insts  []instance // insts[0] is the root

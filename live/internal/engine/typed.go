@@ -5,14 +5,21 @@ import (
 	"reflect"
 	"strings"
 	"text/template/parse"
+
+	"lastmile/live/internal/engine/share"
+	"lastmile/live/internal/engine/statictype"
 )
 
 // accelerate uses the state's type to print plain values without
 // html/template's reflection (typed printing), to skip rows that did not change
-// (row memo), and to render equal states once (shared renders). The first two
-// edit the set's own instrumented trees, which never meet another writer.
+// (row memo), and, if asked to, to render equal states once (shared renders).
+// The first two edit the set's own instrumented trees, which never meet another
+// writer.
 func (s *Set) accelerate(in *instrumenter, o Options) {
 	if s.stateType == nil {
+		if o.Shared {
+			s.unshared = "the type of the states is not known"
+		}
 		return
 	}
 	own, known := ownFuncs(s.source)
@@ -33,12 +40,24 @@ func (s *Set) accelerate(in *instrumenter, o Options) {
 		}
 	}
 	switch {
-	case o.NoShared:
+	case !o.Shared:
 	case !known:
 		s.unshared = "this Go version does not tell which functions a template has"
 	default:
-		s.unshared = s.share(own, o)
+		s.shared, s.unshared = share.New[tree](share.Source{
+			Template: s.name, Body: s.body, State: s.stateType, Funcs: own, Pure: o.Pure,
+		}, &s.keys)
 	}
+}
+
+// body returns the body of a template as its author wrote it; nil when there is
+// none.
+func (s *Set) body(name string) *parse.ListNode {
+	t := s.source.Lookup(name)
+	if t == nil || t.Tree == nil {
+		return nil
+	}
+	return t.Tree.Root
 }
 
 // typer finds the type of dot in each block.
@@ -85,7 +104,7 @@ func (ty *typer) slots(b *block, dot, root reflect.Type) {
 			at++
 		case *parse.TemplateNode:
 			if s := ty.slotAt(b, at); s != nil && s.kind == callSlot {
-				ty.body(s.fill[0], pipeType(n.Pipe, dot, root))
+				ty.body(s.fill[0], statictype.Pipe(n.Pipe, dot, root))
 			}
 		case *parse.IfNode:
 			ty.branch(b, at, &n.BranchNode, dot, root)
@@ -115,10 +134,10 @@ func (ty *typer) branch(b *block, at int, n *parse.BranchNode, dot, root reflect
 	}
 	inner := dot
 	if n.Type() != parse.NodeIf {
-		inner = pipeType(n.Pipe, dot, root)
+		inner = statictype.Pipe(n.Pipe, dot, root)
 	}
 	if n.Type() == parse.NodeRange {
-		inner = elementType(inner)
+		inner = statictype.Element(inner)
 	}
 	for _, child := range s.fill {
 		switch ty.list[child] {
@@ -141,62 +160,6 @@ func (ty *typer) branch(b *block, at int, n *parse.BranchNode, dot, root reflect
 			ty.branch(b, at, &m.BranchNode, dot, root)
 		}
 	}
-}
-
-// pipeType returns the static type of a pipeline that is only a field path; nil
-// for any other.
-func pipeType(p *parse.PipeNode, dot, root reflect.Type) reflect.Type {
-	if p == nil || len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
-		return nil
-	}
-	return typeOf(p.Cmds[0].Args[0], dot, root)
-}
-
-// typeOf returns the static type of dot, a field path of dot or of $.
-func typeOf(n parse.Node, dot, root reflect.Type) reflect.Type {
-	switch n := n.(type) {
-	case *parse.DotNode:
-		return dot
-	case *parse.FieldNode:
-		return fieldType(dot, n.Ident)
-	case *parse.VariableNode:
-		if n.Ident[0] == "$" {
-			return fieldType(root, n.Ident[1:])
-		}
-	}
-	return nil
-}
-
-// fieldType follows fields from a type. A method of a field's name would be
-// called instead, so it ends what is known, as does an interface.
-func fieldType(t reflect.Type, path []string) reflect.Type {
-	for _, name := range path {
-		if t == nil {
-			return nil
-		}
-		if t.Kind() == reflect.Pointer {
-			t = t.Elem()
-		}
-		if t.Kind() != reflect.Struct {
-			return nil
-		}
-		if _, method := reflect.PointerTo(t).MethodByName(name); method {
-			return nil
-		}
-		f, ok := t.FieldByName(name)
-		if !ok || !f.IsExported() {
-			return nil
-		}
-		t = f.Type
-	}
-	return t
-}
-
-func elementType(t reflect.Type) reflect.Type {
-	if t == nil || t.Kind() != reflect.Slice && t.Kind() != reflect.Array {
-		return nil
-	}
-	return t.Elem()
 }
 
 // print drops the escapers of b's plainly typed values: the renderer escapes
@@ -235,7 +198,7 @@ func plainPrint(p *parse.PipeNode, dot, root reflect.Type) (value []*parse.Comma
 	if len(p.Cmds) < 2 || len(p.Cmds[0].Args) != 1 {
 		return nil, false, false
 	}
-	t := typeOf(p.Cmds[0].Args[0], dot, root)
+	t := statictype.Of(p.Cmds[0].Args[0], dot, root)
 	if t == nil || printsItself(t) {
 		return nil, false, false
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"lastmile/live/internal/engine/share"
 )
 
 // View is what one connection shows: the tree of its last render, and no
@@ -11,7 +13,10 @@ import (
 type View struct {
 	set  *Set
 	id   uint64
-	base *tree // nil before the first render; other views may hold the same one
+	base *tree // nil before the first render
+	// shared is the render that base belongs to when other views may show it
+	// too; nil when base is the view's own.
+	shared *share.Render[tree]
 }
 
 // ErrNoBase means that a View was asked for a patch before its first render.
@@ -23,7 +28,8 @@ func (s *Set) NewView() *View { return &View{set: s, id: s.views.Add(1)} }
 // rendered is a render on its way to become the base.
 type rendered struct {
 	*tree
-	r *renderer // which holds the tree, unless it is shared; nil when another view has rendered it
+	shared *share.Render[tree] // whose value the tree is; nil when it is r's
+	r      *renderer           // nil when another view has rendered the tree
 }
 
 // HTML appends the first HTML of a page to dst, with the comments that let the
@@ -74,14 +80,11 @@ func (v *View) Patch(dst []byte, state any) (out []byte, changed bool, err error
 	switch {
 	case n.tree == v.base:
 		out = dst
-	case n.id != 0 && v.base.id != 0:
-		p := v.set.shares.patch(v.base.id, n.id)
-		p.once.Do(func() {
-			p.out, p.changed = v.diff(nil, n)
-			v.set.shares.weigh(p)
-		})
-		dst = append(dst, p.out...)
-		out, changed = dst, p.changed
+	case n.shared != nil && v.shared != nil:
+		var patch []byte
+		patch, changed = v.set.shared.Patch(v.shared, n.shared, func() ([]byte, bool) { return v.diff(nil, n) })
+		dst = append(dst, patch...)
+		out = dst
 	default:
 		out, changed = v.diff(dst, n)
 	}
@@ -107,15 +110,11 @@ func (v *View) Snapshot(dst []byte, state any) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if n.id == 0 {
+	if n.shared == nil {
 		dst = n.appendInstance(dst, 0)
 	} else {
-		p := v.set.shares.patch(0, n.id)
-		p.once.Do(func() {
-			p.out = n.appendInstance(nil, 0)
-			v.set.shares.weigh(p)
-		})
-		dst = append(dst, p.out...)
+		snapshot, _ := v.set.shared.Patch(nil, n.shared, func() ([]byte, bool) { return n.appendInstance(nil, 0), true })
+		dst = append(dst, snapshot...)
 	}
 	v.commit(n)
 	return dst, nil
@@ -123,9 +122,10 @@ func (v *View) Snapshot(dst []byte, state any) ([]byte, error) {
 
 // commit makes a render the base and gives the renderer back.
 func (v *View) commit(n rendered) {
-	own := v.base != nil && v.base.id == 0
+	own := v.base != nil && v.shared == nil
+	v.shared = n.shared
 	switch {
-	case n.id != 0:
+	case n.shared != nil:
 		v.base = n.tree
 	case own && n.fits():
 		v.base, n.r.tree = n.tree, v.base
@@ -145,36 +145,33 @@ func (v *View) next(state any) (rendered, error) {
 	if t := v.set.stateType; t != nil && reflect.TypeOf(state) != t {
 		return rendered{}, fmt.Errorf("engine: template %q is compiled for states of type %v, not %T", v.set.name, t, state)
 	}
-	if s := v.set.shares; s != nil && s.last.Load() != v.id {
-		if t := s.find(v, state); t != nil {
-			return v.shared(t, state)
+	if table := v.set.shared; table != nil && !table.Alone(v.id) {
+		if r := table.Find(v.id, v.shared, v.base == nil, state); r != nil {
+			return v.nextShared(r, state)
 		}
 	}
 	r, err := v.render(state)
 	if err != nil {
 		return rendered{}, err
 	}
-	return rendered{r.tree, r}, nil
+	return rendered{tree: r.tree, r: r}, nil
 }
 
-// shared returns the render that views share, made by the first that needs it.
-func (v *View) shared(t *sharedTree, state any) (rendered, error) {
+// nextShared returns a render that views share. The first that needs it makes
+// it.
+func (v *View) nextShared(shared *share.Render[tree], state any) (rendered, error) {
 	var r *renderer
-	t.once.Do(func() {
-		t.err = errUnfinished
-		if r, t.err = v.render(state); t.err == nil {
+	err := v.set.shared.Fill(shared, func(t *tree) (err error) {
+		if r, err = v.render(state); err == nil {
 			t.copyFrom(r.tree)
 		}
+		return err
 	})
-	if t.err != nil {
-		v.set.shares.forget(t)
-		return rendered{}, t.err
+	if err != nil {
+		return rendered{}, err
 	}
-	return rendered{&t.tree, r}, nil
+	return rendered{&shared.Value, shared, r}, nil
 }
-
-// errUnfinished is the error of a render whose goroutine was ended.
-var errUnfinished = errors.New("engine: render was cut off")
 
 // renderer returns a pooled one.
 func (s *Set) renderer() *renderer {

@@ -1,9 +1,24 @@
-package engine
+package share
 
 import (
 	"reflect"
 	"slices"
 )
+
+// kinds is what a value may be: one of some types.
+type kinds struct {
+	types   []reflect.Type
+	unknown bool
+}
+
+func (k *kinds) or(o kinds) {
+	k.unknown = k.unknown || o.unknown
+	for _, t := range o.types {
+		if !slices.Contains(k.types, t) {
+			k.types = append(k.types, t)
+		}
+	}
+}
 
 // printable says whether printing shows no address: a pointer is followed, one
 // inside what is printed is not.

@@ -1,4 +1,4 @@
-package engine
+package share
 
 import (
 	"encoding/json"
@@ -8,53 +8,46 @@ import (
 	"slices"
 	"text/template/parse"
 	"time"
+
+	"lastmile/live/internal/engine/statictype"
 )
 
 // purity finds out whether a page depends on nothing but the values in its
-// state, so that equal states have equal pages. It errs on the side of no.
+// state, so that equal states have equal pages. When in doubt it says no.
 type purity struct {
-	set    *Set
-	own    map[string]bool // the application's functions
-	pure   []string        // functions and methods that it declares pure
+	Source
 	why    string          // the first reason against it
 	named  map[string]bool // fields and methods that the templates name
-	bodies map[purityBody]bool
-	types  map[reflect.Type]bool // all that the state refers to
-	fields map[string][]reflect.Type
+	bodies map[bodyCall]bool
+	types  map[reflect.Type]bool     // all that the state refers to
+	fields map[string][]reflect.Type // of all structs among them, by name
 	// entries are the values of maps: a template names them like fields.
 	entries kinds
 	vars    map[string]kinds
-	refers  bool // there are pointers among the types: their addresses can be seen
-	slices  bool
+	refers  bool // there are pointers among the types: a page may show an address
+	slices  bool // there are slices among the types
 }
 
-type purityBody struct {
+func newPurity(src Source) *purity {
+	return &purity{
+		Source: src, named: map[string]bool{}, types: map[reflect.Type]bool{},
+		fields: map[string][]reflect.Type{}, vars: map[string]kinds{},
+	}
+}
+
+// bodyCall is a template that is called with a type of dot.
+type bodyCall struct {
 	name string
 	dot  reflect.Type
 }
 
-// kinds is what a value may be: one of some types.
-type kinds struct {
-	types   []reflect.Type
-	unknown bool
-}
-
-func (k *kinds) or(o kinds) {
-	k.unknown = k.unknown || o.unknown
-	for _, t := range o.types {
-		if !slices.Contains(k.types, t) {
-			k.types = append(k.types, t)
-		}
-	}
-}
-
 // check returns why equal states may have different pages; "" when they cannot.
 func (p *purity) check() string {
-	p.collect(p.set.stateType)
+	p.collect(p.State)
 	for range 2 { // the first pass sees what variables may hold
-		p.bodies = map[purityBody]bool{}
+		p.bodies = map[bodyCall]bool{}
 		p.why = ""
-		p.body(p.set.name, p.set.stateType)
+		p.body(p.Template, p.State)
 	}
 	for t := range p.types {
 		if m := p.method(t); m != "" {
@@ -122,7 +115,7 @@ func (p *purity) method(t reflect.Type) string {
 				continue
 			}
 		}
-		if !slices.Contains(p.pure, m.Name) {
+		if !slices.Contains(p.Pure, m.Name) {
 			return m.Name
 		}
 	}
@@ -131,7 +124,8 @@ func (p *purity) method(t reflect.Type) string {
 
 // dynamic says whether values of t in interfaces keep pages pure.
 func (p *purity) dynamic(t reflect.Type) bool {
-	q := purity{named: p.named, pure: p.pure, types: map[reflect.Type]bool{}, fields: map[string][]reflect.Type{}}
+	q := newPurity(p.Source)
+	q.named = p.named
 	q.collect(t)
 	if q.refers {
 		return false // nobody has looked whether the template shows addresses
@@ -145,17 +139,17 @@ func (p *purity) dynamic(t reflect.Type) bool {
 }
 
 func (p *purity) body(name string, dot reflect.Type) {
-	at := purityBody{name, dot}
+	at := bodyCall{name, dot}
 	if p.bodies[at] {
 		return
 	}
 	p.bodies[at] = true
-	t := p.set.source.Lookup(name)
-	if t == nil || t.Tree == nil {
+	body := p.Body(name)
+	if body == nil {
 		p.fail("there is no template %q", name)
 		return
 	}
-	p.node(t.Tree.Root, dot, dot)
+	p.node(body, dot, dot)
 }
 
 func (p *purity) node(n parse.Node, dot, root reflect.Type) {
@@ -177,17 +171,17 @@ func (p *purity) node(n parse.Node, dot, root reflect.Type) {
 		p.node(n.ElseList, dot, root)
 	case *parse.WithNode:
 		p.pipe(n.Pipe, dot, root)
-		p.node(n.List, pipeType(n.Pipe, dot, root), root)
+		p.node(n.List, statictype.Pipe(n.Pipe, dot, root), root)
 		p.node(n.ElseList, dot, root)
 	case *parse.RangeNode:
 		p.ranged(n, p.pipe(n.Pipe, dot, root))
-		p.node(n.List, elementType(pipeType(n.Pipe, dot, root)), root)
+		p.node(n.List, statictype.Element(statictype.Pipe(n.Pipe, dot, root)), root)
 		p.node(n.ElseList, dot, root)
 	case *parse.TemplateNode:
 		var arg reflect.Type
 		if n.Pipe != nil {
 			p.pipe(n.Pipe, dot, root)
-			arg = pipeType(n.Pipe, dot, root)
+			arg = statictype.Pipe(n.Pipe, dot, root)
 		}
 		p.body(n.Name, arg)
 	}
@@ -269,7 +263,7 @@ func (p *purity) path(n parse.Node, names []string, dot, root reflect.Type) kind
 	for _, name := range names {
 		p.named[name] = true
 	}
-	if t := typeOf(n, dot, root); t != nil {
+	if t := statictype.Of(n, dot, root); t != nil {
 		return known(t)
 	}
 	k := kinds{types: slices.Clone(p.fields[names[len(names)-1]])}
@@ -292,8 +286,8 @@ func (p *purity) call(name string, c *parse.CommandNode, args []kinds) kinds {
 		all.or(k)
 	}
 	switch {
-	case p.own[name]:
-		if !slices.Contains(p.pure, name) {
+	case p.Funcs[name]:
+		if !slices.Contains(p.Pure, name) {
 			p.fail("the function %s may depend on anything", name)
 		}
 		return kinds{}
