@@ -65,7 +65,6 @@ type conn struct {
 	retry       *retry
 	pass        *pass // of the push passOf, while it runs or waits for its turn
 	passOf      *item
-	lined       bool // it has had to wait for its turn
 	uncommitted []*item
 	marked      bool     // the first redelivered push has been marked
 	careful     bool     // store after each redelivered push: one of them may kill

@@ -200,15 +200,25 @@ func (c *conn) checkFeed(ctx context.Context) {
 	}
 }
 
+// catchingUp reports whether something of what was missed has not been applied
+// yet. For one that fails nothing waits: its retries take long, and it may fail
+// as it did before.
+func (c *conn) catchingUp() bool {
+	if c.retry != nil {
+		return c.retry.unstarted
+	}
+	return len(c.backlog) > 0 || !c.feed.CaughtUp()
+}
+
 // connect runs OnConnect once what was missed has been applied, or is taking
 // too long.
 func (c *conn) connect(ctx context.Context) {
-	if c.connected {
+	if c.connected && !c.out.behind {
 		return
 	}
-	unstarted := c.retry != nil && c.retry.unstarted
-	waiting := c.retry == nil && (len(c.backlog) > 0 || !c.feed.CaughtUp())
-	if (waiting || unstarted) && time.Now().Before(c.openBy) {
+	behind := c.catchingUp()
+	c.out.behind = c.out.behind && behind
+	if c.connected || behind && time.Now().Before(c.openBy) {
 		return
 	}
 	h := c.page.model.onConnect

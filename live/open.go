@@ -11,7 +11,9 @@ import (
 )
 
 // openPatience bounds how long a browser waits for missed pushes to be applied
-// before it gets its first frame.
+// before it gets its first frame, and its clicks are served. What it has on the
+// screen stays until they are applied, however long that takes: the record may be
+// older than what was shown last.
 const openPatience = 2 * time.Second
 
 // open resumes the page that the hello names, or mounts one anew.
@@ -26,12 +28,14 @@ func (c *conn) open(ctx context.Context, hello message) *ending {
 			return c.cannotOpen(ctx, err)
 		}
 		if resumed {
+			c.out.behind = c.out.snapshot && hello.Last > 0
 			return nil
 		}
 	}
 	if err := c.mountAnew(ctx); err != nil {
 		return c.cannotOpen(ctx, err)
 	}
+	c.out.behind = hello.Last > 0
 	return nil
 }
 
@@ -186,7 +190,7 @@ func (c *conn) reset() {
 	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
 	c.giveTurn()
 	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Term()}
-	c.marked, c.careful, c.lined, c.connected = false, false, false, false
+	c.marked, c.careful, c.connected = false, false, false
 	c.outbox, c.acks, c.stall, c.refused = nil, acknowledger{}, stall{}, nil
 	c.commitAt = time.Time{}
 	c.out.restart()

@@ -13,6 +13,7 @@ import (
 type output struct {
 	greet     bool // the first frame is due
 	greeted   bool
+	described bool // the title and the manifest have been told
 	remounted bool
 	// manifest is the one that the browser has.
 	manifest string
@@ -20,6 +21,9 @@ type output struct {
 	snapshot bool // the browser needs the whole page
 	whole    bool // the next render is a snapshot, whatever made it due
 	dirty    bool // the state may look different
+	// behind says that the browser may show more than the state has caught up
+	// with: no frame changes the screen until it has.
+	behind   bool
 	writing  bool
 	seq      uint64
 	reply    uint64 // highest message that is answered
@@ -40,7 +44,10 @@ const maxQueued = 64
 // restart prepares for the frames of a page mounted anew. Numbers go on
 // counting.
 func (o *output) restart() {
-	*o = output{seq: o.seq, writing: o.writing, manifest: o.manifest, title: o.title, flashes: o.flashes, errs: o.errs, dirty: true}
+	*o = output{
+		seq: o.seq, writing: o.writing, manifest: o.manifest, title: o.title, flashes: o.flashes, errs: o.errs,
+		dirty: true, behind: o.seq > 0,
+	}
 }
 
 func (o *output) add(fx effects) {
@@ -137,14 +144,15 @@ func (c *conn) sendFrame(ctx context.Context) bool {
 func (c *conn) compose(dst []byte) ([]byte, string, error) {
 	o := &c.out
 	f := frame{Seq: o.seq + 1}
-	render := o.snapshot || o.dirty
-	if render && c.page.title != nil || !o.greeted {
-		if t := c.page.documentTitle(c.state); t != o.title {
-			f.Title = &t
-		}
-	}
 	c.announce(&f)
-	f.Events, f.Flashes, f.Navigate = o.events, o.flashes, o.navigate
+	render := (o.snapshot || o.dirty) && !o.behind
+	if render {
+		c.describe(&f)
+	}
+	f.Flashes, f.Navigate = o.flashes, o.navigate
+	if !o.behind {
+		f.Events = o.events // their listeners look at the screen
+	}
 	replied := c.answer(&f)
 	b, err := appendHead(dst, &f)
 	if err != nil {
@@ -158,13 +166,18 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 		if len(o.errs) > 0 {
 			return c.compose(dst) // the template's error has come up
 		}
-		c.acks.unchanged(c.now.cursor)
-		o.oldest = time.Time{}
+		if !o.behind {
+			c.acks.unchanged(c.now.cursor)
+			o.oldest = time.Time{}
+		}
 		return nil, "", nil
 	}
 	o.seq++
 	o.greeted, o.replied = true, replied
-	o.events, o.flashes, o.navigate = nil, nil, nil
+	o.flashes, o.navigate = nil, nil
+	if !o.behind {
+		o.events = nil
+	}
 	if f.Title != nil {
 		o.title = *f.Title
 	}
@@ -172,8 +185,27 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 		c.refused.told(f.Error.Number, o.seq)
 		o.errs = o.errs[1:]
 	}
-	c.acks.sent(o.seq, c.now.cursor)
+	if o.behind {
+		c.acks.sent(o.seq, 0) // it shows no push
+	} else {
+		c.acks.sent(o.seq, c.now.cursor)
+	}
 	return append(b, '}'), kind, nil
+}
+
+// describe fills in what goes with a change of the screen: the title, and the
+// manifest that it needs.
+func (c *conn) describe(f *frame) {
+	o := &c.out
+	if c.page.title != nil || !o.described {
+		if t := c.page.documentTitle(c.state); t != o.title {
+			f.Title = &t
+		}
+	}
+	if o.manifest != c.page.set.Fingerprint() {
+		f.Manifest, o.manifest = c.page.set.Fingerprint(), c.page.set.Fingerprint()
+	}
+	o.described = true
 }
 
 // announce fills in what only the first frame has.
@@ -183,10 +215,6 @@ func (c *conn) announce(f *frame) {
 		return
 	}
 	f.Version = wireVersion
-	if o.manifest != c.page.set.Fingerprint() {
-		f.Manifest, o.manifest = c.page.set.Fingerprint(), c.page.set.Fingerprint()
-		o.snapshot = true
-	}
 	if !o.hasToken {
 		f.Token = c.hub.connToken(c.who.conn, c.who.Session, c.page.name)
 	}

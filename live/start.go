@@ -27,11 +27,6 @@ const (
 	maxStarts = 4
 	// suspectLook is how often it is looked whether a suspect has been survived.
 	suspectLook = time.Second
-	// turnPatience bounds how long a browser waits for its first frame while a
-	// push that it may have shown waits for its turn. It is longer than
-	// openPatience: for each that is waited for a process has ended twice, and
-	// what the page would show meanwhile is older than what is on the screen.
-	turnPatience = 10 * time.Second
 )
 
 // mayStart lets a redelivered push start in turn and counts the start, so that
@@ -82,10 +77,6 @@ func (c *conn) turn(it *item) bool {
 	}
 	if c.hub.turns.started(c.pass) {
 		return true
-	}
-	if !c.lined {
-		c.lined = true
-		c.openBy = c.openBy.Add(turnPatience - openPatience)
 	}
 	c.retry = &retry{item: it, unstarted: true}
 	return false

@@ -35,7 +35,9 @@ type Page struct {
 	changed  chan struct{} // closed and replaced at each change
 	outbox   []message
 	number   uint64
-	applied  uint64 // last frame
+	applied  uint64 // last frame of the connection
+	last     uint64 // last frame that reached the page, on any connection
+	shown    bool   // the model has the page
 	settled  map[uint64]*Error
 	state    PageState
 	muted    bool
@@ -133,7 +135,7 @@ func (p *Page) HTML() string {
 }
 
 func (p *Page) html() string {
-	if p.model != nil && p.state.Snapshots > 0 {
+	if p.shown {
 		return p.model.HTML()
 	}
 	return p.document
@@ -218,6 +220,14 @@ func (p *Page) Answer(number uint64) *Error {
 		return ok
 	})
 	return result
+}
+
+// Settled reports whether a message has its answer.
+func (p *Page) Settled(number uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.settled[number]
+	return ok
 }
 
 // Try sends an action, waits for its answer, and returns its error or nil.
@@ -335,6 +345,6 @@ func (p *Page) load(ctx context.Context, h http.Handler, fingerprint string) err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.model, p.manifest = m, fingerprint
+	p.model, p.manifest, p.shown = m, fingerprint, false
 	return nil
 }

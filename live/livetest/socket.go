@@ -52,7 +52,8 @@ type socket struct {
 	ws      *websocket.Conn
 	out     chan message
 	done    chan struct{}
-	before  int // frames that the page had seen before
+	before  int  // frames that the page had seen before
+	hashed  bool // the hello said that the document is untouched
 }
 
 // Dial opens a WebSocket at a path and leaves the protocol to the caller.
@@ -119,7 +120,8 @@ func (p *Page) TryConnect(h http.Handler) error {
 	p.handler, p.socket, s.before = h, s, p.state.Frames
 	p.state.Closed, p.state.Snapshots = 0, 0
 	p.applied = 0
-	hello := message{Version: 1, Token: p.config.Token, Hash: p.config.Hash, Manifest: p.config.Manifest, Number: p.number + 1}
+	hello := message{Version: 1, Token: p.config.Token, Hash: p.config.Hash, Manifest: p.config.Manifest, Last: p.last, Number: p.number + 1}
+	s.hashed = p.config.Hash != ""
 	if p.manifest != "" {
 		hello.Manifest = p.manifest
 	}
@@ -225,7 +227,7 @@ func (s *socket) receive(ctx context.Context, b []byte) error {
 	if f.Seq != p.applied+1 && f.Version == 0 {
 		p.t.Errorf("livetest: frame %d after %d", f.Seq, p.applied)
 	}
-	p.applied = f.Seq
+	p.applied, p.last = f.Seq, f.Seq
 	if f.Version != 0 {
 		s.welcome(&f)
 	}
@@ -241,7 +243,7 @@ func (s *socket) receive(ctx context.Context, b []byte) error {
 // welcome handles the first frame: the page's lock is held.
 func (s *socket) welcome(f *frame) {
 	p := s.page
-	p.state.Hydrated = f.Snapshot == nil
+	p.state.Hydrated = f.Snapshot == nil && s.hashed
 	if f.Snapshot == nil {
 		s.send(message{Snapshot: 1}) // the model cannot adopt HTML
 	}
@@ -281,6 +283,7 @@ func (p *Page) render(f *frame) error {
 			p.t.Errorf("livetest: snapshot: %v: %s", err, f.Snapshot)
 			return err
 		}
+		p.shown = true
 	case f.Patch != nil:
 		p.state.Patches++
 		if p.state.Snapshots == 0 {
