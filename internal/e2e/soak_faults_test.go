@@ -187,7 +187,7 @@ func (s *soak) checkClicks() {
 		})
 		total += tab.clicks
 		if _, _, got := parseText(tab.Text()); got != tab.clicks && tab.Stats().Remounts == 0 {
-			s.t.Errorf("%s: %d clicks applied, want %d", tab.name, got, tab.clicks)
+			s.t.Errorf("%s: %d clicks applied, want %d; errors: %v", tab.name, got, tab.clicks, tab.Stats().Errors)
 		}
 	}
 	s.t.Logf("report: %d clicks, each applied once", total)

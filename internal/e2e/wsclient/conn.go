@@ -10,13 +10,20 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
-// ackDelay coalesces acknowledgements, as the browser's client does.
-const ackDelay = 80 * time.Millisecond
+const (
+	// ackDelay coalesces acknowledgements, as the browser's client does.
+	ackDelay = 80 * time.Millisecond
+	// perSecond and burst are the pace of that client's clicks. It is below what
+	// the server takes: beyond that it refuses them.
+	perSecond = 12
+	burst     = 20
+)
 
 // hello is the first message of a connection.
 type hello struct {
@@ -46,9 +53,7 @@ type frame struct {
 	Patch    json.RawMessage `json:"p"`
 	Root     json.RawMessage `json:"r"`
 	Answered int             `json:"i"`
-	Error    *struct {
-		Number int `json:"i"`
-	} `json:"x"`
+	Error    *Error          `json:"x"`
 }
 
 // Run connects, and connects again, until ctx ends.
@@ -88,14 +93,15 @@ func (p *Page) connection(ctx context.Context) error {
 		return err
 	}
 	heard := make(chan int, 1) // last frame rendered on this connection
+	var welcome atomic.Bool    // its first frame has come
 	failed := make(chan error, 1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		failed <- p.read(ctx, ws, heard)
+		failed <- p.read(ctx, ws, heard, &welcome)
 		cancel()
 	}()
-	err = p.write(ctx, ws, heard)
+	err = p.write(ctx, ws, heard, &welcome)
 	cancel()
 	<-done
 	p.mu.Lock()
@@ -128,9 +134,9 @@ func (p *Page) send(ctx context.Context, ws *websocket.Conn, m any) error {
 }
 
 // read takes frames until the connection ends or is silent for two heartbeats.
-func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int) error {
+func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int, welcome *atomic.Bool) error {
 	last := 0
-	for first := true; ; first = false {
+	for {
 		p.awaitStall(ctx)
 		limit, cancel := context.WithTimeout(ctx, 2*p.cfg.Heartbeat)
 		_, b, err := ws.Read(limit)
@@ -143,10 +149,11 @@ func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int) err
 		if err := json.Unmarshal(b, &f); err != nil {
 			return fmt.Errorf("wsclient: frame %s: %w", b, err)
 		}
+		first := f.Version > 0 && !welcome.Load()
 		if first {
 			p.connected()
 		}
-		if first || f.Remount > 0 {
+		if f.Version > 0 {
 			last = f.Seq - 1
 		}
 		if f.Seq > 0 && f.Seq != last+1 {
@@ -158,6 +165,7 @@ func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int) err
 			replace(heard, last)
 		}
 		if first {
+			welcome.Store(true)
 			p.nudge() // unanswered clicks go out again
 		}
 	}
@@ -192,6 +200,7 @@ func (p *Page) apply(f frame) {
 	p.live.Manifest = cmp.Or(f.Manifest, p.live.Manifest)
 	if f.Error != nil {
 		delete(p.waiting, f.Error.Number)
+		p.stats.Errors = append(p.stats.Errors, *f.Error)
 	}
 	maps.DeleteFunc(p.waiting, func(n int, _ message) bool { return n <= f.Answered })
 	if f.Seq > 0 {
@@ -232,12 +241,13 @@ func lastString(raw json.RawMessage) (string, bool) {
 	return find(v)
 }
 
-// write sends clicks at once, acknowledgements after a moment, and heartbeats.
-func (p *Page) write(ctx context.Context, ws *websocket.Conn, heard <-chan int) error {
+// write sends clicks as fast as the pace allows, acknowledgements after a moment,
+// and heartbeats.
+func (p *Page) write(ctx context.Context, ws *websocket.Conn, heard <-chan int, welcome *atomic.Bool) error {
 	beat := time.NewTicker(p.cfg.Heartbeat)
 	defer beat.Stop()
 	sent, rendered := 0, 0
-	var due <-chan time.Time
+	var due, more <-chan time.Time
 	for {
 		var out []message
 		select {
@@ -254,7 +264,15 @@ func (p *Page) write(ctx context.Context, ws *websocket.Conn, heard <-chan int) 
 			due = nil
 			out = append(out, message{Ack: rendered})
 		case <-p.wake:
-			out, sent = p.unsent(sent)
+		case <-more:
+		}
+		if out == nil && welcome.Load() {
+			var held bool
+			out, sent, held = p.unsent(sent)
+			more = nil
+			if held {
+				more = time.After(time.Second / perSecond)
+			}
 		}
 		for _, m := range out {
 			if err := p.send(ctx, ws, m); err != nil {
@@ -264,16 +282,20 @@ func (p *Page) write(ctx context.Context, ws *websocket.Conn, heard <-chan int) 
 	}
 }
 
-// unsent returns the clicks above the number, in order, and the highest.
-func (p *Page) unsent(above int) ([]message, int) {
+// unsent returns clicks above the number, in order, and the highest. held says
+// that the pace has held some back.
+func (p *Page) unsent(above int) (out []message, last int, held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []message
 	for _, n := range slices.Sorted(maps.Keys(p.waiting)) {
-		if n > above {
-			out = append(out, p.waiting[n])
-			above = n
+		if n <= above {
+			continue
 		}
+		if !p.pace.Allow() {
+			return out, above, true
+		}
+		out = append(out, p.waiting[n])
+		above = n
 	}
-	return out, above
+	return out, above, false
 }

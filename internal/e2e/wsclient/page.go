@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+	"golang.org/x/time/rate"
 )
 
 // Config tells a Page what to do.
@@ -44,6 +45,16 @@ type Stats struct {
 	Frames int
 	// Down is the longest time without a connection.
 	Down time.Duration
+	// Errors are what the server refused or could not do.
+	Errors []Error
+}
+
+// Error is what the server says of a click, or of the page.
+type Error struct {
+	Code   string `json:"c"`
+	Text   string `json:"m"`
+	Number int    `json:"i"`
+	Action string `json:"a"`
 }
 
 // Page is one tab: it loads the HTML, connects, acknowledges what it has
@@ -60,6 +71,7 @@ type Page struct {
 	number  int
 	waiting map[int]message // sent or to be sent, not answered
 	wake    chan struct{}   // cap 1: there is something to send
+	pace    *rate.Limiter   // of clicks
 	stalled atomic.Int64    // unix nanoseconds until which nothing is read
 }
 
@@ -81,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Page, error) {
 	if cfg.Got == nil {
 		cfg.Got = func([]byte) {}
 	}
-	p := &Page{cfg: cfg, waiting: map[int]message{}, wake: make(chan struct{}, 1)}
+	p := &Page{cfg: cfg, waiting: map[int]message{}, wake: make(chan struct{}, 1), pace: rate.NewLimiter(perSecond, burst)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.URL, nil)
 	if err != nil {
 		return nil, fmt.Errorf("wsclient: %w", err)
