@@ -22,12 +22,16 @@ type acknowledger struct {
 	// may hold parked pushes from before the cursor.
 	owed *receipt
 	at   time.Time // when to try again
+	// leaving says that the browser is on its way to another page: what it has
+	// shown must not be shown there again.
+	leaving bool
 }
 
 // sentFrame is a frame and the last push that is in it.
 type sentFrame struct {
 	seq    uint64
 	cursor push.Seq
+	leaves bool // it sends the browser elsewhere
 }
 
 // maxOutstanding bounds the frames that a browser may leave unconfirmed before
@@ -35,15 +39,14 @@ type sentFrame struct {
 const maxOutstanding = 128
 
 // sent notes a frame.
-func (a *acknowledger) sent(seq uint64, cursor push.Seq) {
-	a.outstanding = append(a.outstanding, sentFrame{seq, cursor})
-}
+func (a *acknowledger) sent(f sentFrame) { a.outstanding = append(a.outstanding, f) }
 
 // confirm notes that the browser has rendered all frames up to seq.
 func (a *acknowledger) confirm(seq uint64) {
 	n := 0
 	for n < len(a.outstanding) && a.outstanding[n].seq <= seq {
 		a.shown = max(a.shown, a.outstanding[n].cursor)
+		a.leaving = a.leaving || a.outstanding[n].leaves
 		n++
 	}
 	if a.outstanding = a.outstanding[n:]; len(a.outstanding) == 0 {
@@ -98,4 +101,8 @@ func (c *conn) settle(ctx context.Context) {
 	c.feed.Ack(upTo, a.skipped)
 	a.skipped = slices.DeleteFunc(a.skipped, func(s push.Seq) bool { return s <= upTo })
 	a.done = upTo
+	if a.leaving {
+		a.leaving = false
+		c.feed.Flush()
+	}
 }

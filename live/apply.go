@@ -16,8 +16,11 @@ type item struct {
 	topic bool
 	// redelivered says that another process may have started it before.
 	redelivered bool
-	// rerun says that its effects on the screen have been shown.
+	// rerun says that the screen may show what it did to the state.
 	rerun bool
+	// fx is what its run did besides changing the state. It happens once the
+	// state is stored; a run that a conflict undoes has done nothing.
+	fx effects
 	// looked says that the persisted fields were read anew for it.
 	looked bool
 	tries  int // failures
@@ -137,9 +140,10 @@ func (c *conn) apply(ctx context.Context, it *item) {
 	}
 	if err == nil && known {
 		out, err = c.sharedOnly(out)
-		it.rerun = true
+		out.fx = effects{} // they happened when the page applied it
 	}
 	if err != nil {
+		it.fx.flashes = out.fx.flashes // in case that was the last try
 		c.failed(ctx, it, inv, err)
 		return
 	}
@@ -147,9 +151,10 @@ func (c *conn) apply(ctx context.Context, it *item) {
 	c.accept(out)
 	c.remember(e, held)
 	c.view.skipped = slices.DeleteFunc(c.view.skipped, func(s push.Seq) bool { return s == e.Seq })
+	it.fx = out.fx
 	c.passed(it)
 	c.out.older(e.Seq.Time())
-	c.effect(ctx, out.fx, it.rerun)
+	c.changeTopics(ctx, out.fx.topics)
 	if c.careful && it.redelivered {
 		c.commit(ctx)
 	}
@@ -248,6 +253,7 @@ func (c *conn) runTopic(ctx context.Context, it *item) {
 		return
 	}
 	c.accept(out)
+	it.fx = out.fx
 	c.passed(it)
-	c.effect(ctx, out.fx, it.rerun)
+	c.changeTopics(ctx, out.fx.topics)
 }

@@ -152,7 +152,7 @@ func (c *conn) click(ctx context.Context, m message, h handler) {
 	if c.clickMine, err = c.page.model.sharedOf(c.state); err != nil {
 		c.clickMine = before // it was encoded a moment ago
 	}
-	c.effect(ctx, out.fx, false)
+	c.hold(ctx, out.fx)
 	c.out.reply = max(c.out.reply, m.Number)
 	c.commit(ctx)
 }

@@ -15,13 +15,14 @@ import (
 // changing the persisted fields.
 const commitTries = 8
 
-// commitDue stores what pushes have changed once it has waited long enough.
-func (c *conn) commitDue(ctx context.Context) {
+// commitDue stores what pushes have changed once it has waited long enough, and
+// before a frame that shows more of them than the state.
+func (c *conn) commitDue(ctx context.Context, frame bool) {
 	if !c.unsaved {
 		c.commitAt = time.Time{}
 		return
 	}
-	if len(c.uncommitted) >= maxUncommitted || (!c.commitAt.IsZero() && !time.Now().Before(c.commitAt)) {
+	if len(c.uncommitted) >= maxUncommitted || (frame && c.showing()) || (!c.commitAt.IsZero() && !time.Now().Before(c.commitAt)) {
 		c.commit(ctx)
 	}
 }
@@ -105,7 +106,9 @@ func (c *conn) create(ctx context.Context) bool {
 }
 
 func (c *conn) record(s snapshot) (push.ConnRecord, error) {
-	state, err := encodeConn(s.encoded, c.who.topics, c.acks.owed, s.applied, c.refused.below(s.client))
+	state, err := encodeConn(s.encoded, connExtras{
+		Topics: topicList(c.who.topics), Owed: c.acks.owed, Applied: s.applied.encode(), Refused: c.refused.below(s.client),
+	})
 	return push.ConnRecord{
 		Session: c.who.Session, Conn: c.who.conn, View: c.page.name, State: state,
 		Cursor: s.cursor, Client: s.client, Fence: c.fence, Epoch: c.epoch,
@@ -145,6 +148,7 @@ func (c *conn) committed(ctx context.Context, next viewState, withView bool, res
 			c.page.survived(ctx, c.who.Session, it.entry)
 		}
 	}
+	c.release(ctx)
 	c.uncommitted = nil
 	c.commitAt, c.storedAt = time.Time{}, time.Now()
 	c.stall = stall{}
@@ -152,7 +156,6 @@ func (c *conn) committed(ctx context.Context, next viewState, withView bool, res
 		next.version = res.View.Version
 		c.view, c.base, c.viewSkipped, c.viewApplied = next, next.fields, nil, nil
 	}
-	c.sendOutbox(ctx)
 }
 
 // resolve deals with persisted fields that another tab has changed meanwhile.
@@ -197,6 +200,11 @@ func (c *conn) rebase(theirs viewState) error {
 		return err
 	}
 	line := c.uncommitted
+	for _, it := range line {
+		if !it.buried {
+			it.fx = effects{} // the next run has its own
+		}
+	}
 	if c.retry != nil {
 		c.giveTurn()
 		line = append(line, c.retry.item)
@@ -205,7 +213,6 @@ func (c *conn) rebase(theirs viewState) error {
 	c.heir.undone(line)
 	c.backlog = append(line, c.backlog...)
 	c.uncommitted, c.unsaved = nil, false
-	c.outbox = nil // it is theirs, and they publish again
 	c.commitAt = time.Time{}
 	c.out.dirty = true
 	return nil

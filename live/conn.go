@@ -70,10 +70,10 @@ type conn struct {
 	careful     bool     // store after each redelivered push: one of them may kill
 	mountEnd    push.Seq // where the page stands once the mount's backlog is done
 
-	outbox []topicMessage // to be published once stored
-	out    output
-	acks   acknowledger
-	stall  stall
+	held  effects // of Mount, OnConnect and clicks, until the state is stored
+	out   output
+	acks  acknowledger
+	stall stall
 
 	refused refusals
 

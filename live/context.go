@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"sync"
 
@@ -110,6 +111,26 @@ type effects struct {
 	topics map[string]bool
 }
 
+// add gathers the effects of a later run.
+func (fx *effects) add(later effects) {
+	fx.flashes = append(fx.flashes, later.flashes...)
+	fx.events = append(fx.events, later.events...)
+	fx.publishes = append(fx.publishes, later.publishes...)
+	if later.navigate != nil {
+		fx.navigate = later.navigate
+	}
+	if fx.topics == nil {
+		fx.topics = later.topics
+	} else {
+		maps.Copy(fx.topics, later.topics)
+	}
+}
+
+// visible reports whether the user or the page's scripts notice the effects.
+func (fx *effects) visible() bool {
+	return len(fx.flashes) > 0 || len(fx.events) > 0 || fx.navigate != nil
+}
+
 // event is a DOM event for the page's own scripts.
 type event struct {
 	name   string
@@ -117,6 +138,10 @@ type event struct {
 }
 
 func (e event) MarshalJSON() ([]byte, error) { return json.Marshal([2]any{e.name, e.detail}) }
+
+func (e *event) UnmarshalJSON(b []byte) error {
+	return json.Unmarshal(b, &[2]any{&e.name, &e.detail})
+}
 
 // navigate tells the browser to go elsewhere.
 type navigate struct {

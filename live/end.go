@@ -20,8 +20,14 @@ func (c *conn) finish(ctx context.Context, e ending) {
 	}
 	if c.feed != nil {
 		c.over = nil
-		if c.unsaved && e.reason != ReasonTaken && e.reason != ReasonSessionClosed {
+		// What pushes have to show cannot be shown any more. They stay in the
+		// mailbox then, for the connection that follows.
+		unshown := c.showing() && !c.clicked && e.reason != ReasonClosed
+		if c.unsaved && !unshown && e.reason != ReasonTaken && e.reason != ReasonSessionClosed {
 			c.commit(ctx) // what cannot be stored now is in the mailbox, or was not answered
+		}
+		if e.reason == ReasonShutdown {
+			c.sayLast(ctx)
 		}
 		c.settle(ctx)
 		if c.connected {
@@ -45,6 +51,18 @@ func (c *conn) finish(ctx context.Context, e ending) {
 	}
 }
 
+// sayLast sends what has happened and waits for the browser to take the frame
+// before: it comes back with a new connection, which knows nothing of it.
+func (c *conn) sayLast(ctx context.Context) {
+	if c.out.writing {
+		c.written(<-c.wrote)
+	}
+	c.pump(ctx)
+	if c.out.writing {
+		c.written(<-c.wrote)
+	}
+}
+
 // disconnect runs OnDisconnect.
 func (c *conn) disconnect(ctx context.Context, reason Reason) {
 	f := c.page.model.onDisconnect
@@ -63,8 +81,5 @@ func (c *conn) disconnect(ctx context.Context, reason Reason) {
 		c.page.logFailure(ctx, c.who, inv, 1, err)
 		return
 	}
-	if len(out.fx.publishes) > 0 {
-		c.outbox = append(c.outbox, out.fx.publishes...)
-		c.sendOutbox(ctx)
-	}
+	c.publish(ctx, out.fx.publishes)
 }

@@ -44,8 +44,8 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	target := pageAddress(r)
-	if m.fx.navigate == nil {
-		m.fx.flashes = nil // the page that follows mounts too, and says the same
+	if m.fx.navigate == nil || m.sentOff != nil {
+		m.fx = effects{flashes: m.rejected} // the rest comes again with the page that follows
 		if err := p.runForm(r.Context(), who, m, action, data); err != nil {
 			p.hub.fail(w, r, p.name, err)
 			return

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,8 +45,9 @@ func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
 		p.hub.fail(w, r, p.name, err)
 		return
 	}
-	flashes := append(takeFlashCookie(w, r), m.fx.flashes...)
+	flashes := slices.Concat(takeFlashCookie(w, r), m.rejected, m.fx.flashes)
 	if n := m.fx.navigate; n != nil {
+		p.sendOff(r.Context(), who, m)
 		setFlashCookie(w, r, flashes)
 		http.Redirect(w, r, n.URL, http.StatusSeeOther)
 		return
@@ -61,6 +63,17 @@ func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(document)) // a browser that has left comes back
 }
 
+// sendOff is done with a page that is not shown: Mount, or a pending push,
+// sends the browser elsewhere.
+func (p *page) sendOff(ctx context.Context, who *visitor, m *mounted) {
+	if m.sentOff != nil {
+		if err := p.hub.deps.Node.Ack(ctx, who.Session, *m.sentOff); err != nil {
+			p.hub.log.WarnContext(ctx, "acknowledgement failed, the push comes again", "session", push.Redact(who.Session), "view", p.name, "error", err)
+		}
+	}
+	p.hub.publish(ctx, m.fx.publishes)
+}
+
 // document renders the page and keeps its state for the WebSocket.
 func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes []Flash) (string, error) {
 	tree := p.set.NewView()
@@ -70,7 +83,9 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 		return "", fmt.Errorf("live: render %q: %w", p.name, err)
 	}
 	who.subscribed(m.fx.topics)
-	state, err := encodeConn(m.encoded, who.topics, m.receipt(), m.ids, nil)
+	state, err := encodeConn(m.encoded, connExtras{
+		Topics: topicList(who.topics), Owed: m.receipt(), Applied: m.ids.encode(), Events: m.fx.events,
+	})
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -99,9 +100,11 @@ func (c *conn) step(ctx context.Context) bool {
 			continue
 		}
 		c.connect(ctx)
-		c.commitDue(ctx)
+		now := time.Now()
+		frame := !busy || now.Sub(since) > hold
+		c.commitDue(ctx, frame)
 		busy = busy || c.rerunning() // a conflict has put pushes back in line
-		if now := time.Now(); !busy || now.Sub(since) > hold {
+		if frame {
 			c.pump(ctx)
 			since = now
 		}
@@ -239,7 +242,7 @@ func (c *conn) connect(ctx context.Context) {
 			c.out.add(effects{flashes: out.fx.flashes})
 		} else {
 			c.accept(out)
-			c.effect(ctx, out.fx, false)
+			c.hold(ctx, out.fx)
 		}
 	}
 	if c.unsaved {
@@ -269,34 +272,49 @@ func (c *conn) undo(failure error) {
 	c.state = state
 }
 
-// effect takes what a run did besides changing the state. Effects on the screen
-// that have been shown are not repeated.
-func (c *conn) effect(ctx context.Context, fx effects, shown bool) {
-	if !shown {
-		c.out.add(fx)
-	}
-	c.outbox = append(c.outbox, fx.publishes...)
-	if len(fx.topics) > 0 {
-		c.changeTopics(ctx, fx.topics)
-	}
-	if len(c.outbox) > 0 && !c.unsaved {
-		c.sendOutbox(ctx)
+// hold keeps what Mount, OnConnect or a click did besides changing the state
+// until the state is stored: then it happens once, whatever is run again.
+func (c *conn) hold(ctx context.Context, fx effects) {
+	topics := fx.topics
+	fx.topics = nil
+	c.held.add(fx)
+	c.changeTopics(ctx, topics)
+	if !c.unsaved {
+		c.release(ctx)
 	}
 }
 
-// sendOutbox publishes what waited for the state to be stored.
-func (c *conn) sendOutbox(ctx context.Context) {
-	if len(c.outbox) == 0 {
+// release has everything happen that waited for the state to be stored.
+func (c *conn) release(ctx context.Context) {
+	fx := c.held
+	for _, it := range c.uncommitted {
+		fx.add(it.fx)
+	}
+	c.held = effects{}
+	c.out.add(fx)
+	c.publish(ctx, fx.publishes)
+}
+
+// showing reports whether something on the screen waits for the state to be
+// stored.
+func (c *conn) showing() bool {
+	return c.held.visible() || slices.ContainsFunc(c.uncommitted, func(it *item) bool { return it.fx.visible() })
+}
+
+func (c *conn) publish(ctx context.Context, messages []topicMessage) {
+	if len(messages) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
 	defer cancel()
-	c.hub.publish(ctx, c.outbox)
-	c.outbox = nil
+	c.hub.publish(ctx, messages)
 }
 
 // changeTopics makes subscriptions hold.
 func (c *conn) changeTopics(ctx context.Context, changes map[string]bool) {
+	if len(changes) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
 	defer cancel()
 	for topic, on := range changes {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -30,6 +29,12 @@ type mounted struct {
 	skipped []push.Seq
 	owes    bool // something is to be acknowledged
 	fx      effects
+	last    effects // of the last pending push that was applied
+	// rejected are the messages of pushes that are dead letters now.
+	rejected []Flash
+	// sentOff is what is to be acknowledged when a pending push sends the
+	// browser elsewhere: that push alone.
+	sentOff *push.Ack
 }
 
 const (
@@ -99,7 +104,7 @@ func (p *page) mount(ctx context.Context, who *visitor) (*mounted, error) {
 	}
 	inv := invocation{source: sourceMount, action: "Mount", cause: cause{"mount", push.NewID()}}
 	out, err := p.invoke(ctx, who, p.model.mount, m.state, inv)
-	m.take(out.fx)
+	m.fx = out.fx
 	if err != nil {
 		p.logFailure(ctx, who, inv, 1, err)
 		return nil, fmt.Errorf("%w: %w", errMount, err)
@@ -123,10 +128,12 @@ func (p *page) loadView(ctx context.Context, session string) (viewState, error) 
 }
 
 // applyPending applies what waits, in order. A push that keeps failing stays,
-// and all after it.
+// and all after it; so does what comes after one that sends the browser
+// elsewhere.
 func (p *page) applyPending(ctx context.Context, who *visitor, m *mounted) error {
 	starts := mountStarts{page: p, session: who.Session, by: time.Now().Add(openPatience), marking: true}
 	defer starts.over(ctx)
+	ofMount := m.fx
 	for i, e := range m.pending {
 		if e.Err != nil {
 			m.leave(i)
@@ -149,9 +156,26 @@ func (p *page) applyPending(ctx context.Context, who *visitor, m *mounted) error
 			m.leave(i)
 			return nil
 		}
+		if m.fx.navigate != nil {
+			m.sendOff(i, ofMount)
+			return nil
+		}
 	}
 	m.pending = nil
 	return nil
+}
+
+// sendOff notes that the i-th pending push sends the browser elsewhere. That
+// one is over then. Nobody will have seen what the others did, so they stay for
+// the next mount, and their effects too.
+func (m *mounted) sendOff(i int, ofMount effects) {
+	e := m.pending[i]
+	m.sentOff = &push.Ack{UpTo: e.Seq}
+	for _, before := range m.pending[:i] {
+		m.sentOff.Skipped = append(m.sentOff.Skipped, before.Seq)
+	}
+	ofMount.add(m.last)
+	m.fx = ofMount
 }
 
 // leave keeps the pending pushes from the i-th on for the WebSocket.
@@ -173,7 +197,8 @@ func (p *page) applyQuickly(ctx context.Context, who *visitor, m *mounted, e pus
 			if p.hub.deps.Node.Replicated() {
 				m.ids = m.ids.with(appliedID{hashID(e.ID), e.Seq})
 			}
-			m.take(out.fx)
+			m.last = out.fx
+			m.fx.add(out.fx)
 			return true, nil
 		}
 		p.logFailure(ctx, who, inv, try, err)
@@ -181,6 +206,7 @@ func (p *page) applyQuickly(ctx context.Context, who *visitor, m *mounted, e pus
 			if !errors.Is(err, push.ErrReject) {
 				return false, err
 			}
+			m.rejected = append(m.rejected, out.fx.flashes...)
 			return true, p.hub.deps.Node.DeadLetter(ctx, who.Session, e.Seq, push.Failure{Reason: push.ReasonRejected, Attempts: try, Error: err.Error()})
 		}
 		if try == quickTries || ctx.Err() != nil {
@@ -274,21 +300,6 @@ func (p *page) saveView(ctx context.Context, session string, v viewState) (viewS
 	p.hub.metrics.commits.WithLabelValues("ok").Inc()
 	v.version = res.View.Version
 	return v, nil
-}
-
-// take gathers the effects of a run.
-func (m *mounted) take(fx effects) {
-	m.fx.flashes = append(m.fx.flashes, fx.flashes...)
-	m.fx.events = append(m.fx.events, fx.events...)
-	m.fx.publishes = append(m.fx.publishes, fx.publishes...)
-	if fx.navigate != nil {
-		m.fx.navigate = fx.navigate
-	}
-	if m.fx.topics == nil {
-		m.fx.topics = fx.topics
-	} else {
-		maps.Copy(m.fx.topics, fx.topics)
-	}
 }
 
 // receipt is what the page acknowledges when it has arrived, or nil.

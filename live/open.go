@@ -121,6 +121,10 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) bool 
 	for _, topic := range doc.Topics {
 		c.who.subscribed(map[string]bool{topic: true})
 	}
+	if len(doc.Events) > 0 { // the record has to forget them before they happen
+		c.held.events = doc.Events
+		c.unsaved = true
+	}
 	c.out.manifest = hello.Manifest
 	c.out.snapshot = true
 	if hello.Hash != "" && hello.Snapshot == 0 && hello.Manifest == c.page.set.Fingerprint() {
@@ -159,7 +163,7 @@ func (c *conn) mountAnew(ctx context.Context) error {
 	c.mountCursor(m)
 	feed.Unacked() // all of them were pending
 	c.take(c.who.conn)
-	c.effect(ctx, m.fx, false)
+	c.hold(ctx, m.fx)
 	return nil
 }
 
@@ -191,7 +195,7 @@ func (c *conn) reset() {
 	c.giveTurn()
 	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Term()}
 	c.marked, c.careful, c.connected = false, false, false
-	c.outbox, c.acks, c.stall, c.refused = nil, acknowledger{}, stall{}, nil
+	c.held, c.acks, c.stall, c.refused = effects{}, acknowledger{}, stall{}, nil
 	c.commitAt = time.Time{}
 	c.out.restart()
 	c.openBy = time.Now().Add(openPatience)

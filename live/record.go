@@ -9,8 +9,13 @@ import (
 
 // connDocument is the stored form of a connection's state.
 type connDocument struct {
-	State  json.RawMessage `json:"s"`
-	Topics []string        `json:"t,omitempty"`
+	State json.RawMessage `json:"s"`
+	connExtras
+}
+
+// connExtras is what a connection's record has besides its state.
+type connExtras struct {
+	Topics []string `json:"t,omitempty"`
 	// Owed is what the page has to acknowledge from its mount.
 	Owed *receipt `json:"o,omitempty"`
 	// Applied holds the IDs of the latest pushes in the state.
@@ -18,28 +23,32 @@ type connDocument struct {
 	// Refused holds the errors of messages that count as dealt with, as far as
 	// the browser may not have heard of them.
 	Refused []frameError `json:"r,omitempty"`
+	// Events were emitted while the page was made for a GET: HTML cannot carry
+	// them, so they wait for the first WebSocket.
+	Events []event `json:"e,omitempty"`
+}
+
+func (x *connExtras) none() bool {
+	return len(x.Topics) == 0 && x.Owed == nil && len(x.Applied) == 0 && len(x.Refused) == 0 && len(x.Events) == 0
 }
 
 // encodeConn writes a connection's document around its encoded state.
-func encodeConn(encoded []byte, topics map[string]bool, owed *receipt, ids applied, refused []frameError) ([]byte, error) {
+func encodeConn(encoded []byte, extras connExtras) ([]byte, error) {
 	out := make([]byte, 0, len(encoded)+8)
 	out = append(out, `{"s":`...)
 	out = append(out, encoded...)
-	if len(topics) == 0 && owed == nil && len(ids) == 0 && len(refused) == 0 {
+	if extras.none() {
 		return append(out, '}'), nil
 	}
-	rest, err := json.Marshal(struct {
-		Topics  []string     `json:"t,omitempty"`
-		Owed    *receipt     `json:"o,omitempty"`
-		Applied []byte       `json:"a,omitempty"`
-		Refused []frameError `json:"r,omitempty"`
-	}{slices.Sorted(maps.Keys(topics)), owed, ids.encode(), refused})
+	rest, err := json.Marshal(extras)
 	if err != nil {
 		return nil, fmt.Errorf("live: encode connection: %w", err)
 	}
 	out = append(out, ',')
 	return append(out, rest[1:]...), nil
 }
+
+func topicList(topics map[string]bool) []string { return slices.Sorted(maps.Keys(topics)) }
 
 // decodeConn reads a connection's document.
 func decodeConn(b []byte) (connDocument, error) {

@@ -45,7 +45,8 @@ const maxQueued = 64
 // counting.
 func (o *output) restart() {
 	*o = output{
-		seq: o.seq, writing: o.writing, manifest: o.manifest, title: o.title, flashes: o.flashes, errs: o.errs,
+		seq: o.seq, writing: o.writing, manifest: o.manifest, title: o.title,
+		flashes: o.flashes, events: o.events, navigate: o.navigate, errs: o.errs,
 		dirty: true, behind: o.seq > 0,
 	}
 }
@@ -185,11 +186,11 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 		c.refused.told(f.Error.Number, o.seq)
 		o.errs = o.errs[1:]
 	}
+	sent := sentFrame{o.seq, c.now.cursor, f.Navigate != nil}
 	if o.behind {
-		c.acks.sent(o.seq, 0) // it shows no push
-	} else {
-		c.acks.sent(o.seq, c.now.cursor)
+		sent.cursor = 0 // it shows no push
 	}
+	c.acks.sent(sent)
 	return append(b, '}'), kind, nil
 }
 

@@ -170,6 +170,16 @@ func (f *Feed) Ack(upTo Seq, skipped []Seq) {
 	}
 }
 
+// Flush sends the acknowledgements given so far without waiting for more.
+func (f *Feed) Flush() {
+	f.box.mu.Lock()
+	defer f.box.mu.Unlock()
+	if !f.closed && f.ackDue() {
+		f.box.flush = true
+		f.node.enqueue(f.box)
+	}
+}
+
 // ackDue reports whether there is something to acknowledge.
 func (f *Feed) ackDue() bool { return f.ackTo > f.acked }
 

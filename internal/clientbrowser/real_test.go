@@ -70,9 +70,17 @@ type node struct {
 	stop func()
 }
 
-// startNode serves the board at addr from the store that all nodes share. Its
-// stop drains it as a deploy does.
+// startNode serves the board at addr from the store that all nodes share.
 func startNode(t *testing.T, store *mempush.Transport, addr string) *node {
+	t.Helper()
+	return startServing(t, store, addr, func(hub *live.Hub) (http.Handler, error) {
+		return live.NewView(hub, "board", &board{}, boardState{}, template.Must(template.New("board").Parse(boardPage)), live.ViewConfig{})
+	})
+}
+
+// startServing serves a view at addr from the store that all nodes share. Its
+// stop drains it as a deploy does.
+func startServing(t *testing.T, store *mempush.Transport, addr string, newView func(*live.Hub) (http.Handler, error)) *node {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -87,7 +95,7 @@ func startNode(t *testing.T, store *mempush.Transport, addr string) *node {
 	hub, err := live.New(live.Deps{Node: inner, Publisher: publisher, States: store, Broker: store},
 		live.Config{Secret: []byte(strings.Repeat("a secret of all nodes, ", 2))})
 	must(err)
-	view, err := live.NewView(hub, "board", &board{}, boardState{}, template.Must(template.New("board").Parse(boardPage)), live.ViewConfig{})
+	view, err := newView(hub)
 	must(err)
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr)
 	must(err)

@@ -3,7 +3,7 @@
 
 import { listen } from "./events";
 import { createHooks } from "./hooks";
-import { flash, notice, prepare } from "./notice";
+import { flash, keep, kept, notice, prepare } from "./notice";
 import { Outbox } from "./outbox";
 import { Page, type PageHost } from "./page";
 import { CODE_TAKEN, CODE_VERSION, fire, VERSION, type Config, type Frame, type LiveError, type Send } from "./protocol";
@@ -38,6 +38,7 @@ export class App implements PageHost, SocketHost {
     this.socket = new Socket(this);
     this.#follow(listen(root, this.address, this.send));
     prepare();
+    kept().forEach(([kind, text]) => this.#flash(kind, text));
     this.#watch(FIRST_STALE_AFTER);
     this.socket.wake();
   }
@@ -86,6 +87,11 @@ export class App implements PageHost, SocketHost {
 
   arriving(f: Frame): void {
     if (f.i) this.#outbox.answered(f.i);
+  }
+
+  flashed(f: Frame): void {
+    // A page that the browser is about to leave is the wrong place.
+    for (const [kind, text] of f.fl ?? []) f.n ? keep(kind, text) : this.#flash(kind, text);
   }
 
   rendered(f: Frame, whole: boolean): void {
@@ -169,6 +175,10 @@ export class App implements PageHost, SocketHost {
     } catch {
       // Without storage nothing guards against a loop: stay stale instead.
     }
+  }
+
+  #flash(kind: string, text: string): void {
+    if (fire(this.root, "live:flash", { kind, text })) flash(kind, text);
   }
 
   /** A failed action: for the user too, unless a script takes care of it. */

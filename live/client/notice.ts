@@ -45,6 +45,30 @@ export function flash(kind: string, text: string): void {
   while (list.children.length > MAX_FLASHES) list.firstElementChild!.remove();
 }
 
+const KEPT = "live:flashes";
+
+/** Has the page that the browser goes to now show a message: here nobody would read it. */
+export function keep(kind: string, text: string): void {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify([...read(), [kind, text]]));
+  } catch {
+    // Without storage it is lost, as it would be if it were shown here.
+  }
+}
+
+/** The messages that the page before has kept, once. */
+export function kept(): [string, string][] {
+  try {
+    const list = read();
+    sessionStorage.removeItem(KEPT);
+    return list;
+  } catch {
+    return [];
+  }
+}
+
+const read = (): [string, string][] => JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
+
 /** Says that the page is stale, or takes it back. */
 export function notice(root: HTMLElement, stale: boolean): void {
   const list = notices();

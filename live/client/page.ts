@@ -2,7 +2,6 @@
 // the DOM still is what the server believes it to be.
 
 import type { Hooks } from "./hooks";
-import { flash } from "./notice";
 import { createPatcher, type Manifest, type Patcher } from "./patch";
 import { fire, type Config, type Frame } from "./protocol";
 
@@ -18,6 +17,8 @@ export interface PageHost {
   request(): boolean;
   /** Before the frame's changes. */
   arriving(frame: Frame): void;
+  /** Shows the frame's messages. */
+  flashed(frame: Frame): void;
   /** After the frame's changes; whole says that the DOM is what the server believes. */
   rendered(frame: Frame, whole: boolean): void;
 }
@@ -129,9 +130,7 @@ export class Page {
     if (f.s && !this.#broken) this.#applied = f.s;
     if (f.title !== undefined) document.title = f.title;
     for (const [name, detail] of f.e ?? []) fire(this.#host.root, name, detail);
-    for (const [kind, text] of f.fl ?? []) {
-      if (fire(this.#host.root, "live:flash", { kind, text })) flash(kind, text);
-    }
+    this.#host.flashed(f);
     this.#host.rendered(f, !this.#broken);
   }
 

@@ -60,8 +60,10 @@ type PageState struct {
 	Events []Event
 	// Errors are all errors, those of actions included.
 	Errors []Error
-	// Location is where the server sent the browser, or "".
-	Location string
+	// Location is where the server sent the browser last, or "", and Locations
+	// is all of it.
+	Location  string
+	Locations []string
 	// Closed is the code of the last connection's end, or 0 while it lasts.
 	Closed websocket.StatusCode
 }
@@ -124,6 +126,7 @@ func (p *Page) State() PageState {
 	s.Flashes = append([][2]string(nil), s.Flashes...)
 	s.Events = append([]Event(nil), s.Events...)
 	s.Errors = append([]Error(nil), s.Errors...)
+	s.Locations = append([]string(nil), s.Locations...)
 	return s
 }
 

@@ -312,6 +312,7 @@ func (p *Page) note(f *frame) {
 	}
 	if f.Navigate != nil {
 		p.state.Location = f.Navigate.URL
+		p.state.Locations = append(p.state.Locations, f.Navigate.URL)
 	}
 	p.settle(f.Reply)
 	if f.Error != nil {
