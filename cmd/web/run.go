@@ -96,14 +96,14 @@ func announce(ctx context.Context, s *settings, log *slog.Logger, addr net.Addr)
 // delayed returns a context that ends some time after ctx; in between /readyz
 // fails and everything else goes on.
 func (a *app) delayed(ctx context.Context, delay time.Duration, log *slog.Logger) context.Context {
-	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	laterCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {
 		defer cancel()
 		a.health.draining.Store(true)
 		log.InfoContext(ctx, "stopping", "drain_delay", delay)
 		<-time.After(delay)
 	})
-	return later
+	return laterCtx
 }
 
 // connect returns a client of the Redis that is configured, or of an embedded

@@ -52,11 +52,11 @@ func New(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context 
 	)
 	// The browser outlives t.Context, which ends before the clean-ups run that
 	// may still want a last look at the page.
-	parent, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), lifetime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), lifetime)
 	t.Cleanup(cancel)
-	alloc, stop := chromedp.NewExecAllocator(parent, append(all, options...)...)
+	ctx, stop := chromedp.NewExecAllocator(ctx, append(all, options...)...)
 	t.Cleanup(stop)
-	return open(alloc, t)
+	return open(ctx, t)
 }
 
 // Tab opens another tab in the browser of ctx, with the same cookies.
@@ -129,10 +129,10 @@ func find() (string, error) {
 		strings.Join(names, ", "))
 }
 
-func open(parent context.Context, t testing.TB, options ...chromedp.ContextOption) context.Context {
+func open(ctx context.Context, t testing.TB, options ...chromedp.ContextOption) context.Context {
 	t.Helper()
 	page := &journal{}
-	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(page.note))...)
+	ctx, cancel := chromedp.NewContext(ctx, append(options, chromedp.WithListener(page.note))...)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil { // starts the browser, or opens the tab
 		t.Fatalf("browser: start Chromium: %v", err)

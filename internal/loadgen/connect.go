@@ -40,11 +40,11 @@ const opening = 32
 func connect(ctx context.Context, s Spec) error {
 	all := &tally{}
 	conns := make([]*conn, s.Sessions)
-	group, opened := errgroup.WithContext(ctx)
+	group, dialCtx := errgroup.WithContext(ctx)
 	group.SetLimit(opening)
 	for i := range conns {
 		group.Go(func() (err error) {
-			if conns[i], err = dial(opened, s.Nodes[i%len(s.Nodes)], i, all); err != nil {
+			if conns[i], err = dial(dialCtx, s.Nodes[i%len(s.Nodes)], i, all); err != nil {
 				return fmt.Errorf("connection %d: %w", i, err)
 			}
 			return nil

@@ -98,9 +98,9 @@ func serve(ctx context.Context, addr string, handler http.Handler, runs ...func(
 	})
 	group.Go(func() error {
 		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		lastCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		return server.Shutdown(last)
+		return server.Shutdown(lastCtx)
 	})
 	return group.Wait()
 }

@@ -53,8 +53,8 @@ func Await(ctx context.Context, store Pinger, patience time.Duration, log *slog.
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for tries := 1; ; tries++ {
-		try, done := context.WithTimeout(ctx, 3*time.Second)
-		err := store.Ping(try)
+		tryCtx, done := context.WithTimeout(ctx, 3*time.Second)
+		err := store.Ping(tryCtx)
 		done()
 		if err == nil {
 			return nil

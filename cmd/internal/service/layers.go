@@ -20,18 +20,18 @@ type Task struct {
 // fails: the last layer first, and each only when the one above it is done. So
 // what others stand on goes last.
 func Run(ctx context.Context, layers ...[]Task) error {
-	end, fail := context.WithCancelCause(ctx)
+	endCtx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var mu sync.Mutex
 	var errs []error
 	stops := make([]func(), len(layers))
 	for i, tasks := range layers {
-		layer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		layerCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		var wg sync.WaitGroup
 		for _, t := range tasks {
 			wg.Go(func() {
-				err := t.Run(layer)
-				if err == nil && layer.Err() == nil {
+				err := t.Run(layerCtx)
+				if err == nil && layerCtx.Err() == nil {
 					err = errors.New("it stopped by itself")
 				}
 				if err != nil {
@@ -45,7 +45,7 @@ func Run(ctx context.Context, layers ...[]Task) error {
 		}
 		stops[i] = func() { cancel(); wg.Wait() }
 	}
-	<-end.Done()
+	<-endCtx.Done()
 	for _, stop := range slices.Backward(stops) {
 		stop()
 	}

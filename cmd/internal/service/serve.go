@@ -23,9 +23,9 @@ func Serve(ctx context.Context, s *http.Server, listen func() error, grace time.
 		return fmt.Errorf("service: serve %s: %w", s.Addr, err)
 	case <-ctx.Done():
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	err := s.Shutdown(stop)
+	err := s.Shutdown(stopCtx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.Close()
 	}

@@ -27,13 +27,13 @@ func publish(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
-	running, stop := context.WithCancel(ctx)
+	runCtx, stop := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	var lanes errgroup.Group
 	for i := range s.Lanes {
 		lanes.Go(func() error { return lane(ctx, s, publisher, s.First+i) })
 	}
-	group.Go(func() error { return publisher.Run(running) })
+	group.Go(func() error { return publisher.Run(runCtx) })
 	group.Go(func() error {
 		defer stop()
 		err := lanes.Wait()

@@ -78,9 +78,9 @@ func (p *Page) Run(ctx context.Context) {
 func (p *Page) connection(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	dial, stop := context.WithTimeout(ctx, p.cfg.Heartbeat)
+	dialCtx, stop := context.WithTimeout(ctx, p.cfg.Heartbeat)
 	defer stop()
-	ws, res, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(p.cfg.URL, "http"), &websocket.DialOptions{HTTPClient: p.cfg.Client})
+	ws, res, err := websocket.Dial(dialCtx, "ws"+strings.TrimPrefix(p.cfg.URL, "http"), &websocket.DialOptions{HTTPClient: p.cfg.Client})
 	if res != nil && res.Body != nil {
 		_ = res.Body.Close()
 	}
@@ -138,8 +138,8 @@ func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int, wel
 	last := 0
 	for {
 		p.awaitStall(ctx)
-		limit, cancel := context.WithTimeout(ctx, 2*p.cfg.Heartbeat)
-		_, b, err := ws.Read(limit)
+		readCtx, cancel := context.WithTimeout(ctx, 2*p.cfg.Heartbeat)
+		_, b, err := ws.Read(readCtx)
 		cancel()
 		if err != nil {
 			return fmt.Errorf("wsclient: read: %w", err)
