@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +28,9 @@ const (
 	// heldFor is for how long a task may be held. It is far below the margin
 	// of 30 seconds by which Asynq's lease outlives what the worker knows of it.
 	heldFor = 500 * time.Millisecond
+	// takeMax bounds how many tasks are taken in one script, for all others wait
+	// for it.
+	takeMax = 500
 	// heldMax is when a task that cannot be given back is left to its lease.
 	heldMax = 20 * time.Second
 	// leftFor is how long a slot counts as taken after its handler has come
@@ -75,12 +77,9 @@ type takeKeys struct {
 	prefix                         any
 }
 
-// takes tells whether a script call of Asynq's takes a task out of its queue.
-func takes(keys []string, args []any) (takeKeys, bool) {
-	if len(keys) != 4 || len(args) != 2 || !strings.HasSuffix(keys[0], ":pending") || !strings.HasSuffix(keys[1], ":paused") {
-		return takeKeys{}, false
-	}
-	return takeKeys{keys[0], keys[1], keys[2], keys[3], args[1]}, true
+// takes reads a script call of Asynq's that takes a task out of its queue.
+func takes(keys []string, args []any) takeKeys {
+	return takeKeys{keys[0], keys[1], keys[2], keys[3], args[1]}
 }
 
 // next returns the message of a task that is held, or how many to take.
@@ -105,7 +104,7 @@ func (a *ahead) next(queue string, now time.Time) (msg string, n int) {
 	if !a.one {
 		return "", 1
 	}
-	return "", max(1, a.slots-len(a.handed)-len(a.held))
+	return "", min(max(1, a.slots-len(a.handed)-len(a.held)), takeMax)
 }
 
 // keep notes what was taken, of which the first is handed out.
@@ -144,15 +143,12 @@ func (a *ahead) left(id string) {
 	}
 }
 
-// settled notes that Asynq is done with a task.
-func (a *ahead) settled(args []any) {
-	if len(args) == 0 {
-		return
-	}
-	if id, ok := args[0].(string); ok {
-		a.mu.Lock()
+// settled notes that Asynq is done with tasks.
+func (a *ahead) settled(ids []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
 		delete(a.handed, id)
-		a.mu.Unlock()
 	}
 }
 

@@ -13,7 +13,9 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
+	"lastmile/internal/redistest"
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
 )
@@ -231,4 +233,59 @@ func TestPoolNeverHoldsMoreThanItsSlots(t *testing.T) {
 			t.Errorf("%d tasks were active with 4 slots", most.Load())
 		}
 	})
+}
+
+// TestManyFreeSlots: a script that takes thousands of tasks at once is within
+// what Lua can do, and leaves none active without a lease. Only a real Redis has
+// that bound.
+func TestManyFreeSlots(t *testing.T) {
+	t.Parallel()
+	const slots, waiting = 5000, 6000
+	server := redistest.Start(t, redistest.Config{})
+	rdb, _, pub, err := soakPublisher(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rdb.Close() })
+	client, err := jobs.NewClient(rdb, pub, jobs.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind := define()
+	ended, group := make(chan struct{}, waiting), errgroup.Group{}
+	group.SetLimit(50)
+	for range waiting {
+		group.Go(func() error {
+			_, err := kind.With(client).Enqueue(t.Context(), args{})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := jobs.NewPool(rdb, pub, jobs.PoolConfig{Concurrency: slots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind.Handle(pool, func(context.Context, *jobs.Job[args]) (result, error) {
+		ended <- struct{}{}
+		return result{}, nil
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- pool.Run(ctx) }()
+	for n := range waiting {
+		select {
+		case <-ended:
+		case <-time.After(2 * time.Minute):
+			t.Fatalf("%d jobs ran, want %d", n, waiting)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n, err := rdb.LLen(context.WithoutCancel(ctx), "asynq:{default}:active").Result(); n > 0 || err != nil {
+		t.Errorf("%d tasks are active still, %v", n, err)
+	}
 }

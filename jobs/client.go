@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
 
@@ -73,6 +74,7 @@ type Client struct {
 	cfg     ClientConfig
 	log     *slog.Logger
 	metrics metrics
+	known   tasks.Known
 
 	actions sync.Map // context of an action -> *atomic.Int64
 	queues  sync.Map // queue name -> struct{}
@@ -99,10 +101,16 @@ func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Cli
 	if err != nil {
 		return nil, fmt.Errorf("jobs: register metrics: %w", err)
 	}
-	return &Client{
-		store: s, pub: pub, cfg: cfg, log: cfg.Logger, metrics: m,
-		tasks: asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, s}), inspect: asynq.NewInspectorFromRedisClient(rdb),
-	}, nil
+	c := &Client{
+		store: s, pub: pub, cfg: cfg, log: cfg.Logger, metrics: m, known: tasks.Probe(),
+		inspect: asynq.NewInspectorFromRedisClient(rdb),
+	}
+	c.tasks = asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, c})
+	m.unknown.Set(float64(len(c.known.Unknown())))
+	if unknown := c.known.Unknown(); len(unknown) > 0 {
+		c.log.Warn("this Asynq is another one than jobs was written for: jobs cost more calls", "unknown", unknown) //nolint:noctx // New has none
+	}
+	return c, nil
 }
 
 type clientKey struct{}

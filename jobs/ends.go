@@ -1,11 +1,11 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -67,17 +67,8 @@ func (e *ends) put(c *completion) {
 	e.waiting[c.x.task()] = c
 }
 
-// take returns the end that belongs to a call of Asynq's, if it is the one that
-// takes a task out for good: its keys begin with the active list, and it puts
-// the task into no other list.
-func (e *ends) take(keys []string, args []any) *completion {
-	if len(keys) < 5 || len(args) == 0 || !strings.HasSuffix(keys[0], ":active") || strings.HasSuffix(keys[2], ":pending") {
-		return nil
-	}
-	id, ok := args[0].(string)
-	if !ok {
-		return nil
-	}
+// take returns the end that waits for a task, or nil.
+func (e *ends) take(id string) *completion {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	end := e.waiting[id]
@@ -119,6 +110,9 @@ func (p *Pool) storeEnds(ctx context.Context, after time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistFor)
 	defer cancel()
 	for _, end := range p.ends.overdue(after) {
+		if after > 0 {
+			p.log.WarnContext(ctx, "Asynq did not come for the task of a job that has ended", "id", end.x.id, "action", end.x.kind)
+		}
 		_ = p.storeEnd(ctx, end) // its verdict for Asynq comes too late, its failure is logged
 	}
 }
@@ -159,12 +153,19 @@ type server struct {
 func (s server) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	if queue, ok := takes(keys, args); ok {
-		return s.take(ctx, queue, args[0])
+	known := &s.pool.client.known
+	if known.Dequeues(sha, keys, args) {
+		return s.take(ctx, takes(keys, args), args[0])
 	}
-	defer s.pool.ahead.settled(args)
-	if end := s.pool.ends.take(keys, args); end != nil {
-		if cmd := s.finish(ctx, end, keys, args); cmd != nil {
+	var end *completion
+	mentioned := known.Mentioned(keys, args)
+	defer s.pool.ahead.settled(mentioned)
+	for _, id := range mentioned {
+		end = cmp.Or(end, s.pool.ends.take(id))
+	}
+	if end != nil {
+		removes := known.Removes(sha, keys, args)
+		if cmd := s.finish(ctx, end, removes, keys, args); cmd != nil {
 			return cmd
 		}
 	}
@@ -175,8 +176,8 @@ func (s server) EvalSha(ctx context.Context, sha string, keys []string, args ...
 
 // finish stores the end of a job whose task Asynq takes out. It returns the
 // answer for Asynq, or nil when Asynq's call is still to be made.
-func (s server) finish(ctx context.Context, end *completion, keys []string, args []any) *redis.Cmd {
-	if len(keys) != 5 || len(args) != 3 { // a task that Asynq keeps, say
+func (s server) finish(ctx context.Context, end *completion, removes bool, keys []string, args []any) *redis.Cmd {
+	if !removes { // a task that Asynq keeps, say
 		keys, args = nil, nil
 	}
 	stored, done, err := s.pool.client.complete(ctx, end, keys, args)

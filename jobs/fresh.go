@@ -57,7 +57,7 @@ func (p *Pool) refresh(ctx context.Context, x *execution, retried int) (begun bo
 func (p *Pool) concludeFresh(ctx context.Context, x *execution, s State, result []byte, cause error) (settled bool, err error) {
 	if s == StateCompleted && p.client.completes(x) {
 		end := newCompletion(ctx, x, result)
-		if p.client.single() {
+		if p.client.single() && p.client.known.Done {
 			p.ends.put(end)
 			return true, nil
 		}

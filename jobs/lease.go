@@ -28,7 +28,10 @@ func (x *execution) holds(ctx context.Context) (bool, error) {
 	if err == nil && (rec.Gen != x.gen || rec.run != x.run) || err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err // of another execution, or nobody knows
 	}
-	until, err := c.rdb.ZScore(ctx, "asynq:{"+x.queue+"}:lease", task).Result()
+	until, err := 0.0, error(redis.Nil)
+	if lease := c.known.Names.Lease(x.queue); lease != "" {
+		until, err = c.rdb.ZScore(ctx, lease, task).Result()
+	}
 	if err == nil {
 		return time.Until(time.Unix(int64(until), 0)) > leaseLeft, nil
 	}

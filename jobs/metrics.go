@@ -14,6 +14,7 @@ type metrics struct {
 	abandoned     prometheus.Gauge
 	undeliverable prometheus.Counter
 	rescued       *prometheus.CounterVec
+	unknown       prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) (metrics, error) {
@@ -40,6 +41,9 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 		rescued: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jobs_watchdog_total", Help: "What the watchdog did: delivered, lost, archived, cancelled, stalled, released.",
 		}, []string{"action"}),
+		unknown: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jobs_asynq_unknown", Help: "Parts of Asynq that were not recognised at start: jobs then cost more calls.",
+		}),
 	}
 	if r == nil {
 		return m, nil
@@ -52,6 +56,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m.abandoned = register(r, m.abandoned, &err)
 	m.undeliverable = register(r, m.undeliverable, &err)
 	m.rescued = register(r, m.rescued, &err)
+	m.unknown = register(r, m.unknown, &err)
 	return m, err
 }
 

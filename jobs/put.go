@@ -118,7 +118,7 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r
 	if err != nil {
 		return nil, false, err
 	}
-	if c.single() && !t.at.After(now) && s.actions[eventQueued] == "" {
+	if c.single() && c.known.Enqueue && !t.at.After(now) && s.actions[eventQueued] == "" {
 		p := &putting{args: args, keys: slices.Clip(c.job(t.id)), listed: []any{ms(now), maxListed, msOf(life), t.id}}
 		if s.session != "" {
 			p.list = c.session(s.session)
@@ -129,6 +129,9 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r
 		_, err := c.submit(context.WithValue(ctx, puttingKey{}, p), t)
 		if p.err != nil { // what Asynq makes of it wraps nothing
 			err = fmt.Errorf("jobs: enqueue task %q: %w", t.id, p.err)
+		}
+		if err == nil && !p.answered {
+			err = fmt.Errorf("jobs: enqueue task %q: %w", t.id, errUnanswered)
 		}
 		return p.reply, true, err
 	}
@@ -191,30 +194,41 @@ type putting struct {
 	list   string // of the session, or ""
 	listed []any  // what listing needs
 	where  string // for take.lua, or ""
-	reply  reply
-	err    error
+
+	answered bool // put.lua has run
+	reply    reply
+	err      error
 }
+
+// errUnanswered is an Enqueue whose record nobody has made.
+var errUnanswered = errors.New("Asynq did not call the script that enqueues a task")
 
 type puttingKey struct{}
 
 // enqueuer is Asynq's client in a Client.
 type enqueuer struct {
 	sharing
-	store *store
+	client *Client
 }
 
 // EvalSha calls a script; the one that enqueues a task together with the making
 // of the record that ctx carries.
 func (e enqueuer) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	if p, ok := ctx.Value(puttingKey{}).(*putting); ok && len(keys) == 2 && len(args) == 3 {
-		return e.store.put(ctx, p, keys, args)
+	p, ok := ctx.Value(puttingKey{}).(*putting)
+	if !ok {
+		return e.sharing.EvalSha(ctx, sha, keys, args...)
 	}
-	return e.sharing.EvalSha(ctx, sha, keys, args...)
+	if !e.client.known.Enqueues(sha, keys, args) {
+		cmd := redis.NewCmd(ctx)
+		cmd.SetErr(errUnanswered) // the task alone would be a job that nobody knows of
+		return cmd
+	}
+	return e.client.putBoth(ctx, p, keys, args)
 }
 
-// put makes the record and does what Asynq's call is for in one script, and
+// putBoth makes the record and does what Asynq's call is for in one script, and
 // answers the call.
-func (s *store) put(ctx context.Context, p *putting, keys []string, args []any) *redis.Cmd {
+func (s *store) putBoth(ctx context.Context, p *putting, keys []string, args []any) *redis.Cmd {
 	keys = append(p.keys, keys...)
 	if p.list != "" {
 		keys = append(keys, p.list)
@@ -223,7 +237,7 @@ func (s *store) put(ctx context.Context, p *putting, keys []string, args []any) 
 	all = append(append(append(append(all, args...), p.where), p.listed...), p.args...)
 	cmd := s.run(ctx, "put", keys, all...)
 	v, err := cmd.Slice()
-	if p.reply, p.err = v, err; err != nil {
+	if p.reply, p.err, p.answered = v, err, true; err != nil {
 		return cmd
 	}
 	answer := redis.NewCmd(ctx)

@@ -114,7 +114,11 @@ func (c *Client) checkArchived(ctx context.Context) error {
 	})
 	since := strconv.FormatInt(time.Now().Add(-2*watchEvery).Unix(), 10)
 	for _, q := range queues {
-		tasks, err := c.rdb.ZRangeByScore(ctx, "asynq:{"+q+"}:archived", &redis.ZRangeBy{Min: since, Max: "+inf", Count: archivedBatch}).Result()
+		archived := c.known.Names.Archived(q)
+		if archived == "" {
+			continue // these jobs are found when they are due
+		}
+		tasks, err := c.rdb.ZRangeByScore(ctx, archived, &redis.ZRangeBy{Min: since, Max: "+inf", Count: archivedBatch}).Result()
 		if err != nil {
 			return fmt.Errorf("jobs: read archived tasks of queue %q: %w", q, err)
 		}
@@ -141,10 +145,11 @@ func (c *Client) registerQueues(ctx context.Context) error {
 		names = append(names, q)
 		return true
 	})
-	if len(names) == 0 {
+	queues := c.known.Names.Queues()
+	if len(names) == 0 || queues == "" {
 		return nil
 	}
-	if err := c.rdb.SAdd(ctx, "asynq:queues", names...).Err(); err != nil {
+	if err := c.rdb.SAdd(ctx, queues, names...).Err(); err != nil {
 		return fmt.Errorf("jobs: register queues: %w", err)
 	}
 	return nil
@@ -197,11 +202,15 @@ func (c *Client) inspectJob(ctx context.Context, id string, patience time.Durati
 // exorcise removes what Asynq makes of an ID whose task is gone: an active task
 // without a message, which nothing ever takes out.
 func (c *Client) exorcise(ctx context.Context, rec *record) error {
-	id, queue := taskid.Of(rec.ID, rec.Gen), "asynq:{"+rec.Queue+"}:"
+	id, names := taskid.Of(rec.ID, rec.Gen), &c.known.Names
+	active, lease, task := names.Active(rec.Queue), names.Lease(rec.Queue), names.Task(rec.Queue, id)
+	if active == "" || lease == "" || task == "" {
+		return nil
+	}
 	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.LRem(ctx, queue+"active", 0, id)
-		p.ZRem(ctx, queue+"lease", id)
-		p.Del(ctx, queue+"t:"+id)
+		p.LRem(ctx, active, 0, id)
+		p.ZRem(ctx, lease, id)
+		p.Del(ctx, task)
 		return nil
 	})
 	if err != nil {
@@ -230,9 +239,9 @@ func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo,
 }
 
 func (c *Client) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
-	if since := time.Since(rec.Updated); rec.State == StateStalled && since > leaseGone {
+	key := c.known.Names.Lease(rec.Queue)
+	if since := time.Since(rec.Updated); key != "" && rec.State == StateStalled && since > leaseGone {
 		// Without a lease Asynq never takes an active task back.
-		key := "asynq:{" + rec.Queue + "}:lease"
 		n, err := c.rdb.ZAddNX(ctx, key, redis.Z{Score: float64(time.Now().Add(-time.Minute).Unix()), Member: info.ID}).Result()
 		if err != nil {
 			return fmt.Errorf("jobs: release task of job %q: %w", rec.ID, err)

@@ -14,7 +14,12 @@ local function fresh(where)
   return 1, v[6] or ""
 end
 
+-- Lua unpacks some 8,000 values at most, so leases are noted a hundred at a time.
 local r, leases = {}, {}
+local function lease()
+  if #leases > 0 then redis.call("ZADD", KEYS[4], unpack(leases)) end
+  leases = {}
+end
 for _ = 1, tonumber(ARGV[3]) do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then break end
@@ -23,6 +28,7 @@ for _ = 1, tonumber(ARGV[3]) do
   redis.call("HDEL", key, "pending_since")
   leases[#leases + 1] = ARGV[1]
   leases[#leases + 1] = id
+  if #leases >= 200 then lease() end
   local v = redis.call("HMGET", key, "msg", "lm")
   if v[1] then
     local n = #r
@@ -30,5 +36,5 @@ for _ = 1, tonumber(ARGV[3]) do
     if v[2] and ARGV[4] ~= "" then r[n + 3], r[n + 4] = fresh(v[2]) end
   end
 end
-if #leases > 0 then redis.call("ZADD", KEYS[4], unpack(leases)) end
+lease()
 return r

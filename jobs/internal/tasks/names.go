@@ -1,0 +1,108 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+)
+
+// Names are the keys in which Asynq keeps tasks, as the probe saw them. One that
+// it did not see is empty, and what needs it is left out.
+type Names struct {
+	queues                        string
+	prefix                        string
+	task, active, lease, archived name
+}
+
+func (n *Names) missing() bool {
+	return n.queues == "" || slices.Contains([]name{n.task, n.active, n.lease, n.archived}, "")
+}
+
+// Queues is the set of all queues.
+func (n *Names) Queues() string { return n.queues }
+
+// Task is the hash of a task.
+func (n *Names) Task(queue, id string) string {
+	if n.task == "" {
+		return ""
+	}
+	return n.task.of(queue) + id
+}
+
+// Active is the list of the tasks that workers have.
+func (n *Names) Active(queue string) string { return n.active.of(queue) }
+
+// Lease is the set of the leases of these tasks.
+func (n *Names) Lease(queue string) string { return n.lease.of(queue) }
+
+// Archived is the set of the tasks that nobody will work on any more.
+func (n *Names) Archived(queue string) string { return n.archived.of(queue) }
+
+// OfQueue tells whether a key belongs to a queue, whichever.
+func (n *Names) OfQueue(key string) bool { return n.prefix != "" && strings.HasPrefix(key, n.prefix) }
+
+// name is a key with the probe's queue in it.
+type name string
+
+func pattern(key string) name {
+	if !strings.Contains(key, probeQueue) {
+		return ""
+	}
+	return name(key)
+}
+
+func (n name) of(queue string) string { return strings.Replace(string(n), probeQueue, queue, 1) }
+
+// prefixOf returns what the keys of all queues begin with.
+func prefixOf(calls []call) string {
+	for _, c := range calls {
+		for _, k := range c.keys {
+			if before, _, ok := strings.Cut(k, probeQueue); ok {
+				return before
+			}
+		}
+	}
+	return ""
+}
+
+// keyWith returns the key of the one call whose last part is called so, or the
+// one at its place in a script that is known.
+func keyWith(calls []call, place int, part string) string {
+	if len(calls) != 1 {
+		return ""
+	}
+	for _, k := range calls[0].keys {
+		if strings.HasSuffix(k, ":"+part) {
+			return k
+		}
+	}
+	if place < len(calls[0].keys) && calls[0].known() {
+		return calls[0].keys[place]
+	}
+	return ""
+}
+
+// argWith does the same for an argument, by its beginning.
+func argWith(calls []call, place int, start string) string {
+	if len(calls) != 1 {
+		return ""
+	}
+	for _, a := range calls[0].args {
+		if s, ok := a.(string); ok && strings.HasPrefix(s, start) {
+			return s
+		}
+	}
+	if place < len(calls[0].args) && calls[0].known() {
+		s, _ := calls[0].args[place].(string)
+		return s
+	}
+	return ""
+}
+
+func (c call) known() bool { return c.sha == dequeueSHA || c.sha == archiveSHA }
+
+var errOffline = errors.New("tasks: the probe has no network")
+
+func refuse(context.Context, string, string) (net.Conn, error) { return nil, errOffline }
