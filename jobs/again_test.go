@@ -230,7 +230,7 @@ func TestForSessionOfLongLivedJobs(t *testing.T) {
 		t.Helper()
 		kind := define(jobs.Retention(30*24*time.Hour), jobs.ProcessIn(10*24*time.Hour))
 		enqueue(t, k, kind)
-		if ttl := k.Redis.PTTL(t.Context(), "lastmile:jobs:s:s").Val(); ttl < 40*24*time.Hour {
+		if ttl := k.Redis.PTTL(t.Context(), "lm:jobs:s:s").Val(); ttl < 40*24*time.Hour {
 			t.Errorf("the list lives for %v, want 40 days at least", ttl)
 		}
 	})

@@ -86,7 +86,7 @@ func (e *bench) notify(i int, how string) jobs.Option {
 	if how == "notify-1000" {
 		i %= 1000
 	}
-	return jobs.Notify(e.pub.Session("bench-"+strconv.Itoa(i)), jobs.Done("Done"), jobs.Failed("Failed"))
+	return jobs.Notify(e.pub.Session("bench-"+strconv.Itoa(i)), jobs.OnDone("Done"), jobs.OnFailed("Failed"))
 }
 
 // meter measures processor time, which a busy machine does not distort.

@@ -29,9 +29,21 @@ type follow struct {
 	At    int    `json:"i,omitempty"`
 }
 
-// Step is a job to be enqueued later, made by [Kind.Step]. Its fields are there
-// for its JSON.
+// Step is a job to be enqueued later, made by [Kind.Step]. Its JSON may be
+// stored.
 type Step struct {
+	spec stepSpec
+	err  error
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s Step) MarshalJSON() ([]byte, error) { return json.Marshal(s.spec) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Step) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &s.spec) }
+
+// stepSpec is what is stored of a step.
+type stepSpec struct {
 	Kind     string            `json:"k"`
 	Args     json.RawMessage   `json:"a,omitempty"`
 	Bytes    []byte            `json:"b,omitempty"` // arguments in another codec's form
@@ -41,8 +53,6 @@ type Step struct {
 	Session  string            `json:"s,omitempty"`
 	Actions  map[string]string `json:"c,omitempty"`
 	In       time.Duration     `json:"d,omitempty"`
-
-	err error
 }
 
 // maxSteps bounds chains and batches.
@@ -57,22 +67,22 @@ func (k *Kind[A, R]) Step(args A, opts ...Option) Step {
 		err = fmt.Errorf("%w: a step takes no ID, Unique, ProcessAt or Then", ErrInvalid)
 	}
 	payload, bad := k.def.encode(args)
-	step := Step{
+	step := Step{err: cmp.Or(k.def.err, err, bad), spec: stepSpec{
 		Kind: k.def.name, Queue: s.queue, MaxRetry: s.maxRetry,
 		Opts: jobOptions{
 			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limits: s.limits, Codec: s.codec(),
 		},
-		Session: s.session, Actions: s.actions, In: s.in, err: cmp.Or(k.def.err, err, bad),
-	}
-	if step.Opts.Codec == "" {
-		step.Args = payload
+		Session: s.session, Actions: s.actions, In: s.in,
+	}}
+	if step.spec.Opts.Codec == "" {
+		step.spec.Args = payload
 	} else {
-		step.Bytes = payload
+		step.spec.Bytes = payload
 	}
 	return step
 }
 
-func (s *Step) payload() []byte {
+func (s *stepSpec) payload() []byte {
 	if s.Bytes != nil {
 		return s.Bytes
 	}
@@ -160,18 +170,19 @@ func (c *Client) enqueueStep(ctx context.Context, s Step, id string, f *follow) 
 	defer func() {
 		if v := recover(); v != nil {
 			err = &panicError{value: v}
-			c.log.ErrorContext(ctx, "middleware panicked for a step", "id", id, "action", s.Kind, "error", err, "stack", string(debug.Stack()))
+			c.log.ErrorContext(ctx, "middleware panicked for a step", "id", id, "action", s.spec.Kind, "error", err, "stack", string(debug.Stack()))
 		}
 	}()
 	_, err = c.putStep(ctx, s, id, f)
 	if errors.Is(err, ErrInvalid) {
-		c.log.ErrorContext(ctx, "step refused for good", "id", id, "action", s.Kind, "error", err)
+		c.log.ErrorContext(ctx, "step refused for good", "id", id, "action", s.spec.Kind, "error", err)
 		return nil
 	}
 	return err
 }
 
-func (c *Client) putStep(ctx context.Context, s Step, id string, f *follow) (Handle, error) {
+func (c *Client) putStep(ctx context.Context, step Step, id string, f *follow) (Handle, error) {
+	s := &step.spec
 	set := settings{
 		queue: s.Queue, maxRetry: s.MaxRetry, timeout: s.Opts.Timeout, retention: s.Opts.Retention,
 		backoffBase: s.Opts.Base, backoffMax: s.Opts.Max, limits: s.Opts.Limits,
@@ -200,7 +211,7 @@ func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Ste
 	if err != nil {
 		return fmt.Errorf("jobs: batch %q: %w", id, err)
 	}
-	life := batchLife + finally.Opts.Retention
+	life := batchLife + finally.spec.Opts.Retention
 	key := c.batch(id)
 	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error { // or it might stay for ever
 		p.HSet(ctx, key, "n", len(steps), "finally", spec, "life", msOf(life))

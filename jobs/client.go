@@ -18,8 +18,9 @@ import (
 	"lastmile/push"
 )
 
-// publisher stores pushes; *push.Publisher is one.
-type publisher interface {
+// Publisher stores pushes; *push.Publisher is one.
+type Publisher interface {
+	// Publish stores a push: once for each ID.
 	Publish(ctx context.Context, m push.Message) (push.Receipt, error)
 }
 
@@ -32,7 +33,8 @@ type joiner interface {
 // ClientConfig tunes a Client. The zero value is ready for production.
 type ClientConfig struct {
 	// Prefix begins every Redis key of the package. All clients and pools of
-	// an application need the same. Defaults to "lastmile".
+	// an application need the same. Defaults to
+	// push.DefaultPrefix.
 	Prefix string
 	// KeepTasks is how long Asynq shows completed tasks in its dashboard. It
 	// costs a quarter of the throughput; the job's own record is kept by
@@ -59,7 +61,7 @@ func (c *ClientConfig) fill() error {
 	if c.KeepTasks < 0 || c.Timeout < 0 {
 		return errors.New("jobs: ClientConfig: no setting may be negative")
 	}
-	c.Prefix = cmp.Or(c.Prefix, defaultScope)
+	c.Prefix = cmp.Or(c.Prefix, push.DefaultPrefix)
 	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return nil
@@ -68,7 +70,7 @@ func (c *ClientConfig) fill() error {
 // Client enqueues jobs and looks after them. It is safe for concurrent use.
 type Client struct {
 	*store
-	pub     publisher
+	pub     Publisher
 	tasks   *asynq.Client
 	inspect *asynq.Inspector
 	cfg     ClientConfig
@@ -86,7 +88,7 @@ type Client struct {
 // starts nothing and does not own rdb. rdb may be a single server, a cluster or a
 // Sentinel client. Jobs with a session cost less when the publisher's transport
 // was made with the very same one.
-func NewClient(rdb redis.UniversalClient, pub publisher, cfg ClientConfig) (*Client, error) {
+func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Client, error) {
 	if rdb == nil || pub == nil {
 		return nil, errors.New("jobs: NewClient: needs a Redis client and a publisher")
 	}

@@ -95,7 +95,7 @@ func TestInvalid(t *testing.T) {
 			"queue": jobs.Queue(""), "blank queue": jobs.Queue(" "), "queue that is no text": jobs.Queue("q\xff"), "ID that is no text": jobs.ID("\xff"), "retries": jobs.MaxRetry(501), "timeout": jobs.Timeout(0), "retention": jobs.Retention(0),
 			"id": jobs.ID(strings.Repeat("x", 97)), "tilde": jobs.ID("a~2"), "delay": jobs.ProcessIn(-1),
 			"backoff": jobs.RetryBackoff(0, 0), "limit": jobs.Concurrency("k", 0),
-			"action": jobs.Notify(k.Session("s"), jobs.Done("no such name")),
+			"action": jobs.Notify(k.Session("s"), jobs.OnDone("no such name")),
 			"chain":  jobs.Then(define(jobs.Timeout(0)).Step(args{})),
 		} {
 			if _, err := define().With(k.Client).Enqueue(t.Context(), args{}, opt); !errors.Is(err, jobs.ErrInvalid) {

@@ -11,7 +11,7 @@
 //
 //	profile := Profile.With(client)
 //	h, err := profile.Enqueue(ctx, ProfileArgs{File: name},
-//		jobs.Notify(session, jobs.Done("ReportDone"), jobs.Failed("ReportFailed")))
+//		jobs.Notify(session, jobs.OnDone("ReportDone"), jobs.OnFailed("ReportFailed")))
 //
 // and a [Pool] in a worker process handles it:
 //

@@ -21,7 +21,7 @@ import (
 // notifyEnds binds the ends and progress to session "s", so that a job's first
 // execution needs no word to its record.
 func notifyEnds(k *jobstest.Kit) jobs.Option {
-	return jobs.Notify(k.Session("s"), jobs.Done("Done"), jobs.Failed("Failed"), jobs.Progress("Progress"))
+	return jobs.Notify(k.Session("s"), jobs.OnDone("Done"), jobs.OnFailed("Failed"), jobs.OnProgress("Progress"))
 }
 
 func enqueueFresh(t *testing.T, k *jobstest.Kit, c *jobs.Client) string {
@@ -288,7 +288,7 @@ func TestFreshJobIsShared(t *testing.T) {
 			return result{7}, nil
 		})
 		join := func(session string) jobs.Handle {
-			h, err := kind.With(k.Client).Enqueue(t.Context(), args{"a"}, jobs.Notify(k.Session(session), jobs.Done("Done")))
+			h, err := kind.With(k.Client).Enqueue(t.Context(), args{"a"}, jobs.Notify(k.Session(session), jobs.OnDone("Done")))
 			if err != nil {
 				t.Fatal(err)
 			}

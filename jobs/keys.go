@@ -19,14 +19,13 @@ import (
 //	both with ":w"       zset    limits          2 minutes, renewed    one member a job that waits for it
 //	P:jobs:b:<id>        hash    batches         30 days + retention   3 fields, and one a member (1,000)
 const (
-	shards       = 16
-	maxListed    = 200
-	indexLife    = 8 * 24 * time.Hour
-	maxArgs      = 256 << 10
-	maxResult    = 48 << 10
-	maxMessage   = 512
-	maxCode      = 64
-	defaultScope = "lastmile"
+	shards     = 16
+	maxListed  = 200
+	indexLife  = 8 * 24 * time.Hour
+	maxArgs    = 256 << 10
+	maxResult  = 48 << 10
+	maxMessage = 512
+	maxCode    = 64
 )
 
 type keys struct{ prefix string }

@@ -22,8 +22,8 @@ func TestEndTooLargeForAPush(t *testing.T) {
 		bindings []jobs.Binding
 		action   string
 	}{
-		{"to the action for failures", []jobs.Binding{jobs.Done("Done"), jobs.Failed("Failed")}, "Failed"},
-		{"to the only action", []jobs.Binding{jobs.Done("Done")}, "Done"},
+		{"to the action for failures", []jobs.Binding{jobs.OnDone("Done"), jobs.OnFailed("Failed")}, "Failed"},
+		{"to the only action", []jobs.Binding{jobs.OnDone("Done")}, "Done"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -49,7 +49,7 @@ func define(opts ...jobs.Option) *jobs.Kind[args, result] {
 func notify(k *jobstest.Kit) jobs.Option { return notifyAs(k, "s") }
 
 func notifyAs(k *jobstest.Kit, session string) jobs.Option {
-	return jobs.Notify(k.Session(session), jobs.Done("Done"), jobs.Failed("Failed"), jobs.Progress("Progress"),
+	return jobs.Notify(k.Session(session), jobs.OnDone("Done"), jobs.OnFailed("Failed"), jobs.OnProgress("Progress"),
 		jobs.On("Queued", jobs.StateQueued), jobs.On("Started", jobs.StateRunning), jobs.On("Retrying", jobs.StateRetrying),
 		jobs.On("Stalled", jobs.StateStalled), jobs.On("Cancelled", jobs.StateCancelled), jobs.On("Lost", jobs.StateLost))
 }

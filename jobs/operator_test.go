@@ -199,7 +199,7 @@ func TestForSession(t *testing.T) {
 		if err != nil || len(infos) != 0 {
 			t.Errorf("after the retention: %d jobs, %v", len(infos), err)
 		}
-		if n := k.Redis.Exists(t.Context(), "lastmile:jobs:s:lister").Val(); n != 0 {
+		if n := k.Redis.Exists(t.Context(), "lm:jobs:s:lister").Val(); n != 0 {
 			t.Error("the list of a session without jobs stays")
 		}
 	})

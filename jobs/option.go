@@ -94,12 +94,12 @@ func Unique(d time.Duration, key ...string) Option {
 	return func(s *settings) { s.unique, s.uniqueKey = max(d, 1), key }
 }
 
-// Binding names the action that gets one kind of event: [Done], [Failed],
-// [Progress] or, for any other, [On].
+// Binding names the action that gets one kind of event: [OnDone], [OnFailed],
+// [OnProgress] or, for any other, [On].
 type Binding func(map[string]string)
 
 // Notify sends the job's events to the session: to each bound action a push
-// whose data is the event, see [EventOf]; Done carries the result's fields
+// whose data is the event, see [EventOf]; OnDone carries the result's fields
 // beside it. The job is listed by [ForSession] also without a binding. Inside
 // an action of a live page the session is the default, with no bindings.
 func Notify(s push.Session, bindings ...Binding) Option {
@@ -112,19 +112,19 @@ func Notify(s push.Session, bindings ...Binding) Option {
 	}
 }
 
-// Done binds the end of a job that completed. A result that is too large for a
+// OnDone binds the end of a job that completed. A result that is too large for a
 // push ([push.PublisherConfig].MaxDataBytes) stays in the record: then the
 // event, with StateCompleted, Code "result_too_large" and no result, goes to
-// the action that Failed binds, or to this one if there is none.
-func Done(action string) Binding { return On(action, StateCompleted) }
+// the action that OnFailed binds, or to this one if there is none.
+func OnDone(action string) Binding { return On(action, StateCompleted) }
 
-// Failed binds the end of a job that failed, and of one that was cancelled or
-// lost unless On binds these. See Done for a result that is too large.
-func Failed(action string) Binding { return On(action, StateFailed) }
+// OnFailed binds the end of a job that failed, and of one that was cancelled or
+// lost unless On binds these. See OnDone for a result that is too large.
+func OnFailed(action string) Binding { return On(action, StateFailed) }
 
-// Progress binds what the handler reports with Job.Progress: the latest value,
+// OnProgress binds what the handler reports with Job.Progress: the latest value,
 // at most ten times a second.
-func Progress(action string) Binding {
+func OnProgress(action string) Binding {
 	return func(m map[string]string) { m[eventProgress] = action }
 }
 

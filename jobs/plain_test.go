@@ -115,7 +115,7 @@ func TestPlainJobBeforeItHasARecord(t *testing.T) {
 		if err := k.Client.Retry(t.Context(), id); !errors.Is(err, jobs.ErrOpen) {
 			t.Errorf("Retry of a queued job = %v, want ErrOpen", err)
 		}
-		if n := k.Redis.Exists(t.Context(), "lastmile:jobs:{j0}:open").Val(); n != 0 {
+		if n := k.Redis.Exists(t.Context(), "lm:jobs:{j0}:open").Val(); n != 0 {
 			t.Error("a plain job is in the watchdog's list")
 		}
 		if err := k.Inspector().ArchiveTask("default", id); err != nil {

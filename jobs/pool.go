@@ -102,7 +102,7 @@ type Pool struct {
 
 // NewPool checks cfg and fills its defaults; pub is a *push.Publisher. It starts
 // nothing and does not own rdb, from whose options it makes a client of its own while it runs.
-func NewPool(rdb redis.UniversalClient, pub publisher, cfg PoolConfig) (*Pool, error) {
+func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}

@@ -174,7 +174,7 @@ func (s *soak) enqueue(n int) {
 	session := fmt.Sprintf("soak-session-%d", n%soakSessions())
 	id := fmt.Sprintf("soak-%d", n)
 	kind := soakKind().With(s.client)
-	bindings := []jobs.Binding{jobs.Done("Done"), jobs.Failed("Failed"), jobs.Progress("Progress")}
+	bindings := []jobs.Binding{jobs.OnDone("Done"), jobs.OnFailed("Failed"), jobs.OnProgress("Progress")}
 	if n%2 == 0 { // the others can end without their records knowing that they began
 		bindings = append(bindings, jobs.On("Other", jobs.StateCancelled, jobs.StateLost, jobs.StateRetrying, jobs.StateStalled))
 	}

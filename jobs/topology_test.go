@@ -84,7 +84,7 @@ func (s *site) enqueue(fate string, opts ...jobs.Option) string {
 }
 
 func (s *site) notify(session string) jobs.Option {
-	return jobs.Notify(s.pub.Session(session), jobs.Done("Done"), jobs.Failed("Failed"), jobs.On("Started", jobs.StateRunning), jobs.On("Retrying", jobs.StateRetrying))
+	return jobs.Notify(s.pub.Session(session), jobs.OnDone("Done"), jobs.OnFailed("Failed"), jobs.On("Started", jobs.StateRunning), jobs.On("Retrying", jobs.StateRetrying))
 }
 
 func (s *site) await(id string, want jobs.State) {

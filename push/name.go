@@ -7,6 +7,11 @@ import (
 	"unicode/utf8"
 )
 
+// DefaultPrefix begins the names of everything that is stored, unless the
+// configuration of whoever stores it says otherwise. What belongs to one
+// application has one prefix.
+const DefaultPrefix = "lm"
+
 const (
 	// MaxIDLen bounds session IDs, push IDs and Replaces keys, in bytes.
 	MaxIDLen = 128

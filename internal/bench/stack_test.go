@@ -45,7 +45,7 @@ func (c *controller) Show(s State, ctx *live.Context) (State, error) {
 
 // Start enqueues a job that ends with Show.
 func (c *controller) Start(s State, ctx *live.Context) (State, error) {
-	_, err := c.echo.Enqueue(ctx, echoArgs{Value: ctx.GetString("value")}, jobs.Notify(ctx.Session(), jobs.Done("Show")))
+	_, err := c.echo.Enqueue(ctx, echoArgs{Value: ctx.GetString("value")}, jobs.Notify(ctx.Session(), jobs.OnDone("Show")))
 	return s, err
 }
 

@@ -92,7 +92,7 @@ func ourRound(b *testing.B, rdb *redis.Client, publisher *push.Publisher, notify
 	for i := range batch {
 		var opts []jobs.Option
 		if notify {
-			opts = append(opts, jobs.Notify(oneOf(publisher, i), jobs.Done("Show")))
+			opts = append(opts, jobs.Notify(oneOf(publisher, i), jobs.OnDone("Show")))
 		}
 		if _, err := bound.Enqueue(b.Context(), echoArgs{Value: "x"}, opts...); err != nil {
 			b.Fatal(err)

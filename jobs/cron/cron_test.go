@@ -32,7 +32,7 @@ func TestOnceForEachTimeOnThreeNodes(t *testing.T) {
 		for range 3 {
 			c, err := cron.New(k.Client, nil, cron.Entry{
 				Name: "tidy", Spec: "*/5 * * * *", CatchUp: time.Hour,
-				Step: kind.Step("x", jobs.Notify(k.Session("s"), jobs.Done("Done"))),
+				Step: kind.Step("x", jobs.Notify(k.Session("s"), jobs.OnDone("Done"))),
 			})
 			if err != nil {
 				t.Fatal(err)

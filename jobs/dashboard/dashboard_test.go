@@ -136,7 +136,7 @@ func TestOperatorsDoingsAreJobsDoings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		notify := jobs.Notify(k.Session("s"), jobs.Done("Done"), jobs.Failed("Failed"))
+		notify := jobs.Notify(k.Session("s"), jobs.OnDone("Done"), jobs.OnFailed("Failed"))
 		add := func(do string, opts ...jobs.Option) string {
 			t.Helper()
 			job, err := kind.With(k.Client).Enqueue(t.Context(), map[string]string{"do": do, "api_token": "hush"}, append(opts, notify)...)

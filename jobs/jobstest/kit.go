@@ -5,7 +5,7 @@
 //	synctest.Test(t, func(t *testing.T) {
 //		kit := jobstest.New(t)
 //		kit.Start(jobs.PoolConfig{}, func(p *jobs.Pool) { Resize.Handle(p, resize) })
-//		h, err := Resize.With(kit.Client).Enqueue(t.Context(), args, jobs.Notify(kit.Session("s"), jobs.Done("Resized")))
+//		h, err := Resize.With(kit.Client).Enqueue(t.Context(), args, jobs.Notify(kit.Session("s"), jobs.OnDone("Resized")))
 //		info := kit.Wait(h.ID)
 //		events := kit.Events("s")
 //	})

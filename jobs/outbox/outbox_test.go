@@ -87,7 +87,7 @@ func TestOutbox(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := box.Add(t.Context(), tx, outbox.Job{ID: id, Step: kind.Step(id, jobs.Notify(k.Session("s"), jobs.Done("Done")))}); err != nil {
+			if err := box.Add(t.Context(), tx, outbox.Job{ID: id, Step: kind.Step(id, jobs.Notify(k.Session("s"), jobs.OnDone("Done")))}); err != nil {
 				t.Fatal(err)
 			}
 			if commit {

@@ -9,13 +9,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
 )
 
 // Config tunes a Transport. The zero value is ready for production. All
 // processes that share a store must agree on Prefix and Partitions, and should
 // agree on the rest.
 type Config struct {
-	// Prefix begins every key. It must not hold braces. Defaults to "lm".
+	// Prefix begins every key. It must not hold braces. Defaults to push.DefaultPrefix.
 	Prefix string
 	// Partitions is the number of hash tags, and so of slots of a cluster,
 	// that sessions are spread over. It is fixed at the first use of a store:
@@ -91,7 +93,7 @@ func (c Config) withDefaults() (Config, error) {
 	if strings.ContainsAny(c.Prefix, "{}") {
 		return c, fmt.Errorf("redisstream: Config: Prefix %q must not hold braces", c.Prefix)
 	}
-	c.Prefix = cmp.Or(c.Prefix, "lm")
+	c.Prefix = cmp.Or(c.Prefix, push.DefaultPrefix)
 	c.Partitions = cmp.Or(c.Partitions, 16)
 	c.MailboxLen = cmp.Or(c.MailboxLen, 1000)
 	c.MaxAge = cmp.Or(c.MaxAge, 7*24*time.Hour)

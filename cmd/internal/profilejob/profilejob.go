@@ -50,7 +50,7 @@ var Kind = jobs.Define[Args, Report]("reports.profile",
 
 // Notify binds a job's events to the actions of the Reports page.
 func Notify(s push.Session) jobs.Option {
-	return jobs.Notify(s, jobs.Done("ReportDone"), jobs.Failed("ReportFailed"), jobs.Progress("ReportProgress"),
+	return jobs.Notify(s, jobs.OnDone("ReportDone"), jobs.OnFailed("ReportFailed"), jobs.OnProgress("ReportProgress"),
 		jobs.On("ReportProgress", jobs.StateQueued, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled))
 }
 

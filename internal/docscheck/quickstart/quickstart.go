@@ -31,7 +31,7 @@ type Reports struct{ Count *jobs.Kind[Args, Report] }
 func (c *Reports) Start(s State, ctx *live.Context) (State, error) {
 	s = State{File: ctx.GetString("file")}
 	_, err := c.Count.Enqueue(ctx, Args{File: s.File}, jobs.Notify(ctx.Session(),
-		jobs.Progress("Moved"), jobs.Done("Finished"), jobs.Failed("Broke")))
+		jobs.OnProgress("Moved"), jobs.OnDone("Finished"), jobs.OnFailed("Broke")))
 	return s, err
 }
 

@@ -212,7 +212,7 @@ func (r *run) enqueueAll(ctx context.Context, kind *jobs.Kind[args, int]) error 
 	told := func(name string) []jobs.Option {
 		return []jobs.Option{
 			jobs.ID(name),
-			jobs.Notify(r.pub.Session("session-of-"+name), jobs.Done("Done"), jobs.Failed("Failed"), jobs.On("Cancelled", jobs.StateCancelled)),
+			jobs.Notify(r.pub.Session("session-of-"+name), jobs.OnDone("Done"), jobs.OnFailed("Failed"), jobs.On("Cancelled", jobs.StateCancelled)),
 		}
 	}
 	var errs error
