@@ -101,7 +101,7 @@ func newDeedTest(t *testing.T) *deedTest {
 	cfg := live.Config{Topics: func(live.Identity, string) error { return nil }}
 	shared := struct {
 		*rivalStates
-		push.Succession
+		push.Replication
 	}{d.rival, s}
 	d.one, d.two = startNode(t, shared, cfg), startNode(t, shared, cfg)
 	d.v1, d.v2 = view(t, d.one, d.c, deed{}, deedHTML), view(t, d.two, d.c, deed{}, deedHTML)

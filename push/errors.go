@@ -14,6 +14,11 @@ var (
 	// default: after that the ID is one that nobody has used.
 	ErrSessionClosed = errors.New("push: session closed")
 
+	// ErrReplicasBehind means that the replicas have not confirmed as much as
+	// PublisherConfig.ReplayBytes, and did not catch up in time. The push was
+	// not stored. Retry later.
+	ErrReplicasBehind = errors.New("push: replicas are behind")
+
 	// ErrTooLarge means that a push's data exceeds its bound. Store large
 	// data elsewhere and push a reference.
 	ErrTooLarge = errors.New("push: too large")

@@ -30,12 +30,15 @@ type publisherMetrics struct {
 	seconds   prometheus.Histogram
 	replayed  *prometheus.CounterVec
 	dropped   prometheus.Counter
+	held      prometheus.Counter
+
+	unconfirmed prometheus.Gauge
 }
 
 func newPublisherMetrics(r prometheus.Registerer) (m publisherMetrics, err error) {
 	m.published, err = register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "push_published_total",
-		Help: "Pushes by what became of them: live (a node was woken), parked, duplicate, superseded, full, closed, invalid, error.",
+		Help: "Pushes by what became of them: live (a node was woken), parked, duplicate, superseded, full, closed, behind, invalid, error.",
 	}, []string{"result"}))
 	if err != nil {
 		return m, err
@@ -56,7 +59,21 @@ func newPublisherMetrics(r prometheus.Registerer) (m publisherMetrics, err error
 	}
 	m.dropped, err = register(r, prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "push_replay_dropped_total",
-		Help: "Accepted pushes that the bounds let go before the replay window was over.",
+		Help: "Accepted pushes that the bound let go before the replay window was over.",
+	}))
+	if err != nil {
+		return m, err
+	}
+	m.held, err = register(r, prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "push_publish_held_total",
+		Help: "Publishes that waited because the replicas are behind by as much as the publisher keeps.",
+	}))
+	if err != nil {
+		return m, err
+	}
+	m.unconfirmed, err = register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "push_unconfirmed_bytes",
+		Help: "Bytes of accepted pushes that are kept because a replica has not confirmed them.",
 	}))
 	if err != nil {
 		return m, err

@@ -30,14 +30,25 @@ type PublisherConfig struct {
 	// RetryBase and RetryMax shape the backoff between attempts whose fate is
 	// unknown. They default to 50 milliseconds and 1 second.
 	RetryBase, RetryMax time.Duration
-	// ReplayWindow is how long an accepted push is kept for Run to publish
-	// again when a replica takes over, counted back from when the former
-	// server was last seen. It should exceed the time for which a server that
-	// is cut off takes writes (min-replicas-max-lag). Defaults to 15 seconds.
+	// ReplayWindow is how long an accepted push is kept at least for Run to
+	// publish again when a replica takes over, counted back from when the
+	// former server was last seen. What a replica has not confirmed is kept
+	// for longer; the window covers what confirmations cannot: a server that
+	// is cut off and goes on (it should exceed min-replicas-max-lag), and a
+	// replica that loses in a crash what it has confirmed. Defaults to 15
+	// seconds.
 	ReplayWindow time.Duration
-	// ReplayPushes and ReplayBytes bound what is kept; the oldest goes first,
-	// and is counted. They default to 16,384 and 16 MiB.
-	ReplayPushes, ReplayBytes int
+	// ReplayBytes bounds what is kept. At the bound what every replica has
+	// confirmed goes first, the oldest before others, and is counted; when
+	// that is not enough, publishing slows down to what the replicas confirm
+	// and fails with ErrReplicasBehind after Timeout. Defaults to 64 MiB.
+	ReplayBytes int
+	// ReplicaTimeout is how long a replica that has disappeared is waited for.
+	// It should exceed the time after which it cannot be promoted any more
+	// (ten times down-after-milliseconds with Sentinel). After that time
+	// without a word about replicas, what is kept does not stop publishing
+	// either: the oldest goes. Defaults to 5 minutes.
+	ReplicaTimeout time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Registerer receives the push_publish* and push_replay* metrics. Defaults
@@ -46,7 +57,7 @@ type PublisherConfig struct {
 }
 
 func (c *PublisherConfig) fill() error {
-	if min(c.Timeout, c.RetryBase, c.RetryMax, c.ReplayWindow) < 0 || min(c.MaxDataBytes, c.MaxInFlight, c.ReplayPushes, c.ReplayBytes) < 0 {
+	if min(c.Timeout, c.RetryBase, c.RetryMax, c.ReplayWindow, c.ReplicaTimeout) < 0 || min(c.MaxDataBytes, c.MaxInFlight, c.ReplayBytes) < 0 {
 		return errors.New("push: PublisherConfig: no setting may be negative")
 	}
 	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
@@ -55,8 +66,8 @@ func (c *PublisherConfig) fill() error {
 	c.RetryBase = cmp.Or(c.RetryBase, 50*time.Millisecond)
 	c.RetryMax = cmp.Or(c.RetryMax, time.Second)
 	c.ReplayWindow = cmp.Or(c.ReplayWindow, 15*time.Second)
-	c.ReplayPushes = cmp.Or(c.ReplayPushes, 16<<10)
-	c.ReplayBytes = cmp.Or(c.ReplayBytes, 16<<20)
+	c.ReplayBytes = cmp.Or(c.ReplayBytes, 64<<20)
+	c.ReplicaTimeout = cmp.Or(c.ReplicaTimeout, 5*time.Minute)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return nil
 }
@@ -69,7 +80,7 @@ type Publisher struct {
 	cfg     PublisherConfig
 	metrics publisherMetrics
 	slots   chan struct{}
-	ring    ring
+	kept    *kept
 }
 
 // NewPublisher checks cfg and fills its defaults.
@@ -84,7 +95,7 @@ func NewPublisher(a Appender, cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("push: register metrics: %w", err)
 	}
-	return &Publisher{store: a, cfg: cfg, metrics: metrics, slots: make(chan struct{}, cfg.MaxInFlight)}, nil
+	return &Publisher{store: a, cfg: cfg, metrics: metrics, slots: make(chan struct{}, cfg.MaxInFlight), kept: newKept(cfg.ReplayBytes)}, nil
 }
 
 // Session returns a handle to the session of that ID. It asks no store: an ID
@@ -98,8 +109,8 @@ func (p *Publisher) Session(id string) Session { return handle{p, id} }
 // the last one of its Replaces key is not stored, and that is no error: its
 // receipt says Superseded.
 //
-// The error wraps ErrMailboxFull, ErrSessionClosed, ErrTooLarge or ErrInvalid
-// when the push was not stored. With any other error its fate is unknown;
+// The error wraps ErrMailboxFull, ErrSessionClosed, ErrReplicasBehind,
+// ErrTooLarge or ErrInvalid when the push was not stored. With any other error its fate is unknown;
 // publishing again with the ID of the returned receipt is safe.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
 	return p.publishBy(ctx, m, p.append)
@@ -132,21 +143,29 @@ func (p *Publisher) publish(ctx context.Context, m Message, store func(context.C
 	defer span.End()
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
+	r, err := p.reserve(ctx, m)
+	if err != nil {
+		return Receipt{}, err
+	}
+	receipt, err := p.inSlot(ctx, m, store)
+	if err != nil {
+		p.kept.cancel(r)
+		span.SetStatus(codes.Error, err.Error())
+		return receipt, err
+	}
+	p.kept.accept(r, m)
+	return receipt, nil
+}
+
+// inSlot stores a push once few enough others are under way.
+func (p *Publisher) inSlot(ctx context.Context, m Message, store func(context.Context, Message) (Receipt, error)) (Receipt, error) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
 		return Receipt{}, fmt.Errorf("wait for a free slot: %w", ctx.Err())
 	}
-	receipt, err := store(ctx, m)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-		return receipt, err
-	}
-	if dropped := p.ring.add(m, p.cfg); dropped > 0 {
-		p.metrics.dropped.Add(float64(dropped))
-	}
-	return receipt, nil
+	return store(ctx, m)
 }
 
 // append repeats until the push is stored, refused, or out of time.
@@ -209,6 +228,8 @@ func outcome(r Receipt, err error) string {
 		return "full"
 	case errors.Is(err, ErrSessionClosed):
 		return "closed"
+	case errors.Is(err, ErrReplicasBehind):
+		return "behind"
 	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrInvalid):
 		return "invalid"
 	default:

@@ -269,7 +269,7 @@ func TestPublisherMetrics(t *testing.T) {
 	}
 	_, _ = p.Session("").Trigger(t.Context(), "Act", nil)
 	const want = `
-# HELP push_published_total Pushes by what became of them: live (a node was woken), parked, duplicate, superseded, full, closed, invalid, error.
+# HELP push_published_total Pushes by what became of them: live (a node was woken), parked, duplicate, superseded, full, closed, behind, invalid, error.
 # TYPE push_published_total counter
 push_published_total{result="duplicate"} 1
 push_published_total{result="invalid"} 1

@@ -1,214 +1,179 @@
 package push
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// replayLook is how often a Publisher asks who takes the writes.
+	// replayLook is how often a Publisher asks what the replicas have.
 	replayLook = time.Second
 	// replaySessions is how many sessions are replayed at a time.
 	replaySessions = 16
-	// keptOverhead stands for what a kept push takes besides its texts.
-	keptOverhead = 200
 )
-
-// ring keeps the pushes that the store accepted last.
-type ring struct {
-	on atomic.Bool // the store may lose what it accepted
-
-	mu    sync.Mutex
-	kept  []kept
-	head  int
-	bytes int
-}
-
-// kept is an accepted push.
-type kept struct {
-	message Message
-	at      time.Time
-}
-
-func (k kept) size() int {
-	m := k.message
-	return len(m.ID) + len(m.Session) + len(m.Action) + len(m.Data) + len(m.Replaces) + len(m.Traceparent) + keptOverhead
-}
-
-// add keeps an accepted push and returns how many older ones had to go for it.
-// A value that its successor replaces is not kept: published again it would
-// come after its successor, or after the end.
-func (r *ring) add(m Message, cfg PublisherConfig) (dropped int) {
-	if !r.on.Load() || (m.Replaces != "" && !m.Final) {
-		return 0
-	}
-	m.Data = bytes.Clone(m.Data) // the caller may use it again
-	k := kept{m, time.Now()}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.kept = append(r.kept, k)
-	r.bytes += k.size()
-	for len(r.kept)-r.head > cfg.ReplayPushes || r.bytes > cfg.ReplayBytes {
-		r.dropFirst()
-		dropped++
-	}
-	return dropped
-}
-
-// forget drops the pushes from before a time.
-func (r *ring) forget(before time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.head < len(r.kept) && r.kept[r.head].at.Before(before) {
-		r.dropFirst()
-	}
-}
-
-func (r *ring) dropFirst() {
-	r.bytes -= r.kept[r.head].size()
-	r.kept[r.head] = kept{}
-	r.head++
-	if r.head > len(r.kept)/2 {
-		r.kept = slices.Delete(r.kept, 0, r.head)
-		r.head = 0
-	}
-}
-
-// bySession returns what is kept, oldest first for each session.
-func (r *ring) bySession() map[string][]Message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := map[string][]Message{}
-	for _, k := range r.kept[r.head:] {
-		all[k.message.Session] = append(all[k.message.Session], k.message)
-	}
-	return all
-}
-
-// renew puts the pushes that a replay stored again behind all others, as young
-// as if they were accepted now, which they were: whoever has just taken them
-// may be replaced too. What it had already keeps its age: repeated from one
-// failover to the next, it would outlive what the pages remember.
-func (r *ring) renew(stored map[sessionPush]bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	live := r.kept[r.head:]
-	again := make([]kept, 0, len(stored))
-	rest := slices.DeleteFunc(live, func(k kept) bool {
-		if !stored[sessionPush{k.message.Session, k.message.ID}] {
-			return false
-		}
-		again = append(again, kept{k.message, now})
-		return true
-	})
-	r.kept = append(r.kept[:r.head+len(rest)], again...)
-}
-
-// sessionPush names a push: its ID is its session's own.
-type sessionPush struct{ session, id string }
 
 // Run guards accepted pushes against a failover until ctx ends, and returns
 // nil. A store with replicas answers before they have a push: the one that
 // takes over may lack the latest. So while the store has a replica that a push
-// does not wait for, the Publisher keeps what was accepted in the
-// ReplayWindow, and when another server takes the writes it publishes that
-// again, under the same IDs: what the server has is not stored twice. Those it
-// lacked come at a new place, after pushes that were accepted later. Pushes
-// with Replacing are not replayed: the next value, or the end, takes their
-// place.
+// does not wait for, the Publisher keeps what no replica has confirmed, and
+// what is younger than PublisherConfig.ReplayWindow. When another server takes
+// the writes it publishes that again, under the same IDs: what the server has
+// is not stored twice. Those it lacked come at a new place, after pushes that
+// were accepted later. Pushes with Replacing are not replayed: the next value,
+// or the end, takes their place.
 //
-// Without Run, or with a store that says nothing of replicas (see Succession),
+// A replica may lag or be gone for long. What is kept is bounded by
+// PublisherConfig.ReplayBytes; at the bound publishing slows down to what the
+// replicas confirm: Publish waits, and fails with ErrReplicasBehind when its
+// time is over. See PublisherConfig.ReplicaTimeout for those that never return.
+//
+// Without Run, or with a store that says nothing of replicas (see Replication),
 // nothing is kept.
 func (p *Publisher) Run(ctx context.Context) error {
-	s, ok := p.store.(Succession)
+	store, ok := p.store.(Replication)
 	if !ok {
 		<-ctx.Done()
 		return nil
 	}
-	last, down := "", false
+	// Until the first look has told whether there are replicas there may be.
+	p.kept.turn(true)
+	defer p.kept.turn(false)
+	seen := replicas{timeout: p.cfg.ReplicaTimeout}
+	first, lastSeen, warned, gauged := true, time.Now(), false, 0
+	defer func() { p.metrics.unconfirmed.Add(-float64(gauged)) }()
 	for {
-		asked := time.Now()
-		now, err := p.primary(ctx, s)
+		began := time.Now()
+		masters, err := p.masters(ctx, store)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil:
-			// Nothing is forgotten meanwhile: a failover takes its time.
-			if !down {
-				p.cfg.Logger.WarnContext(ctx, "the store does not say who takes its writes", "error", err)
-			}
-		case last != "" && now.ID != last:
-			if p.replay(ctx) {
-				last = now.ID
-			}
-		default:
-			last = now.ID
-			p.ring.forget(asked.Add(-p.cfg.ReplayWindow))
+		case err == nil:
+			s := seen.look(began, masters)
+			p.turn(s.replicas > store.Awaited(), first)
+			p.noticed(ctx, began, s)
+			first, lastSeen, warned = false, began, false
+		case !warned:
+			// Nothing is released meanwhile: a failover takes its time.
+			p.cfg.Logger.WarnContext(ctx, "the store does not say what its replicas have", "error", err)
+			warned = true
 		}
-		down = err != nil
+		p.kept.see(began.Sub(lastSeen) >= p.cfg.ReplicaTimeout)
+		now := p.kept.waiting()
+		p.metrics.unconfirmed.Add(float64(now - gauged))
+		gauged = now
 		if !wait(ctx, replayLook) {
 			return nil
 		}
 	}
 }
 
-func (p *Publisher) primary(ctx context.Context, s Succession) (Primary, error) {
+func (p *Publisher) masters(ctx context.Context, store Replication) ([]Master, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
-	now, err := s.Primary(ctx)
-	if err == nil && now.Replicas > now.Confirmed {
-		p.ring.on.Store(true) // and stays: a replica out of sight may be the next primary
-	}
-	return now, err
+	return store.Masters(ctx)
 }
 
-// replay publishes what is kept once more. It reports false when it has to be
-// done again.
-func (p *Publisher) replay(ctx context.Context) bool {
-	all := p.ring.bySession()
+// turn has pushes kept once there are replicas to lose them, and no longer when
+// the first look finds none. Later looks leave it on: a replica out of sight
+// may be the next primary.
+func (p *Publisher) turn(needed, first bool) {
+	if on := p.kept.on.Load(); (needed && !on) || (first && !needed && on) {
+		p.kept.turn(needed)
+	}
+}
+
+// noticed acts on what a look has told.
+func (p *Publisher) noticed(ctx context.Context, began time.Time, s sight) {
+	if len(s.forgotten) > 0 {
+		p.cfg.Logger.WarnContext(ctx, "replicas have been gone for long: what they lack is kept for them no longer", "replicas", s.forgotten)
+	}
+	if s.failover {
+		p.kept.depose()
+	}
+	p.replay(ctx)
+	if p.kept.confirm(s.confirmed, began.Add(-p.cfg.ReplayWindow)) {
+		p.cfg.Logger.InfoContext(ctx, "the replicas have caught up: publishing goes on at full speed")
+	}
+}
+
+// reserve takes the room in which a push will be kept, if it has to be, and
+// waits for it while the replicas are behind.
+func (p *Publisher) reserve(ctx context.Context, m Message) (r room, err error) {
+	size := sizeOf(m)
+	for waited := false; p.kept.keeps(m); waited = true {
+		r, released, freed := p.kept.reserve(size)
+		p.metrics.dropped.Add(float64(released))
+		if freed == nil {
+			return r, nil
+		}
+		if !waited {
+			p.metrics.held.Inc()
+		}
+		if p.kept.fill() {
+			p.cfg.Logger.WarnContext(ctx, "the replicas are behind: publishing slows down to what they confirm", "replay_bytes", p.cfg.ReplayBytes)
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return room{}, fmt.Errorf("%w, and %d bytes wait for them: %w", ErrReplicasBehind, p.cfg.ReplayBytes, ctx.Err())
+		}
+	}
+	return room{}, nil
+}
+
+// replay publishes once more what a server had accepted that takes no writes
+// any more. What fails is left for the next time.
+func (p *Publisher) replay(ctx context.Context) {
+	term, all := p.kept.terms(), p.kept.deposed()
+	if len(all) == 0 {
+		return
+	}
 	var group errgroup.Group
 	group.SetLimit(replaySessions)
-	var counts struct{ duplicate, refused atomic.Int64 }
 	var mu sync.Mutex
-	stored := map[sessionPush]bool{}
+	done := map[sessionPush]Receipt{}
+	refusals := 0
 	for _, messages := range all {
 		group.Go(func() error {
 			for _, m := range messages {
 				receipt, err := p.again(ctx, m)
-				switch {
-				case err == nil && receipt.Duplicate:
-					counts.duplicate.Add(1)
-				case err == nil:
-					mu.Lock()
-					stored[sessionPush{m.Session, m.ID}] = true
-					mu.Unlock()
-				case refused(err):
-					counts.refused.Add(1)
-					p.cfg.Logger.ErrorContext(ctx, "accepted push lost in a failover and refused now",
-						"session", Redact(m.Session), "action", m.Action, "id", m.ID, "error", err)
-				default:
+				if err != nil && !refused(err) {
 					return err
 				}
+				if err != nil {
+					p.cfg.Logger.ErrorContext(ctx, "accepted push lost in a failover and refused now",
+						"session", Redact(m.Session), "action", m.Action, "id", m.ID, "error", err)
+				}
+				mu.Lock()
+				if err != nil {
+					refusals++
+					receipt.Duplicate = true // it ages like one
+				}
+				done[sessionPush{m.Session, m.ID}] = receipt
+				mu.Unlock()
 			}
 			return nil
 		})
 	}
 	err := group.Wait()
-	p.metrics.replayed.WithLabelValues("stored").Add(float64(len(stored)))
-	p.metrics.replayed.WithLabelValues("duplicate").Add(float64(counts.duplicate.Load()))
-	p.metrics.replayed.WithLabelValues("refused").Add(float64(counts.refused.Load()))
+	known := -refusals
+	for _, receipt := range done {
+		if receipt.Duplicate {
+			known++
+		}
+	}
+	stored := len(done) - known - refusals
+	p.metrics.replayed.WithLabelValues("stored").Add(float64(stored))
+	p.metrics.replayed.WithLabelValues("duplicate").Add(float64(known))
+	p.metrics.replayed.WithLabelValues("refused").Add(float64(refusals))
 	p.cfg.Logger.WarnContext(ctx, "another server takes the writes: accepted pushes published again",
-		"stored", len(stored), "known", counts.duplicate.Load(), "refused", counts.refused.Load(), "error", err)
-	p.ring.renew(stored)
-	return err == nil
+		"stored", stored, "known", known, "refused", refusals, "error", err)
+	p.kept.replayed(term, done)
 }
 
 // again publishes a kept push. A full mailbox is given time to empty.

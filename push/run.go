@@ -38,7 +38,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cancel()
 	others.Go(func() { n.tick(ctx) })
 	others.Go(func() { n.sweep(ctx) })
-	if s, ok := n.store.(Succession); ok {
+	if s, ok := n.store.(Replication); ok {
 		others.Go(func() { n.watch(ctx, s) })
 	}
 

@@ -79,7 +79,7 @@ func TestPublishWithin(t *testing.T) {
 			}
 			want := ""
 			if tt.counted != "" {
-				want = "# HELP push_published_total Pushes by what became of them: live (a node was woken), parked, duplicate, superseded, full, closed, invalid, error.\n" +
+				want = "# HELP push_published_total Pushes by what became of them: live (a node was woken), parked, duplicate, superseded, full, closed, behind, invalid, error.\n" +
 					"# TYPE push_published_total counter\npush_published_total{result=\"" + tt.counted + "\"} 1\n"
 			}
 			if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "push_published_total"); err != nil {

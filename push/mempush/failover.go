@@ -9,7 +9,7 @@ import (
 	"lastmile/push"
 )
 
-var _ push.Succession = (*Transport)(nil)
+var _ push.Replication = (*Transport)(nil)
 
 // Replicate makes a copy of all that is stored, as a replica that has it all
 // at this moment and nothing from then on, for tests. The returned promote puts
@@ -18,13 +18,15 @@ var _ push.Succession = (*Transport)(nil)
 func (t *Transport) Replicate() (promote func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.replicas++
+	t.copies++
+	name := t.copies
+	t.replicas[name] = t.appends
 	saved := t.branch()
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.boxes, t.conns, t.views, t.dead, t.letters = saved.boxes, saved.conns, saved.views, saved.dead, saved.letters
-		t.replicas--
+		delete(t.replicas, name)
 		t.promoted++
 		for _, n := range t.nodes {
 			n.resync()
@@ -56,9 +58,17 @@ func (t *Transport) branch() *Transport {
 	return to
 }
 
-// Primary implements push.Succession: it counts what Replicate has made.
-func (t *Transport) Primary(ctx context.Context) (push.Primary, error) {
+// Masters implements push.Replication: one server, whose replicas are what
+// Replicate has made. Offsets count appends.
+func (t *Transport) Masters(ctx context.Context) ([]push.Master, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return push.Primary{ID: "memory " + strconv.Itoa(t.promoted), Replicas: t.replicas}, ctx.Err()
+	m := push.Master{ID: "memory " + strconv.Itoa(t.promoted), Offset: t.appends, Replicas: map[string]int64{}}
+	for name, offset := range t.replicas {
+		m.Replicas[strconv.Itoa(name)] = offset
+	}
+	return []push.Master{m}, ctx.Err()
 }
+
+// Awaited implements push.Replication: an append waits for no replica.
+func (t *Transport) Awaited() int { return 0 }

@@ -70,7 +70,10 @@ type Transport struct {
 	conns   map[connKey]*record[push.ConnRecord]
 	views   map[viewKey]*record[push.ViewRecord]
 
-	replicas, promoted int // see Replicate
+	replicas map[int]int64 // by the number of the copy: the appends that it has; see Replicate
+	appends  int64
+	copies   int
+	promoted int
 
 	topics broker
 }
@@ -87,7 +90,7 @@ func New(cfg Config) (*Transport, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	t := &Transport{cfg: cfg, nodes: make(map[string]*node)}
+	t := &Transport{cfg: cfg, nodes: make(map[string]*node), replicas: make(map[int]int64)}
 	t.empty()
 	return t, nil
 }
@@ -145,6 +148,7 @@ func decode(session, id string, stored []byte) entry {
 }
 
 func (t *Transport) append(e entry) (push.Receipt, error) {
+	t.appends++
 	now := time.Now()
 	t.sweep(now)
 	box := t.open(e.Session)

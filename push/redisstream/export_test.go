@@ -29,6 +29,9 @@ func (t *Transport) AppendPipeline(ctx context.Context, messages []push.Message)
 	return err
 }
 
+// Mailbox returns the key of a session's mailbox.
+func (t *Transport) Mailbox(session string) string { return t.keys.box(session).mailbox }
+
 // NodeStream returns the key of a node's stream in the first partition.
 func NodeStream(prefix string, partitions int, node string) string {
 	return newKeys(prefix, partitions).node(0, node)

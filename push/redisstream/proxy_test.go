@@ -72,6 +72,18 @@ func (p *proxy) lost() int64 { return p.losses.Load() }
 // stall keeps everything from the server to itself; connections stay open.
 func (p *proxy) stall(on bool) { p.stalls.Store(on) }
 
+// refuse closes all connections and takes no new ones.
+func (p *proxy) refuse() {
+	_ = p.l.Close()
+	p.cut()
+}
+
+// aim leads to another server from now on.
+func (p *proxy) aim(target string) {
+	p.target.Store(&target)
+	p.cut()
+}
+
 // cut closes all connections.
 func (p *proxy) cut() {
 	p.mu.Lock()

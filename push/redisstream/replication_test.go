@@ -5,19 +5,19 @@ import (
 	"testing/synctest"
 
 	"lastmile/internal/redistest"
-	"lastmile/push"
 	"lastmile/push/pushtest"
 	"lastmile/push/redisstream"
 )
 
-// TestPrimaryOfServersThatKeepInfoToThemselves: they have no name and no
+// TestMastersThatKeepInfoToThemselves: they have no name and no
 // replicas, and nobody is warned about that.
-func TestPrimaryOfServersThatKeepInfoToThemselves(t *testing.T) {
+func TestMastersThatKeepInfoToThemselves(t *testing.T) {
 	t.Parallel()
 	check := func(t *testing.T, transport *redisstream.Transport) {
 		t.Helper()
-		if p, err := transport.Primary(t.Context()); err != nil || p != (push.Primary{}) {
-			t.Errorf("the primary is %+v, %v; want one that says nothing", p, err)
+		masters, err := transport.Masters(t.Context())
+		if err != nil || len(masters) != 1 || masters[0].ID != "" || masters[0].Offset != 0 || len(masters[0].Replicas) > 0 {
+			t.Errorf("the masters are %+v, %v; want one that says nothing", masters, err)
 		}
 	}
 	t.Run("miniredis", func(t *testing.T) {

@@ -1,0 +1,114 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
+)
+
+var _ push.Replication = (*Transport)(nil)
+
+// Masters implements push.Replication by INFO, on every master of a cluster. A
+// server that keeps INFO to itself has no ID.
+func (t *Transport) Masters(ctx context.Context) ([]push.Master, error) {
+	var mu sync.Mutex
+	var masters []push.Master
+	look := func(ctx context.Context, c *redis.Client) error {
+		m, err := master(ctx, c)
+		mu.Lock()
+		defer mu.Unlock()
+		masters = append(masters, m)
+		return err
+	}
+	var err error
+	switch client := t.client.(type) {
+	case *redis.Client:
+		err = look(ctx, client)
+	case *redis.ClusterClient:
+		err = client.ForEachMaster(ctx, look)
+	default: // one that spreads keys by itself has no replicas that take over
+		return nil, nil
+	}
+	if err != nil {
+		return nil, t.fail("ask for the primary", "", err)
+	}
+	return masters, nil
+}
+
+// Awaited implements push.Replication.
+func (t *Transport) Awaited() int { return t.cfg.WaitReplicas }
+
+// master asks one server.
+func master(ctx context.Context, c *redis.Client) (push.Master, error) {
+	var server, replication *redis.StringCmd
+	_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		server, replication = p.Info(ctx, "server"), p.Info(ctx, "replication") // both at once needs Redis 7
+		return nil
+	})
+	if refusal, ok := errors.AsType[redis.Error](err); ok {
+		for _, prefix := range []string{"ERR", "NOPERM", "section"} { // the last is miniredis's
+			if strings.HasPrefix(refusal.Error(), prefix) { // redis.HasErrorPrefix leaves ERR away
+				return push.Master{}, nil
+			}
+		}
+	}
+	if err != nil {
+		return push.Master{}, fmt.Errorf("info: %w", err)
+	}
+	info := replication.Val()
+	if infoField(info, "role") == "slave" {
+		return push.Master{}, errors.New("a replica answers")
+	}
+	m := push.Master{
+		// A restart changes the first, a promotion the second.
+		ID:       strings.TrimSpace(infoField(server.Val(), "run_id") + infoField(info, "master_replid")),
+		Replicas: map[string]int64{},
+	}
+	m.Offset, _ = strconv.ParseInt(infoField(info, "master_repl_offset"), 10, 64)
+	n, _ := strconv.Atoi(infoField(info, "connected_slaves"))
+	for i := range n {
+		name, offset := replicaOf(infoField(info, "slave"+strconv.Itoa(i)), m.Offset)
+		if name == "" {
+			name = "replica " + strconv.Itoa(i)
+		}
+		if other, twice := m.Replicas[name]; twice { // it has come back, and its old connection is still there
+			offset = min(offset, other)
+		}
+		m.Replicas[name] = offset
+	}
+	return m, nil
+}
+
+// replicaOf reads what INFO tells of a replica:
+//
+//	ip=127.0.0.1,port=6380,state=online,offset=4711,lag=1
+//
+// One that has not got all data yet, since it is in another state, has
+// confirmed nothing. Of one whose offset is hidden it is not known what it
+// lacks: it is taken to be as far as its master, and the publisher's window
+// has to do.
+func replicaOf(line string, masterOffset int64) (name string, offset int64) {
+	fields := map[string]string{}
+	for _, f := range strings.Split(line, ",") {
+		key, value, _ := strings.Cut(f, "=")
+		fields[key] = value
+	}
+	if fields["ip"] != "" || fields["port"] != "" {
+		name = fields["ip"] + ":" + fields["port"]
+	}
+	if state := fields["state"]; state != "" && state != "online" {
+		return name, -1
+	}
+	offset, err := strconv.ParseInt(fields["offset"], 10, 64)
+	if err != nil {
+		return name, masterOffset
+	}
+	return name, offset
+}
