@@ -2,33 +2,22 @@ package jobs
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"lastmile/internal/flight"
 )
 
-const (
-	// maxFlights is how many script calls, or pipelines of them, are under way
-	// at once before calls begin to share.
-	maxFlights = 2
-	// maxBatch bounds a pipeline.
-	maxBatch = 64
-	// batchTimeout bounds a pipeline, which does not end with the context of
-	// any one of those who wait for it.
-	batchTimeout = 10 * time.Second
-)
+// scriptFlights is how many script calls, or pipelines of them, are under way
+// before calls begin to share: fewer than a publisher's, since each of them
+// does more.
+const scriptFlights = 2
 
 // combiner lets concurrent script calls share pipelines, which saves most of a
-// busy pool's system calls. A call that finds few under way goes at once and
-// alone; the others queue, and whoever lands sends the next batch off with the
-// first in the queue. Nothing waits for a timer and no goroutine is needed.
+// busy pool's system calls.
 type combiner struct {
-	rdb redis.UniversalClient
-
-	mu     sync.Mutex
-	flying int
-	queue  []*call
+	rdb   redis.UniversalClient
+	group *flight.Group[call, *redis.Cmd]
 }
 
 // call is one script call.
@@ -36,14 +25,17 @@ type call struct {
 	sha  string
 	keys []string
 	args []any
-	lead chan []*call // the batch that its caller has to send
-	done chan struct{}
-	cmd  *redis.Cmd
+}
+
+func newCombiner(rdb redis.UniversalClient) *combiner {
+	c := &combiner{rdb: rdb}
+	c.group = flight.New(flight.Config[call, *redis.Cmd]{One: c.one, Many: c.many, Flights: scriptFlights})
+	return c
 }
 
 // run calls a script. When ctx ends early the script may still run.
 func (c *combiner) run(ctx context.Context, script *redis.Script, keys []string, args []any) *redis.Cmd {
-	cmd := c.do(ctx, &call{sha: script.Hash(), keys: keys, args: args})
+	cmd := c.do(ctx, call{sha: script.Hash(), keys: keys, args: args})
 	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 		return script.Eval(ctx, c.rdb, keys, args...)
 	}
@@ -51,51 +43,34 @@ func (c *combiner) run(ctx context.Context, script *redis.Script, keys []string,
 }
 
 // do makes a call, of a script that Redis knows.
-func (c *combiner) do(ctx context.Context, t *call) *redis.Cmd {
-	c.mu.Lock()
-	if c.flying < maxFlights {
-		c.flying++
-		c.mu.Unlock()
-		defer c.land()
-		return c.rdb.EvalSha(ctx, t.sha, t.keys, t.args...)
+func (c *combiner) do(ctx context.Context, t call) *redis.Cmd {
+	cmd, err := c.group.Do(ctx, t)
+	if cmd == nil { // it was not made, or nobody waited for it
+		cmd = redis.NewCmd(ctx)
+		cmd.SetErr(err)
 	}
-	t.lead, t.done = make(chan []*call, 1), make(chan struct{})
-	c.queue = append(c.queue, t)
-	c.mu.Unlock()
-	select {
-	case <-t.done:
-		return t.cmd
-	case batch := <-t.lead: // a leader flies even when its context has ended
-		defer c.land()
-		c.fly(ctx, batch)
-		return t.cmd
-	}
+	return cmd
 }
 
-// land sends the next batch off, or leaves a place free.
-func (c *combiner) land() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
-		c.flying--
-		return
-	}
-	n := min(len(c.queue), maxBatch)
-	batch := append([]*call(nil), c.queue[:n]...)
-	c.queue = append(c.queue[:0], c.queue[n:]...)
-	batch[0].lead <- batch
+// one makes a call alone. Its error is the command's own.
+func (c *combiner) one(ctx context.Context, t call) (*redis.Cmd, error) {
+	cmd := c.rdb.EvalSha(ctx, t.sha, t.keys, t.args...)
+	return cmd, cmd.Err()
 }
 
-func (c *combiner) fly(ctx context.Context, batch []*call) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
-	defer cancel()
+// many makes calls in one pipeline.
+func (c *combiner) many(ctx context.Context, calls []call, done func(i int, cmd *redis.Cmd, err error)) {
 	pipe := c.rdb.Pipeline()
-	for _, t := range batch {
-		t.cmd = pipe.EvalSha(ctx, t.sha, t.keys, t.args...)
+	cmds := make([]*redis.Cmd, len(calls))
+	for i, t := range calls {
+		cmds[i] = pipe.EvalSha(ctx, t.sha, t.keys, t.args...)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	for _, t := range batch[1:] {
-		close(t.done)
+	_, err := pipe.Exec(ctx)
+	for i, cmd := range cmds {
+		if err != nil && cmd.Err() == nil && cmd.Val() == nil {
+			cmd.SetErr(err) // no connection: then the commands know of nothing
+		}
+		done(i, cmd, cmd.Err())
 	}
 }
 
@@ -107,5 +82,5 @@ type sharing struct {
 
 // EvalSha calls a script; Asynq runs all of its scripts through it first.
 func (s sharing) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	return s.combine.do(ctx, &call{sha: sha, keys: keys, args: args})
+	return s.combine.do(ctx, call{sha: sha, keys: keys, args: args})
 }

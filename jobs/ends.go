@@ -169,7 +169,7 @@ func (s server) EvalSha(ctx context.Context, sha string, keys []string, args ...
 			return cmd
 		}
 	}
-	cmd := s.combine.do(ctx, &call{sha: sha, keys: keys, args: args})
+	cmd := s.combine.do(ctx, call{sha: sha, keys: keys, args: args})
 	s.hook.pace(ctx, cmd.Err())
 	return cmd
 }

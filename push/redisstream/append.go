@@ -95,7 +95,7 @@ func (t *Transport) appendCall(m push.Message, payload []byte) call {
 // pipeline.
 func (t *Transport) runSafe(ctx context.Context, key string, c call) ([]any, error) {
 	if t.cfg.WaitReplicas == 0 {
-		return t.appends.do(ctx, c)
+		return t.appends.Do(ctx, c)
 	}
 	server, err := t.server(ctx, key)
 	if err != nil {

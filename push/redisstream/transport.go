@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/flight"
 	"lastmile/push"
 )
 
@@ -43,7 +44,7 @@ type Transport struct {
 	layout   string                  // under verifyMu: what the store said first, "" before
 	routes   atomic.Pointer[routing] // what follows from it, nil before
 
-	appends batcher
+	appends *flight.Group[call, []any]
 	topics  topics
 }
 
@@ -77,7 +78,7 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 		client: client, impatient: impatient(client, tendTimeout), cfg: cfg, keys: keys, scripts: newScripts(cfg, keys),
 		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,
 	}
-	t.appends.one, t.appends.many = t.run, t.runMany
+	t.appends = flight.New(flight.Config[call, []any]{One: t.run, Many: t.runMany})
 	return t, nil
 }
 
