@@ -33,8 +33,9 @@ func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
 		p.hub.fail(w, r, p.name, err)
 		return
 	}
-	// What the page says is for this browser, now.
-	w.Header().Set("Cache-Control", "no-store")
+	// What the page says is for this browser, now. Browsers may keep it for Back:
+	// no-store would keep it out of the back/forward cache.
+	w.Header().Set("Cache-Control", "private, no-cache")
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		return

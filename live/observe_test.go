@@ -169,7 +169,7 @@ func TestAssets(t *testing.T) {
 		mux.Handle("/deep/", http.StripPrefix("/deep", view(t, n, counting{}, counter{}, counterHTML)))
 		b := livetest.NewBrowser(t)
 		page := b.Get(mux, "/deep/er?x=1")
-		if got := page.Header.Get("Cache-Control"); got != "no-store" {
+		if got := page.Header.Get("Cache-Control"); got != "private, no-cache" {
 			t.Errorf("page: Cache-Control %q", got)
 		}
 		_, rest, _ := strings.Cut(page.HTML, `src="?_live=`)

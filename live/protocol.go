@@ -123,20 +123,24 @@ type frameError struct {
 
 // frame is what the server sends, but for the patch or snapshot.
 type frame struct {
-	Version   int         `json:"v,omitempty"`
-	Seq       uint64      `json:"s"`
-	Token     string      `json:"t,omitempty"`
-	Remounted int         `json:"re,omitempty"`
-	Manifest  string      `json:"f,omitempty"`
-	Title     *string     `json:"title,omitempty"`
-	Events    []event     `json:"e,omitempty"`
-	Flashes   []Flash     `json:"fl,omitempty"`
-	Reply     uint64      `json:"i,omitempty"`
-	Error     *frameError `json:"x,omitempty"`
-	Navigate  *navigate   `json:"n,omitempty"`
+	Version   int     `json:"v,omitempty"`
+	Seq       uint64  `json:"s"`
+	Token     string  `json:"t,omitempty"`
+	Remounted int     `json:"re,omitempty"`
+	Manifest  string  `json:"f,omitempty"`
+	Title     *string `json:"title,omitempty"`
+	Events    []event `json:"e,omitempty"`
+	Flashes   []Flash `json:"fl,omitempty"`
+	Reply     uint64  `json:"i,omitempty"`
+	// Seen is the last message that the state has seen, when that is more than
+	// what is answered.
+	Seen     uint64      `json:"u,omitempty"`
+	Error    *frameError `json:"x,omitempty"`
+	Navigate *navigate   `json:"n,omitempty"`
 }
 
-// bare reports whether there is nothing in the frame but its number.
+// bare reports whether there is nothing in the frame but its number, and what
+// says something only beside a patch.
 func (f *frame) bare() bool {
 	return f.Version == 0 && f.Token == "" && f.Remounted == 0 && f.Manifest == "" && f.Title == nil &&
 		len(f.Events) == 0 && len(f.Flashes) == 0 && f.Reply == 0 && f.Error == nil && f.Navigate == nil
@@ -145,7 +149,7 @@ func (f *frame) bare() bool {
 // appendHead writes the frame without its closing brace: a patch or a snapshot
 // may follow.
 func appendHead(dst []byte, f *frame) ([]byte, error) {
-	if f.bare() {
+	if f.bare() && f.Seen == 0 {
 		dst = append(dst, `{"s":`...)
 		return strconv.AppendUint(dst, f.Seq, 10), nil
 	}

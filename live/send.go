@@ -28,6 +28,7 @@ type output struct {
 	seq      uint64
 	reply    uint64 // highest message that is answered
 	replied  uint64
+	seen     uint64 // the last message that the browser knows to be in the state
 	title    string // as the browser shows it
 	flashes  []Flash
 	events   []event
@@ -174,7 +175,7 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 		return nil, "", nil
 	}
 	o.seq++
-	o.greeted, o.replied = true, replied
+	o.greeted, o.replied, o.seen = true, replied, max(o.seen, replied, f.Seen)
 	o.flashes, o.navigate = nil, nil
 	if !o.behind {
 		o.events = nil
@@ -226,18 +227,21 @@ func (c *conn) announce(f *frame) {
 }
 
 // answer adds the oldest error, and the reply to messages, to the frame. A
-// message that failed must not be taken for answered before its error is there.
+// message that failed must not be taken for answered before its error is there;
+// the state in the frame may have seen more than is answered.
 func (c *conn) answer(f *frame) (replied uint64) {
 	o := &c.out
 	if len(o.errs) > 0 {
 		f.Error = &o.errs[0]
 	}
-	reply := min(o.reply, c.refused.answerable())
-	if reply <= o.replied {
-		return o.replied
+	replied = max(o.replied, min(o.reply, c.refused.answerable()))
+	if replied > o.replied {
+		f.Reply = replied
 	}
-	f.Reply = reply
-	return reply
+	if seen := c.now.client; seen > max(replied, o.seen) {
+		f.Seen = seen
+	}
+	return replied
 }
 
 // render adds a snapshot or a patch to the frame. A template that fails leaves

@@ -38,6 +38,12 @@ const (
 // are logged when the test fails.
 func New(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
+	return NewFor(t, lifetime, options...)
+}
+
+// NewFor is New for a test that takes longer than the usual five minutes.
+func NewFor(t testing.TB, lifetime time.Duration, options ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
 	path, err := find()
 	if err != nil {
 		t.Fatal(err)

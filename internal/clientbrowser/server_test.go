@@ -43,6 +43,7 @@ type message struct {
 type server struct {
 	t         testing.TB
 	addr      string
+	raw       string // the content with its marks
 	content   string // inside the container
 	layout    string // beside the container
 	extra     string // behind the client's script
@@ -64,6 +65,7 @@ func newServer(t testing.TB, content string, options ...func(*server)) *server {
 	s := &server{
 		t:         t,
 		addr:      "127.0.0.1:0",
+		raw:       content,
 		content:   rendered(content, "0"),
 		manifests: map[string]string{"m1": manifest(content)},
 		config:    obj{"view": "test", "token": "token-1", "hash": "cafe", "manifest": "m1"},

@@ -3,6 +3,7 @@
 
 import { listen } from "./events";
 import { createHooks } from "./hooks";
+import { createInputs } from "./input";
 import { flash, keep, kept, notice, prepare } from "./notice";
 import { Outbox } from "./outbox";
 import { Page, type PageHost } from "./page";
@@ -25,7 +26,12 @@ export class App implements PageHost, SocketHost {
   readonly hooks;
   readonly socket: Socket;
   #page: Page;
-  #outbox = new Outbox(this);
+  #outbox = new Outbox(this, (error) => this.#fail(error));
+  readonly inputs;
+  /** The server has started anew, and no frame has been applied since. */
+  #anew = false;
+  /** The error of the frame under way, when no message of ours is its cause. */
+  #untold?: LiveError;
   #stale = false;
   #staleTimer = 0;
   #pending = new WeakMap<Element, number>();
@@ -34,9 +40,11 @@ export class App implements PageHost, SocketHost {
     this.config = JSON.parse(root.dataset.live!);
     this.address = new URL(this.config.url || location.href, location.href).href.replace(/#.*/, "");
     this.hooks = createHooks(root, (message) => this.report("hook", message));
+    this.inputs = createInputs(root, this.#outbox);
     this.#page = new Page(this);
     this.socket = new Socket(this);
-    this.#follow(listen(root, this.address, this.send));
+    listen(root, this.address, this.inputs, this.send);
+    this.#follow();
     prepare();
     kept().forEach(([kind, text]) => this.#flash(kind, text));
     this.#watch(FIRST_STALE_AFTER);
@@ -44,16 +52,15 @@ export class App implements PageHost, SocketHost {
   }
 
   /** Sends an action and shows on the elements that it is pending. */
-  send: Send = (action, data, elements = [], key) =>
-    new Promise((resolve) => {
-      const mark = (by: number) => elements.forEach((el) => this.#mark(el, by));
-      mark(1);
-      this.#outbox.push(action, data, key, (error) => {
-        mark(-1);
-        if (error) this.#fail(error);
-        resolve(error);
-      });
+  send: Send = (action, data, elements = [], done) => {
+    const mark = (by: number) => elements.forEach((el) => this.#mark(el, by));
+    this.inputs.fields.flush();
+    mark(1);
+    return this.#outbox.push(action, data, undefined, (error) => {
+      mark(-1);
+      done?.(error);
     });
+  };
 
   /** A fault of the machinery: for the page's scripts and the console. */
   report(code: string, message: string): void {
@@ -86,7 +93,20 @@ export class App implements PageHost, SocketHost {
   }
 
   arriving(f: Frame): void {
-    if (f.i) this.#outbox.answered(f.i);
+    const { i = 0, x } = f;
+    this.#outbox.answered(i);
+    const error = x && { code: x.c, message: x.m, action: x.a, i: x.i };
+    this.#untold = error && !this.#outbox.failed(error) ? error : undefined;
+    if (this.#anew) this.#outbox.anew();
+    this.inputs.before(Math.max(i, f.u ?? 0), !!f.v, this.#anew);
+  }
+
+  settle(whole: boolean): void {
+    if (whole) this.inputs.after(this.#anew);
+    this.#outbox.report();
+    if (!this.#anew || !whole) return;
+    this.#anew = false;
+    this.#outbox.up(this.up);
   }
 
   flashed(f: Frame): void {
@@ -96,10 +116,7 @@ export class App implements PageHost, SocketHost {
 
   rendered(f: Frame, whole: boolean): void {
     if (f.s && whole) this.#outbox.ack(f.s);
-    if (f.x) {
-      const error = { code: f.x.c, message: f.x.m, action: f.x.a, i: f.x.i };
-      if (!this.#outbox.failed(error)) this.#fail(error);
-    }
+    if (this.#untold) this.#fail(this.#untold);
     if (f.n) this.#navigate(f.n.u, f.n.r);
   }
 
@@ -112,8 +129,9 @@ export class App implements PageHost, SocketHost {
     this.up = true;
     if (f.t) this.config.token = f.t;
     this.#setStale(false);
-    this.arriving(f);
-    this.#outbox.up(!!f.re);
+    this.#anew ||= !!f.re;
+    this.#outbox.answered(f.i ?? 0);
+    this.#outbox.up(!this.#anew); // else what the user has touched goes first
     return true;
   }
 
@@ -133,7 +151,7 @@ export class App implements PageHost, SocketHost {
   }
 
   /** Follows the browser's own life: sleep, tabs, the back/forward cache. */
-  #follow(flushEdits: () => void): void {
+  #follow(): void {
     const wake = () => {
       if (!document.hidden) this.socket.wake();
     };
@@ -142,7 +160,7 @@ export class App implements PageHost, SocketHost {
     addEventListener("pageshow", (e) => e.persisted && wake());
     addEventListener("pagehide", () => {
       // An open socket would keep the page out of the back/forward cache.
-      flushEdits();
+      this.inputs.fields.leave();
       this.#outbox.flushAck();
       this.socket.pause();
       this.lost(1000);

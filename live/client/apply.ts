@@ -2,7 +2,7 @@
 // grammar.
 
 import { check, decode, isElement, listOf, type Block } from "./blocks";
-import { eachNode, firstNode, move, rowKey, type Instance } from "./instance";
+import { eachNode, enroll, firstNode, move, rowKey, type Instance } from "./instance";
 import { source, writeUnit, type Context } from "./units";
 
 /** An instance on the wire: -(block+1), or [-(block+1), value...]. */
@@ -57,6 +57,7 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
     else if (v) inst.fills[i] = make(page, v as WireInstance, n.parentNode!, n);
   });
   parent.insertBefore(root, ref);
+  enroll(inst);
   return inst;
 }
 

@@ -39,6 +39,8 @@ export interface Part {
   fixed?: string[];
   /** A region that is all its element holds. */
   only?: boolean;
+  /** It says what a field shows. */
+  control?: boolean;
   /** An element whose content the skeleton could be. */
   host: Element;
 }
@@ -135,6 +137,7 @@ function walk(parent: Node, parts: Part[], path: number[], own: number[]): Spot[
       if (part && isContent(part)) {
         own.push(unit);
         part.path = path;
+        part.control = part.kind === "R";
         return n.remove();
       }
       if (part) {
@@ -169,5 +172,6 @@ function attributes(e: Element, parts: Part[], path: number[], units: number[]):
       e.removeAttribute(name);
       part.fixed = e.getAttributeNames();
     }
+    part.control = (part.name ? [name] : (part.names ?? ["value"])).some((n) => /^(value|checked|selected)$/.test(n));
   }
 }

@@ -2,7 +2,7 @@
 // by side. Comments mark the regions (docs/protocol.md); nothing is rendered.
 
 import { check, isComment, isText, type Block, type Spot } from "./blocks";
-import type { Instance, Run } from "./instance";
+import { enroll, type Instance, type Run } from "./instance";
 
 // Where the walk is; it never waits, so one place to keep that is enough.
 let under: Node;
@@ -37,6 +37,7 @@ function adopt(id: number): Instance {
     inst.nodes[0] = under;
     next = null;
   } else inst.first = inst.last = under.insertBefore(new Text(), next);
+  enroll(inst);
   return inst;
 }
 

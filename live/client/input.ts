@@ -1,67 +1,225 @@
-// Input policy: what the user is doing wins over what the server says.
+// The DOM's side of the input policy: how fields of a page are read, written and
+// told from one another. What happens to them is decided in fields.ts.
+
+import { isElement } from "./blocks";
+import { createFields, type Fields } from "./fields";
+import { fieldData, formData, values } from "./forms";
+import { controlled, keyed } from "./instance";
+import { CHANGE, INPUT, type Binding, type On, type Port, type Value } from "./port";
+import type { Data } from "./protocol";
+import { Queue } from "./queue";
+
+export type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 
 /**
  * Writes attributes, and the properties that follow them no longer once the
  * user has acted. Only what changed on the server is ever written.
- *
- * A field that the user is editing keeps what it shows; it takes the server's
- * value when it is left, unless the user went on typing. live-force on the
- * field overrides that.
  */
 export interface InputPolicy {
   /** Sets an attribute, or removes it with null. */
   write(el: Element, name: string, value: string | null): void;
   /** Follows a change of an element's text, a textarea's default. */
   text(el: Element): void;
+  /** A tree has come into the page. */
+  mounted(tree: Node): void;
+  /** A tree is about to leave it. */
+  destroyed(tree: Node): void;
 }
 
-type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
+export interface Inputs extends InputPolicy {
+  fields: Fields<Field>;
+  /** All fields of the page. */
+  all(): Field[];
+  /** Before the changes of a frame, see Fields.arrive. */
+  before(seen?: number, first?: boolean, anew?: boolean): void;
+  /** Behind them. */
+  after(anew?: boolean): void;
+}
 
-export function createInputPolicy(root: Element): InputPolicy {
+const FIELD = "input,select,textarea";
+const isField = (n: EventTarget | null): n is Field => isElement(n as Node) && (n as Element).matches(FIELD);
+const isBox = (el: Element): el is HTMLInputElement => el instanceof HTMLInputElement && /^(checkbox|radio)$/.test(el.type);
+const isSelect = (el: Element): el is HTMLSelectElement => el instanceof HTMLSelectElement;
+
+/** All fields of a tree. */
+const fieldsOf = (tree: ParentNode): Field[] => [...tree.querySelectorAll<Field>(FIELD)];
+
+/** As one value: of a select the values chosen, never a position. */
+const shown = (f: Field): Value =>
+  isSelect(f) ? JSON.stringify(Array.from(f.selectedOptions, (o) => o.value)) : isBox(f) ? f.checked : f.type === "file" ? (f as any as HTMLInputElement).files : f.value;
+
+function display(f: Field, v: Value): boolean {
+  if (shown(f) === v) return true;
+  if (isSelect(f)) {
+    const want = JSON.parse(v as string) as string[];
+    const options = [...f.options];
+    if (!want.every((w) => options.some((o) => o.value === w))) return false;
+    if (!want[0]) f.selectedIndex = want.length - 1;
+    for (const o of options) if (o.selected !== want.includes(o.value)) o.selected = !o.selected;
+  } else if (isBox(f)) f.checked = v as boolean;
+  else if (f.type === "file") (f as any as HTMLInputElement).files = v as FileList;
+  else f.value = v as string;
+  return true;
+}
+
+const blank = document.createElement("form");
+
+function fresh(f: Field): Value {
+  const copy = f.cloneNode(true) as Field;
+  blank.replaceChildren(copy);
+  blank.reset();
+  return shown(copy);
+}
+
+export function createInputs(root: Element, queue = new Queue(() => {})): Inputs {
   let composing: EventTarget | null = null;
-  root.addEventListener("compositionstart", (e) => (composing = e.target));
-  root.addEventListener("compositionend", () => (composing = null));
-  /** What a field showed when the server's value had to wait. */
-  const waiting = new WeakMap<Field, string>();
+  let ticked: HTMLInputElement[] = [];
+  let active: Field | null = null;
+  let activeId = "";
+  let caret: [number | null, number | null] = [null, null];
+  let came: Node[] = [];
 
-  /** Makes a field show what the server says, when the user is not in the way. */
-  const settle = (el: Field) => {
-    const editing = composing === el || document.activeElement === el;
-    if (!editing || el.hasAttribute("live-force")) return follow(el);
-    if (!waiting.has(el)) {
-      el.addEventListener("blur", () => {
-        if (el.value === waiting.get(el)) follow(el);
-        waiting.delete(el);
-      }, { once: true });
-    }
-    waiting.set(el, el.value);
+  const focused = () => (isField(document.activeElement) && root.contains(document.activeElement) ? document.activeElement : null);
+
+  const name = (f: Field) => {
+    let rows = "";
+    for (let n: Element | null = f; n && n !== root; n = n.parentElement) rows += inRow(n) ? `${keyOf(n)}\0` : "";
+    const { form, id } = f;
+    if (!id && !f.name) return "";
+    const kind = isBox(f) ? f.type + f.value : isSelect(f) || f.type === "file" ? f.type : "";
+    return [id ? "" : `${rows}${form && (form.getAttribute("id") || form.getAttribute("name"))}`, id, f.name, kind].join("\0\0");
+  };
+
+  const bound = (f: Field, on: On): Binding | undefined => {
+    const el = f.closest(`[${on}]`);
+    if (!el || !root.contains(el)) return;
+    const whole = el instanceof HTMLFormElement;
+    const attribute = (a: string) => f.getAttribute(a) ?? el.getAttribute(a);
+    return {
+      on, whole,
+      owner: el,
+      about: whole ? el : f,
+      act: el.getAttribute(on)!,
+      delay: Math.max(0, +(attribute("live-debounce") ?? 0) || 0),
+      recover: attribute("live-recover") !== "no",
+    };
+  };
+
+  const port: Port<Field> = {
+    shown,
+    fresh,
+    display,
+    bound,
+    choice: (f) => isSelect(f) || /^(checkbox|radio|range|color|file)$/.test(f.type),
+    busy: (f) => composing === f || (document.activeElement === f && !port.choice(f)),
+    forced: (f) => f.hasAttribute("live-force"),
+    controls: (f) => isControlled(f) || (isSelect(f) && [...f.options].some(isControlled)),
+    identity(f) {
+      const id = name(f);
+      return id && fieldsOf(root).filter((o) => o.name === f.name && name(o) === id).length === 1 ? id : "";
+    },
+    dataOf({ owner, whole }, fields) {
+      const names = [...new Set(Array.from(fields, (f) => f.name))];
+      const form = owner as HTMLFormElement;
+      const data: Data = whole ? { ...formData(form), _target: names[1] ? names : names[0] } : fieldData([...fields][0]);
+      return { ...data, ...values(form) };
+    },
+    rivals: (f) => (f.type === "radio" ? fieldsOf(root).filter((o) => o !== f && o.type === "radio" && o.name === f.name && o.form === f.form) : []),
+    later(ms, run) {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+    note() {
+      ticked = [...root.querySelectorAll<HTMLInputElement>("input[type=radio]:checked")];
+      active = focused();
+      activeId = active ? port.identity(active) : "";
+      const { selectionStart = null, selectionEnd = null } = (active ?? {}) as HTMLInputElement;
+      caret = [selectionStart, selectionEnd];
+      // A text that nobody has typed into follows its attribute, under the caret too.
+      if (active && port.busy(active) && !active.validity.badInput && active.value === (active as HTMLInputElement).defaultValue) active.value += "";
+    },
+    restore(wrote) {
+      for (const f of ticked) if (!wrote.has(f) && !f.checked) f.checked = true;
+    },
+  };
+
+  const isControlled = (el: Element) => controlled.has(el);
+  const fields = createFields(port, queue);
+
+  root.addEventListener("compositionstart", (e) => (composing = e.target));
+  root.addEventListener("input", (e) => isField(e.target) && fields.edit(e.target, INPUT, (e as InputEvent).isComposing));
+  root.addEventListener("change", (e) => isField(e.target) && fields.edit(e.target, CHANGE));
+  root.addEventListener("compositionend", (e) => {
+    composing = null;
+    if (isField(e.target)) fields.edit(e.target, INPUT);
+  });
+  root.addEventListener("focusout", (e) => isField(e.target) && fields.leftBy(e.target));
+
+  const set = (el: Element, name: string, value: string | null) => {
+    if (value !== null) el.setAttribute(name, value);
+    // A modal dialog must be closed before its attribute goes, or the page stays inert.
+    else if (name === "open" && el instanceof HTMLDialogElement) el.close();
+    else el.removeAttribute(name);
   };
 
   return {
+    fields,
+    all: () => fieldsOf(root),
     write(el, name, value) {
-      const on = value !== null;
-      if (on) el.setAttribute(name, value);
-      // A modal dialog must be closed before its attribute goes, or the page stays inert.
-      else if (name === "open" && el instanceof HTMLDialogElement) el.close();
-      else el.removeAttribute(name);
-      if (el instanceof HTMLInputElement) {
-        if (name === "checked") el.checked = on;
-        if (name === "value" && el.type !== "file") settle(el);
-      } else if (el instanceof HTMLOptionElement && name === "selected") {
+      const box = isBox(el);
+      // Another name is another field, except in a row that is known by its key.
+      if ((name === "name" && isField(el) && !el.closest("[data-key],[key]") && !within(el)) || (name === "value" && box)) {
+        fields.gone(el as Field, true);
+        came.push(el);
+      }
+      set(el, name, value);
+      if (/^(value|checked|selected)$/.test(name)) controlled.add(el);
+      if (el instanceof HTMLInputElement && name === (box ? "checked" : "value") && el.type !== "file") fields.written(el);
+      else if (el instanceof HTMLOptionElement && name === "selected") {
         const select = el.closest("select");
-        if (select) settle(select);
-      } else if (el instanceof HTMLMediaElement && name === "muted") el.muted = on;
+        if (select) fields.written(select);
+      } else if (el instanceof HTMLMediaElement && name === "muted") el.muted = value !== null;
     },
     text(el) {
-      if (el instanceof HTMLTextAreaElement) settle(el);
+      if (el instanceof HTMLTextAreaElement) fields.written(el);
+    },
+    mounted(tree) {
+      came.push(tree);
+    },
+    destroyed(tree) {
+      for (const f of fields.touched()) if (tree.contains(f)) fields.gone(f);
+    },
+    before(seen = 0, first = false, anew = false) {
+      came = [];
+      fields.arrive(seen, first, anew);
+    },
+    after(anew = false) {
+      const found = new Map<string, Field>();
+      const left = active && !active.isConnected;
+      if (fields.expecting() || left) {
+        for (const n of came) {
+          for (const f of isField(n) ? [n] : isElement(n) ? fieldsOf(n) : []) {
+            const id = root.contains(f) && port.identity(f);
+            if (id) found.set(id, f);
+          }
+        }
+      }
+      fields.settleAll(found, anew);
+      const to = left && found.get(activeId);
+      if (!to || focused()) return;
+      to.focus({ preventScroll: true });
+      if (caret[0] !== null) (to as HTMLInputElement).setSelectionRange(...caret);
     },
   };
-}
 
-function follow(el: Field): void {
-  if (el instanceof HTMLSelectElement) {
-    for (const o of el.options) if (o.selected !== o.defaultSelected) o.selected = o.defaultSelected;
-  } else if (el.value !== el.defaultValue) {
-    el.value = el.defaultValue;
+  function within(el: Element): boolean {
+    for (let n: Element | null = el; n && n !== root; n = n.parentElement) if (keyed.has(n)) return true;
+    return false;
+  }
+
+  function inRow(n: Element): boolean {
+    return keyed.has(n) || n.matches("[data-key],[key]");
   }
 }
+
+const keyOf = (n: Element) => n.getAttribute("data-key") ?? n.getAttribute("key") ?? n.getAttribute("id");

@@ -19,6 +19,17 @@ export interface Run extends Text {
   html?: ChildNode[];
 }
 
+/** What the template says the value of: fields, and options. */
+export const controlled = new WeakSet<Node>();
+/** Elements that carry the key of their row. */
+export const keyed = new WeakSet<Node>();
+
+/** Takes note of an instance's nodes. */
+export function enroll({ block: { key, parts }, nodes }: Instance): void {
+  parts.forEach((part, i) => part.control && controlled.add(nodes[i]));
+  if (key !== undefined && parts[key].name) keyed.add(nodes[key]);
+}
+
 export function firstNode({ block, first, nodes, fills }: Instance): Node {
   if (!block.lead) return first;
   const child = listOf(fills[0])[0];

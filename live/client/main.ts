@@ -25,7 +25,7 @@ function start(root: HTMLElement): Live {
   const app = new App(root);
   return {
     hook: app.hooks.define,
-    push: (action, data = {}) => app.send(action, data),
+    push: (action, data) => new Promise((done) => app.send(action, data ?? {}, [], done)),
     on(name, fn) {
       const listener = (e: Event) => fn((e as CustomEvent).detail);
       root.addEventListener(name, listener);

@@ -14,9 +14,12 @@ export interface MorphContext {
   paired?(next: Node, live: Node): void;
 }
 
-/** Nodes of one kind and key can become each other. */
-const signature = (n: Node): string =>
-  n.nodeName + (isElement(n) ? ["id", "data-key", "key", "name"].map((k) => n.getAttribute(k)).find(Boolean) : "");
+/** Nodes of one kind and key can become each other. Boxes and radios are known by their values too. */
+const signature = (n: Node): string => {
+  if (!isElement(n)) return n.nodeName;
+  const box = /^(checkbox|radio)$/i.test(n.getAttribute("type")!) && n.getAttribute("value");
+  return `${n.nodeName} ${["id", "data-key", "key", "name"].map((k) => n.getAttribute(k)).find(Boolean)} ${box}`;
+};
 
 /** Gives live the children of next, which is used up. */
 export function morph(live: Node, next: Node, c: MorphContext): void {

@@ -3,19 +3,8 @@
 // that ride along with them.
 
 import type { Data, LiveError } from "./protocol";
+import { because, Queue } from "./queue";
 import type { Socket } from "./socket";
-
-interface Entry {
-  i: number;
-  a: string;
-  d: Data;
-  key: unknown;
-  /** Sent on some connection: its fate is the server's to tell. */
-  sent: boolean;
-  /** Sent on this connection. */
-  flying: boolean;
-  settle(error?: LiveError): void;
-}
 
 const ACK_DELAY = 80;
 /** Server messages are limited to 64 KiB; a bigger one would cost the connection. */
@@ -25,13 +14,9 @@ const MAX_QUEUE = 256;
 const BURST = 20;
 const PER_SECOND = 12;
 
-const because = (code: string, message: string) => (m: Entry): LiveError => ({ code, message, action: m.a, i: m.i });
 const tooMuch = because("too_large", "Too much to send.");
 
-export class Outbox {
-  #queue: Entry[] = [];
-  /** The number of the next message. */
-  next = 1;
+export class Outbox extends Queue {
   #ready = false;
   #rendered = 0;
   #acked = 0;
@@ -42,47 +27,38 @@ export class Outbox {
 
   #host: { socket: Socket };
 
-  constructor(host: { socket: Socket }) {
+  constructor(host: { socket: Socket }, fail: (error: LiveError) => void) {
+    super(fail);
     this.#host = host;
   }
 
-  /** Queues an action and sends it as soon as possible; settle is called once. */
-  push(a: string, d: Data, key: unknown, settle: Entry["settle"]): void {
-    const m: Entry = { i: this.next++, a, d, key, sent: false, flying: false, settle };
-    if (this.#queue.length >= MAX_QUEUE || new Blob([JSON.stringify(d)]).size > MAX_BYTES) return settle(tooMuch(m));
-    // Settled, not failed: the newer message says all that the older one did.
-    if (key) this.#settle((old) => old.key === key && old.a === a && !old.sent);
-    this.#queue.push(m);
-    this.#flush();
+  override full(): boolean {
+    return this.unanswered.length >= MAX_QUEUE;
   }
 
-  /** The connection is ready for messages; fresh says that the server starts anew. */
-  up(fresh: boolean): void {
-    this.#ready = true;
-    if (fresh) {
-      // What the lost connection did with these is unknown, and the page has
-      // started anew: repeating them is for the user to decide.
-      this.#settle((m) => m.sent, because("lost", "Connection lost: please check whether this was done."));
+  override problem(d: Data): ReturnType<Queue["problem"]> {
+    try {
+      const text = JSON.stringify(d);
+      if (text[0] !== "{") throw "not an object";
+      if (this.full() || new Blob([text]).size > MAX_BYTES) return tooMuch;
+    } catch (e) {
+      return because("invalid", `${e}`);
     }
-    this.#flush();
+  }
+
+  /** The connection is ready for messages, or will be only behind a frame. */
+  up(ready = true): void {
+    this.#ready = ready;
+    this.flush();
   }
 
   /** The connection is gone; tooBig says that a message was the cause. */
   down(tooBig: boolean): void {
     this.#ready = false;
     this.#rendered = this.#acked = 0;
-    if (tooBig) this.#settle((m) => m.flying, tooMuch);
-    for (const m of this.#queue) m.flying = false;
-  }
-
-  /** All messages up to i are applied. */
-  answered(i: number): void {
-    this.#settle((m) => m.sent && m.i <= i);
-  }
-
-  /** A message failed and will not be applied; false when none of that number waits. */
-  failed(error: LiveError): boolean {
-    return this.#settle((m) => m.i === error.i, () => error) > 0;
+    if (tooBig) this.finish((m) => m.flying, tooMuch);
+    for (const m of this.unanswered) m.flying = false;
+    this.report();
   }
 
   /** Frame s is rendered. */
@@ -105,13 +81,13 @@ export class Outbox {
     this.#host.socket.send(message);
   }
 
-  #flush(): void {
+  override flush(): void {
     clearTimeout(this.#paceTimer);
     if (!this.#ready) return;
-    for (const m of this.#queue) {
+    for (const m of this.unanswered) {
       if (m.flying) continue;
       if (!this.#take()) {
-        this.#paceTimer = setTimeout(() => this.#flush(), 1000 / PER_SECOND);
+        this.#paceTimer = setTimeout(() => this.flush(), 1000 / PER_SECOND);
         return;
       }
       m.sent = m.flying = true;
@@ -126,13 +102,5 @@ export class Outbox {
     this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#refilled) / 1000) * PER_SECOND);
     this.#refilled = now;
     return this.#tokens >= 1 && this.#tokens-- > 0;
-  }
-
-  /** Takes the messages that match out of the queue and settles them. */
-  #settle(match: (m: Entry) => boolean, error?: (m: Entry) => LiveError): number {
-    const out = this.#queue.filter(match);
-    this.#queue = this.#queue.filter((m) => !match(m));
-    for (const m of out) m.settle(error?.(m));
-    return out.length;
   }
 }

@@ -2,6 +2,7 @@
 // the DOM still is what the server believes it to be.
 
 import type { Hooks } from "./hooks";
+import type { Inputs } from "./input";
 import { createPatcher, type Manifest, type Patcher } from "./patch";
 import { fire, type Config, type Frame } from "./protocol";
 
@@ -12,14 +13,17 @@ export interface PageHost {
   readonly address: string;
   readonly config: Config;
   readonly hooks: Hooks;
+  readonly inputs: Inputs;
   report(code: string, message: string): void;
   /** Asks the server for a snapshot; false when there is no connection to ask over. */
   request(): boolean;
   /** Before the frame's changes. */
   arriving(frame: Frame): void;
+  /** The frame's changes are in the DOM, or the DOM is not what the server believes. */
+  settle(whole: boolean): void;
   /** Shows the frame's messages. */
   flashed(frame: Frame): void;
-  /** After the frame's changes; whole says that the DOM is what the server believes. */
+  /** After all that the frame brings. */
   rendered(frame: Frame, whole: boolean): void;
 }
 
@@ -107,8 +111,9 @@ export class Page {
   }
 
   #adopt(): void {
-    const { root, config, hooks } = this.#host;
+    const { root, config, hooks, inputs } = this.#host;
     this.#patcher = createPatcher(root, this.#manifest!, {
+      policy: inputs,
       onMismatch: (why) => this.#host.report("mismatch", config.dev ? `${why} in ${root.innerHTML}` : why),
       onMount: hooks.mount,
       onUpdate: hooks.update,
@@ -116,6 +121,7 @@ export class Page {
     });
     this.#broken = !this.#patcher.hydrated;
     hooks.mount(root);
+    inputs.fields.adopt(inputs.all());
   }
 
   #apply(f: Frame): void {
@@ -127,6 +133,7 @@ export class Page {
     }
     this.#host.arriving(f);
     this.#update(f);
+    this.#host.settle(!this.#broken);
     if (f.s && !this.#broken) this.#applied = f.s;
     if (f.title !== undefined) document.title = f.title;
     for (const [name, detail] of f.e ?? []) fire(this.#host.root, name, detail);

@@ -3,14 +3,16 @@
 
 import type { Manifest } from "./blocks";
 import { attach, type Patcher } from "./core";
-import { createInputPolicy } from "./input";
+import { createInputs, type InputPolicy } from "./input";
 import { morph, type MorphContext } from "./morph";
 import { rebuild } from "./rebuild";
 
-export { createInputPolicy } from "./input";
+export { createInputs } from "./input";
 export type { Manifest, Patcher };
 
 export interface PatchOptions {
+  /** What keeps the user's input; without it fields show what they are given. */
+  policy?: InputPolicy;
   /** The page is not what the manifest describes; a snapshot will repair it. */
   onMismatch?(why: string): void;
   /** A tree has come into the page. */
@@ -25,11 +27,18 @@ const ignore = () => {};
 
 /** Adopts the server's HTML in root. */
 export function createPatcher(root: HTMLElement, manifest: Manifest, opts: PatchOptions): Patcher {
+  const { policy: inputs = createInputs(root), onMount = ignore, onUpdate = ignore, onDestroy = ignore } = opts;
   const context: MorphContext = {
-    inputs: createInputPolicy(root),
-    mounted: opts.onMount ?? ignore,
-    updated: opts.onUpdate ?? ignore,
-    destroyed: opts.onDestroy ?? ignore,
+    inputs,
+    updated: onUpdate,
+    mounted(n) {
+      inputs.mounted(n);
+      onMount(n);
+    },
+    destroyed(n) {
+      inputs.destroyed(n);
+      onDestroy(n);
+    },
   };
   return attach(root, manifest, {
     ...context,

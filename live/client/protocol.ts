@@ -1,6 +1,8 @@
 // The wire protocol, version 1: JSON objects with short keys in text frames.
 // docs/protocol.md is its specification.
 
+import type { Entry } from "./queue";
+
 export const VERSION = 1;
 
 /** Close codes that the whole client reacts to. */
@@ -35,6 +37,7 @@ export interface Frame {
   e?: [string, unknown][];
   fl?: [string, string][];
   i?: number;
+  u?: number;
   x?: { c: string; m: string; i?: number; a?: string };
   n?: { u: string; r?: boolean };
 }
@@ -52,11 +55,10 @@ export interface LiveError {
 export type Data = Record<string, unknown>;
 
 /**
- * Sends an action; the promise gives the error of its reply, or nothing. The
- * elements are marked as pending until then. A message of the same action and
- * key that waits unsent is replaced.
+ * Sends an action, behind the edits that wait. The elements are marked as
+ * pending until it is answered; then done gets the error of its reply, or nothing.
  */
-export type Send = (action: string, data: Data, elements?: Element[], key?: unknown) => Promise<LiveError | undefined>;
+export type Send = (action: string, data: Data, elements?: Element[], done?: Entry["settle"]) => Entry;
 
 /** Dispatches a custom event; false when a listener has prevented the default. */
 export const fire = (target: EventTarget, name: string, detail?: unknown): boolean =>

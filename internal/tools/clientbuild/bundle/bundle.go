@@ -20,7 +20,7 @@ const main = `import "./main"`
 // private are names of properties that only the client's own code uses: the
 // bundle may shorten them. A name that the DOM, the wire or a page's scripts
 // have too must not be here.
-const private = `^(?:block|fills|fixed|head|inner|inputs|lead|mismatch|names|nodes|only|paired|parts|path|rebuild|spots|tag|tail|units)$`
+const private = `^(?:about|act|adopt|again|answered|arrive|arriving|block|bound|busy|came|carried|choice|control|controls|dataOf|delay|display|drop|echoes|edit|unanswered|entry|expect|expecting|failed|fields|fills|finish|fixed|flushAck|flying|forced|fresh|gone|head|heard|hello|identity|inner|inputs|just|kept|keyed|late|later|lead|leave|leftBy|lost|mismatch|names|newer|nodes|note|only|owner|paired|parts|path|problem|rebuild|rec|receive|recover|renamed|rendered|report|request|resetted|restore|rivals|settleAll|shown|since|spots|tag|tail|touched|unended|units|user|wake|was|whole|written|wrote)$`
 
 // banner says on the shipped script where it comes from.
 const banner = "/* Lastmile; generated from live/client */"
@@ -31,7 +31,13 @@ func Build(dir string) ([]byte, error) { return BuildSource(dir, main) }
 
 // BuildSource is Build for a script that begins with the given source, as if
 // that were a file in dir.
-func BuildSource(dir, source string) ([]byte, error) {
+func BuildSource(dir, source string) ([]byte, error) { return build(dir, source, private) }
+
+// BuildPlain is BuildSource with all names of properties as they are, for code
+// that is not the client's own.
+func BuildPlain(dir, source string) ([]byte, error) { return build(dir, source, "") }
+
+func build(dir, source, private string) ([]byte, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)

@@ -5,8 +5,16 @@ const setUp = (v, options = {}) => {
   const root = document.createElement("div");
   document.body.append(root);
   root.innerHTML = v.marked;
-  const patcher = live.createPatcher(root, JSON.parse(v.manifest), options);
-  return { root, patcher, $: (s) => root.querySelector(s), patch: (i) => patcher.patch(JSON.parse(v.patches[i])) };
+  const inputs = live.createInputs(root);
+  const patcher = live.createPatcher(root, JSON.parse(v.manifest), { policy: inputs, ...options });
+  return { root, patcher, $: (s) => root.querySelector(s), patch: (i) => frame(inputs, () => patcher.patch(JSON.parse(v.patches[i]))) };
+};
+
+/** Applies changes as the client applies a frame: what fields show is decided at its end. */
+const frame = (inputs, step) => {
+  inputs.before();
+  step();
+  inputs.after();
 };
 
 const thrown = (run) => {
@@ -74,6 +82,7 @@ window.behaviours = {
     field.value = "typed";
     patch(0);
     field.value = "typed on";
+    field.dispatchEvent(new InputEvent("input", { bubbles: true }));
     field.blur();
     return field.value === "typed on" ? "" : `what was typed after the change became ${field.value}`;
   },

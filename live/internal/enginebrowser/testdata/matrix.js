@@ -71,11 +71,14 @@ window.runMatrix = async (v) => {
     root.innerHTML = v.marked;
     const notes = [];
     let kept = v.when === "before" ? await act(root) : null;
-    const patcher = live.createPatcher(root, JSON.parse(v.manifest), { onMismatch: (why) => notes.push(why) });
+    const inputs = live.createInputs(root);
+    const patcher = live.createPatcher(root, JSON.parse(v.manifest), { policy: inputs, onMismatch: (why) => notes.push(why) });
     if (!patcher.hydrated) return [`not adopted: ${notes}`];
     kept ??= await act(root);
+    inputs.before();
     if (v.when === "snapshot") patcher.snapshot(JSON.parse(v.snapshot));
     else patcher.patch(JSON.parse(v.patch));
+    inputs.after();
     return verify(root, kept, v);
   } catch (e) {
     return [e.stack];
