@@ -1,6 +1,7 @@
 // Package bench measures the whole: from a publisher to a WebSocket frame, from
 // a click to the job's patch, and from a shell to the first page. Its parts are
-// benchmarks, run by hand on a quiet machine; docs/bench holds results.
+// benchmarks, run by hand on a quiet machine; docs/bench holds results. It
+// asserts no times. Nothing imports it.
 package bench
 
 import (

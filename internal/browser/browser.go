@@ -6,7 +6,7 @@
 //	browser.WaitFor(ctx, t, `document.title === "Reports"`)
 //
 // A test that needs Chromium fails without it, it never skips: the message says
-// how to install it.
+// how to install it. The package knows nothing of live pages; only tests use it.
 package browser
 
 import (

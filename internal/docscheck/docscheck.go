@@ -1,5 +1,6 @@
 // Package docscheck reads the repository's Markdown for its tests: what the
-// documentation names has to exist.
+// documentation names has to exist. It does not judge what the documentation
+// says. Only its own tests use it.
 package docscheck
 
 import (

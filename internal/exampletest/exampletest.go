@@ -1,6 +1,6 @@
 // Package exampletest lets an Example use the test kits (livetest, jobstest,
 // pushtest), which want a test's *testing.T. It is for examples alone: a test
-// has its own t.
+// has its own t. It checks nothing: the Output comment of an example does.
 package exampletest
 
 import (

@@ -1,5 +1,7 @@
 // Package redistest runs real Redis servers for tests: alone, as a cluster, or
-// under Sentinel, each on a free loopback port with a directory of its own.
+// under Sentinel, each on a free loopback port with a directory of its own. It
+// fakes nothing and shares no server between tests: what needs no real Redis uses
+// push/pushtest. Only tests use it.
 package redistest
 
 import (

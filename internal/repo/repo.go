@@ -1,4 +1,5 @@
-// Package repo finds the repository that a test runs in.
+// Package repo finds the repository that a test runs in. It reads nothing of it.
+// Tests and internal/tools use it; no program or library does.
 package repo
 
 import (

@@ -1,7 +1,7 @@
 // Package structure reads the repository's Go packages and counts what its
 // structure is held to: fields, methods, lines, and what an exported signature
-// names. It judges nothing and is no linter: the bounds are in its test, and
-// nothing but that test uses it.
+// names. It judges nothing and is no linter: the bounds are in its test. Nothing
+// but that test uses it.
 package structure
 
 import (

@@ -1,6 +1,7 @@
 // Package testcount reads what `go test -json` writes, prints what a person
 // wants of it, and counts the tests of each tier, so that a run which tested
-// less than it should cannot look like a good one.
+// less than it should cannot look like a good one. It runs no test itself. Only
+// the command of the same name uses it.
 package testcount
 
 import (

@@ -1,6 +1,7 @@
 // Package config holds what the two binaries share of their command lines: a
 // flag and an environment variable for each setting, checks that name both,
-// and clients made from them.
+// and clients made from them. It holds no setting that only one of them has, and
+// the libraries know nothing of it. Only cmd/web and cmd/worker use it.
 package config
 
 import (

@@ -1,7 +1,8 @@
 // Package filestore keeps uploaded files where every process can read them: in
 // Redis, cut into chunks, for a limited time. Web and worker need no shared
 // disk. Files go in and come out as streams; neither side ever holds more than
-// one chunk.
+// one chunk. It is a part of the demonstration, no object store: a file is gone
+// after its time. Only cmd/web and cmd/worker use it.
 //
 // Keys, all with the prefix of Config.Prefix and the file's ID as hash tag:
 //

@@ -1,6 +1,6 @@
 // Package obs sets up what the binaries are observed with: the log, the metric
 // registry and tracing. Libraries take these as parameters and know nothing of
-// this package.
+// this package. Only cmd/web and cmd/worker use it.
 package obs
 
 import (

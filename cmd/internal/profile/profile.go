@@ -1,7 +1,8 @@
 // Package profile reads a CSV once, as a stream, and tells what is in it: rows,
 // columns, types, nulls, distinct values, spread, quantiles, histograms and
 // frequent values. Its memory depends on the number of columns, never on the
-// length of the file:
+// length of the file. It knows nothing of jobs, pages or Redis; only profilejob
+// and the Reports pages use it.
 //
 //	p, err := profile.New(profile.Config{})
 //	if err != nil {

@@ -1,7 +1,9 @@
 // Package profilejob is the background work of the Reports application: it
 // profiles an uploaded CSV, or the shipped sample, and reports how far it is.
 // The web process enqueues it and any worker runs it; the file comes from the
-// store that both reach, so they share nothing but Redis.
+// store that both reach, so they share nothing but Redis. It has no page and
+// profiles nothing itself: package profile does. Only cmd/web and cmd/worker use
+// it.
 package profilejob
 
 import (

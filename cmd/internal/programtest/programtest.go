@@ -1,5 +1,6 @@
 // Package programtest runs a program under test as a process of its own: the
-// test binary, started again, becomes the program.
+// test binary, started again, becomes the program. It kills nothing and knows no
+// cluster: package harness does. Only the tests of cmd/web and cmd/worker use it.
 package programtest
 
 import (

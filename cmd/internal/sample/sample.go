@@ -1,5 +1,6 @@
 // Package sample holds the data set that the reference application ships: see
-// SOURCE.md and LICENSE beside it.
+// SOURCE.md and LICENSE beside it. It reads nothing of it. Only profilejob and
+// the Reports pages use it.
 package sample
 
 import _ "embed" // the data set

@@ -1,4 +1,6 @@
-// Package service runs the parts of a program and stops them in order.
+// Package service runs the parts of a program and stops them in order. It knows
+// nothing of what the parts do. Only cmd/web and cmd/worker use it; the libraries
+// have Run methods instead.
 package service
 
 import (

@@ -1,4 +1,5 @@
-// Package quickstart is README's application, compiled, linted and run.
+// Package quickstart is README's application, compiled, linted and run. It has
+// nothing that README does not show. Nothing imports it.
 package quickstart
 
 import (

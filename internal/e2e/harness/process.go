@@ -1,6 +1,7 @@
 // Package harness runs real processes for the fault tests: it builds the
 // programs, starts them on free loopback ports, kills them by process ID, and
-// puts a proxy without stickiness before them.
+// puts a proxy without stickiness before them. It judges nothing that they do.
+// Only tests and benchmarks of internal/ use it.
 package harness
 
 import (

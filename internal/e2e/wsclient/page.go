@@ -1,6 +1,8 @@
 // Package wsclient speaks the wire protocol from Go, for tests with more
 // connections than browsers could be started for. It understands pages whose
-// template has exactly one unit, a run of text in an element with id "log".
+// template has exactly one unit, a run of text in an element with id "log". It is
+// no general client: package model has the whole format. Only tests and
+// benchmarks of internal/ use it.
 package wsclient
 
 import (

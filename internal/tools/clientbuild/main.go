@@ -1,5 +1,6 @@
 // Command clientbuild bundles live/client/*.ts into live/client/dist/live.min.js.
-// Run it from the module's root, or through go generate in live/client.
+// Run it from the module's root, or through go generate in live/client. It checks
+// no types: the TypeScript compiler does, in .ci/run.
 package main
 
 import (

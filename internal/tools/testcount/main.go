@@ -5,6 +5,8 @@
 // ran no test:
 //
 //	go run ./internal/tools/testcount -require=unit,engine -race ./...
+//
+// It chooses no tests: its arguments do. make test and .ci/run call it.
 package main
 
 import (

@@ -1,5 +1,6 @@
 // Package taskid names the Asynq tasks of jobs: a job's first generation is the
-// task of its ID, later ones have the generation behind it.
+// task of its ID, later ones have the generation behind it. It knows neither
+// queues nor records. Package jobs and the packages below it use it.
 package taskid
 
 import (

@@ -2,7 +2,8 @@
 //
 // html/template itself executes and escapes: nothing of it is forked or
 // rebuilt. The engine learns what is fixed and what changes from the slices
-// that reach the writer.
+// that reach the writer. It knows no socket, session or action: package live, its
+// only caller, has states and wants bytes.
 //
 // # Markers without markers
 //

@@ -3,5 +3,5 @@
 // and compared with the DOM of a full render, and what a patch must leave alone.
 //
 // It is a package of its own because its tests need a browser, and lies here
-// because only code below live may see the engine.
+// because only code below live may see the engine. Nothing imports it.
 package enginebrowser

@@ -1,6 +1,7 @@
 // Package enginetest generates templates and states for the engine's tests:
 // random ones that reach every construct of html/template, and the fixed pages
-// that figures are measured on.
+// that figures are measured on. It checks nothing itself and does not know the
+// engine. Only tests and benchmarks below live use it.
 package enginetest
 
 import (

@@ -1,6 +1,7 @@
 // Package model is the client of the engine's wire format in Go: it applies
 // snapshots and patches as the browser does and prints the HTML that results.
-// Tests use it, and pages opened without a browser.
+// It knows no templates and renders nothing itself. The engine's tests use it, and
+// package livetest, whose pages have no browser.
 package model
 
 import (
