@@ -7,6 +7,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lastmile/live/internal/delivery"
 	"lastmile/push"
 )
 
@@ -21,14 +22,14 @@ func (c *conn) receive(in *inbound) {
 		return
 	}
 	if in.Ack > 0 {
-		c.acks.confirm(in.Ack)
+		c.session.Acks.Confirm(in.Ack)
 		c.refused.confirm(in.Ack)
 	}
 	if in.Snapshot != 0 {
 		c.out.snapshot = true
 	}
 	if in.Action == "" {
-		c.keepAlive()
+		c.session.KeepAlive()
 		return
 	}
 	switch {
@@ -73,7 +74,7 @@ func (c *conn) repeated(number uint64) bool {
 		c.out.fail(*e)
 		return true
 	}
-	if number > c.now.client {
+	if number > c.session.Now().Client {
 		return false
 	}
 	c.out.reply = max(c.out.reply, number)
@@ -83,7 +84,7 @@ func (c *conn) repeated(number uint64) bool {
 // nextClick runs the action of the browser's oldest message. It reports whether
 // there was one.
 func (c *conn) nextClick(ctx context.Context) bool {
-	if len(c.clicks) == 0 || !c.connected || c.rerunning() || c.heir.behind() {
+	if len(c.clicks) == 0 || !c.connected || !c.session.MayClick() {
 		return false
 	}
 	m := c.clicks[0]
@@ -97,16 +98,7 @@ func (c *conn) nextClick(ctx context.Context) bool {
 		c.refuse(frameError{Code: codeUnknown, Text: fmt.Sprintf("There is no action %q.", m.Action), Number: m.Number, Action: m.Action})
 		return true
 	}
-	// What pushes have done is stored first, so that a conflict about the
-	// persisted fields is about this action alone.
-	if c.unsaved && (!c.commit(ctx) || c.rerunning()) {
-		return true
-	}
-	if err := c.refresh(ctx, false); err != nil {
-		c.stallFor(ctx, err)
-		return true
-	}
-	if c.heir.behind() {
+	if !c.session.BeforeClick(ctx) {
 		return true
 	}
 	c.dropClick()
@@ -126,35 +118,24 @@ func (c *conn) dropClick() {
 // sent.
 func (c *conn) click(ctx context.Context, m message, h handler) {
 	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, cause: c.clickCause(m)}
-	before, err := c.page.model.sharedOf(c.state)
-	var out outcome
-	if err == nil {
-		out, err = c.page.invoke(ctx, c.who, h, c.state, inv)
-	}
+	fx, err := c.session.Click(ctx, m.Number, func(ctx context.Context, state any) (delivery.Outcome, error) {
+		return c.program().call(ctx, state, h, inv)
+	})
 	if m.Number != 0 {
-		c.now.client = m.Number
 		c.refused.ran(m.Number)
 	}
 	if err != nil {
 		c.page.logFailure(ctx, c.who, inv, 1, err)
-		c.undo(err)
 		code := codeError
 		if reasonOf(err) == push.ReasonRejected {
 			code = codeRejected
 		}
 		c.tell(frameError{Code: code, Text: c.hub.publicText(inv, err), Number: m.Number, Action: m.Action})
-		c.out.add(effects{flashes: out.fx.flashes})
+		c.out.add(unboxed(fx))
 		return
 	}
-	c.accept(out)
-	c.unsaved, c.clicked = true, true
-	c.clickBase = before
-	if c.clickMine, err = c.page.model.sharedOf(c.state); err != nil {
-		c.clickMine = before // it was encoded a moment ago
-	}
-	c.hold(ctx, out.fx)
 	c.out.reply = max(c.out.reply, m.Number)
-	c.commit(ctx)
+	c.session.Commit(ctx)
 }
 
 // clickCause is the same for re-sent messages of one connection.

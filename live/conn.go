@@ -11,12 +11,12 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
 
+	"lastmile/live/internal/delivery"
 	"lastmile/live/internal/engine"
-	"lastmile/push"
 )
 
 // conn is one WebSocket and the page behind it. One goroutine, the loop, owns
-// the state and writes frames; a second one reads the socket; a third lives as
+// the page and writes frames; a second one reads the socket; a third lives as
 // long as the socket takes no more of a frame.
 type conn struct {
 	page *page
@@ -24,72 +24,36 @@ type conn struct {
 	ws   *websocket.Conn
 	wire *wire
 
-	heard    atomic.Int64           // unix nanoseconds of the last message
-	name     atomic.Pointer[string] // the connection's ID, for other goroutines
-	inbox    chan *inbound
-	wrote    chan error
-	stopping chan ending
-	gone     chan error
-	done     chan struct{}
-	// topicInbox is made with the first subscription.
+	// Read state. The reader writes heard and hands messages over by inbox; gone
+	// tells the loop that it has ended.
+	heard   atomic.Int64 // unix nanoseconds of the last message
+	inbox   chan *inbound
+	gone    chan error
+	limiter *rate.Limiter // the loop's
+	clicks  []message     // the loop's: actions that wait
+	// topicInbox is made with the first subscription; the hub writes to it.
 	topicInbox chan topicMessage
 
-	// What follows belongs to the loop.
-
-	who     *visitor
-	limiter *rate.Limiter
-	tree    *engine.View
-	feed    *push.Feed
-	over    *ending
-
-	now     snapshot // what the page has
-	saved   snapshot // what the store has
-	state   any      // of now
-	fence   uint64
-	epoch   string
-	created bool // the store has a record
-	unsaved bool // now and saved differ, or what goes with them
-
-	// The view's shared fields: as the store had them last, as they were
-	// before and after an unsaved click.
-	view                 viewState
-	base                 shared
-	clickBase, clickMine shared
-	clicked              bool
-	viewSkipped          []push.Seq
-	viewApplied          applied // since the record was read or written
-	heir                 heir
-
-	clicks      []message
-	backlog     []*item
-	retry       *retry
-	pass        *pass // of the push passOf, while it runs or waits for its turn
-	passOf      *item
-	uncommitted []*item
-	marked      bool     // the first redelivered push has been marked
-	careful     bool     // store after each redelivered push: one of them may kill
-	mountEnd    push.Seq // where the page stands once the mount's backlog is done
-
-	held  effects // of Mount, OnConnect and clicks, until the state is stored
-	out   output
-	acks  acknowledger
-	stall stall
-
-	refused refusals
-
+	// Page state, the loop's alone. A page mounted anew has a new session.
+	who       *visitor // replaced, never changed: actions may still read it
+	session   *delivery.Session
 	connected bool // OnConnect has run
 	openBy    time.Time
-	commitAt  time.Time
-	storedAt  time.Time
-	timer     *time.Timer
-}
 
-// snapshot is a state with the place it stands at.
-type snapshot struct {
-	encoded []byte
-	cursor  push.Seq
-	client  uint64
-	applied applied
+	// Write state, the loop's alone, but for wrote: whoever writes a frame sends
+	// there once when it has left. While out.writing is true exactly one does.
+	tree    *engine.View // what the browser was sent last
+	out     output
+	refused refusals
+	wrote   chan error
+
+	// Lifecycle. Any goroutine may ask by stopping; over is set once by the loop,
+	// and done is closed when it has finished.
+	name     atomic.Pointer[string] // the connection's ID, for other goroutines
+	stopping chan ending
+	over     *ending
+	done     chan struct{}
+	timer    *time.Timer // of the loop
 }
 
 // inbound is a browser's message, or why it cannot be taken.
@@ -103,6 +67,15 @@ type ending struct {
 	reason Reason
 	code   websocket.StatusCode
 	text   string
+}
+
+// endings are those of a Session that cannot go on.
+var endings = map[delivery.End]ending{
+	delivery.EndFenced:     {ReasonTaken, closeTaken, "taken over"},
+	delivery.EndGone:       {ReasonLost, websocket.StatusServiceRestart, "1"},
+	delivery.EndUnstorable: {ReasonLost, websocket.StatusInternalError, "state cannot be stored"},
+	delivery.EndTooLarge:   {ReasonLost, websocket.StatusInternalError, "state too large"},
+	delivery.EndStateLost:  {ReasonLost, websocket.StatusInternalError, "state lost"},
 }
 
 const (

@@ -126,8 +126,8 @@ func (fx *effects) add(later effects) {
 	}
 }
 
-// visible reports whether the user or the page's scripts notice the effects.
-func (fx *effects) visible() bool {
+// Visible implements delivery.Effects.
+func (fx *effects) Visible() bool {
 	return len(fx.flashes) > 0 || len(fx.events) > 0 || fx.navigate != nil
 }
 

@@ -14,27 +14,21 @@ func (c *conn) finish(ctx context.Context, e ending) {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	c.giveTurn()
-	if c.retry != nil && c.retry.item.marked && e.reason != ReasonTaken { // whoever took the page counts its own
-		c.page.uncount(ctx, c.who.Session, c.retry.item.entry)
-	}
-	if c.feed != nil {
+	if s := c.session; s != nil {
 		c.over = nil
-		// What pushes have to show cannot be shown any more. They stay in the
-		// mailbox then, for the connection that follows.
-		unshown := c.showing() && !c.clicked && e.reason != ReasonClosed
-		if c.unsaved && !unshown && e.reason != ReasonTaken && e.reason != ReasonSessionClosed {
-			c.commit(ctx) // what cannot be stored now is in the mailbox, or was not answered
+		s.GiveBack(ctx, e.reason == ReasonTaken)
+		if e.reason != ReasonTaken && e.reason != ReasonSessionClosed {
+			s.StoreLast(ctx, e.reason != ReasonClosed)
 		}
 		if e.reason == ReasonShutdown {
 			c.sayLast(ctx)
 		}
-		c.settle(ctx)
+		s.Settle(ctx)
 		if c.connected {
 			c.disconnect(ctx, e.reason)
 		}
 		c.unfollowAll()
-		c.feed.Close()
+		s.Close()
 	}
 	c.hub.release(c, c.topicName())
 	c.hub.metrics.ended.WithLabelValues(string(e.reason)).Inc()
@@ -76,7 +70,7 @@ func (c *conn) disconnect(ctx context.Context, reason Reason) {
 		f(state, ctx)
 		return state, nil
 	}
-	out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
+	out, err := c.page.invoke(ctx, c.who, h, c.session.State(), inv)
 	if err != nil {
 		c.page.logFailure(ctx, c.who, inv, 1, err)
 		return

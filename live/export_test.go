@@ -1,10 +1,6 @@
 package live
 
-import (
-	"encoding/json"
-
-	"lastmile/push"
-)
+import "encoding/json"
 
 // FieldOf lets the fuzzer at the reader of actions' data.
 func FieldOf(object json.RawMessage, name string) (json.RawMessage, bool) {
@@ -15,12 +11,4 @@ func FieldOf(object json.RawMessage, name string) (json.RawMessage, bool) {
 func DecodeMessage(b []byte, limit int) (action string, err error) {
 	m, err := decodeMessage(b, limit)
 	return m.Action, err
-}
-
-// BehindAfterUndo reports whether a page still catches up with a store that has
-// fallen back, after a topic message and a push are put back in line.
-func BehindAfterUndo(own, at, undone push.Seq) bool {
-	h := heir{own: own, at: at}
-	h.undone([]*item{{topic: true}, {entry: push.Entry{Seq: undone}}})
-	return h.behind()
 }

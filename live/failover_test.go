@@ -312,17 +312,3 @@ func TestSameIDMuchLater(t *testing.T) {
 		l.settle(p, "a a", "2")
 	})
 }
-
-// TestTopicMessageWhileCatchingUp: a conflict puts a topic message back in line,
-// which has no place among the pushes; the page is as far behind as before.
-func TestTopicMessageWhileCatchingUp(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		own, at, undone push.Seq
-		behind          bool
-	}{{9, 5, 7, true}, {9, 5, 4, true}, {9, 9, 10, false}, {9, 9, 8, true}, {0, 0, 3, false}} {
-		if got := live.BehindAfterUndo(tt.own, tt.at, tt.undone); got != tt.behind {
-			t.Errorf("own %d, at %d, %d undone: behind is %v", tt.own, tt.at, tt.undone, got)
-		}
-	}
-}

@@ -107,7 +107,7 @@ func formData(form url.Values) (json.RawMessage, error) {
 // An action that fails is told to the user by a flash.
 func (p *page) runForm(ctx context.Context, who *visitor, m *mounted, action string, data json.RawMessage) error {
 	inv := invocation{source: sourceForm, action: action, data: data, cause: cause{"form", push.NewID()}}
-	out, err := p.invoke(ctx, who, p.model.actions[action], m.state, inv)
+	out, err := p.invoke(ctx, who, p.model.actions[action], m.State, inv)
 	m.fx.flashes = append(m.fx.flashes, out.fx.flashes...)
 	if err != nil {
 		p.logFailure(ctx, who, inv, 1, err)
@@ -116,19 +116,5 @@ func (p *page) runForm(ctx context.Context, who *visitor, m *mounted, action str
 	}
 	m.fx.navigate = out.fx.navigate
 	m.fx.publishes = append(m.fx.publishes, out.fx.publishes...)
-	now, err := p.model.sharedOf(out.state)
-	if err != nil || now.equal(m.base) {
-		return err
-	}
-	view := m.view
-	view.fields = now
-	for range mountTries {
-		theirs, err := p.saveView(ctx, who.Session, view)
-		if !errors.Is(err, push.ErrStateConflict) {
-			return err
-		}
-		view = theirs
-		view.fields = merge(m.base, now, theirs.fields)
-	}
-	return fmt.Errorf("live: form %s of %q: given up after %d tries: %w", action, p.name, mountTries, push.ErrStateConflict)
+	return m.SaveForm(ctx, out.state)
 }

@@ -68,7 +68,7 @@ func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
 // sends the browser elsewhere.
 func (p *page) sendOff(ctx context.Context, who *visitor, m *mounted) {
 	if m.sentOff != nil {
-		if err := p.hub.deps.Node.Ack(ctx, who.Session, *m.sentOff); err != nil {
+		if err := p.hub.deps.Node.Ack(ctx, who.Session, m.sentOff.Ack); err != nil {
 			p.hub.log.WarnContext(ctx, "acknowledgement failed, the push comes again", "session", push.Redact(who.Session), "view", p.name, "error", err)
 		}
 	}
@@ -78,14 +78,14 @@ func (p *page) sendOff(ctx context.Context, who *visitor, m *mounted) {
 // document renders the page and keeps its state for the WebSocket.
 func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes []Flash) (string, error) {
 	tree := p.set.NewView()
-	content, err := tree.HTML(nil, m.state)
+	content, err := tree.HTML(nil, m.State)
 	if err != nil {
 		p.hub.metrics.renderErrs.Inc()
 		return "", fmt.Errorf("live: render %q: %w", p.name, err)
 	}
 	who.subscribed(m.fx.topics)
-	state, err := encodeConn(m.encoded, connExtras{
-		Topics: topicList(who.topics), Owed: m.receipt(), Applied: m.ids.encode(), Events: m.fx.events,
+	state, err := encodeConn(m.Encoded, connExtras{
+		Topics: topicList(who.topics), Owed: m.Receipt(), Applied: m.IDs.Encode(), Events: m.fx.events,
 	})
 	if err != nil {
 		return "", err
@@ -93,7 +93,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 	store, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
 	defer cancel()
 	err = p.hub.deps.States.CreateConn(store, push.ConnRecord{
-		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.cursor, Epoch: m.epoch,
+		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.Cursor, Epoch: m.Epoch,
 	}, p.hub.cfg.FirstTTL)
 	if err != nil {
 		return "", fmt.Errorf("live: store connection: %w", err)
@@ -104,7 +104,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 	}
 	var b strings.Builder
 	err = p.cfg.Layout.Execute(&b, Page{
-		Title: p.documentTitle(m.state), Lang: p.cfg.Lang, View: p.name, Flashes: flashes,
+		Title: p.documentTitle(m.State), Lang: p.cfg.Lang, View: p.name, Flashes: flashes,
 		Head:    template.HTML(`<script defer src="?` + queryLive + `=` + p.assets.script + `"></script>`), //nolint:gosec // a constant and a hex hash
 		Content: container,
 	})
@@ -131,7 +131,7 @@ func (p *page) container(who *visitor, m *mounted, content []byte, hash string) 
 	b.WriteString(`">`)
 	b.Write(content)
 	b.WriteString(`</div>`)
-	if r := m.receipt(); r != nil {
+	if r := m.Receipt(); r != nil {
 		token, err := p.hub.ackToken(who.Session, p.name, *r)
 		if err != nil {
 			return "", err

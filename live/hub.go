@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"lastmile/live/internal/delivery"
 )
 
 // Hub joins the views of a web process: it knows their actions, holds their
@@ -23,8 +25,7 @@ type Hub struct {
 	spanKind trace.SpanStartOption
 	origins  *http.CrossOriginProtection
 	topics   topicTable
-	marks    markTable
-	turns    turns
+	pages    *delivery.Deps
 	buffers  buffers
 	// opening bounds the connections that are being set up, so that a crowd
 	// that comes back at once does not overrun the store.
@@ -69,7 +70,6 @@ func New(deps Deps, cfg Config) (*Hub, error) {
 		views:   map[string]*page{}, actions: map[string]bool{},
 		conns: map[*conn]struct{}{}, byID: map[string]*conn{}, sessions: map[string]int{},
 	}
-	h.turns.limit = cfg.ActionTimeout + cfg.StoreTimeout
 	for _, origin := range cfg.AllowedOrigins {
 		if err := h.origins.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("live: Config: AllowedOrigins: %w", err)
@@ -79,6 +79,7 @@ func New(deps Deps, cfg Config) (*Hub, error) {
 	if h.metrics, err = newMetrics(cfg.Registerer, h); err != nil {
 		return nil, fmt.Errorf("live: register metrics: %w", err)
 	}
+	h.pages = h.delivery()
 	return h, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"lastmile/live/internal/delivery"
 	"lastmile/push"
 )
 
@@ -97,9 +98,6 @@ func caught(err *error) {
 	}
 }
 
-// errStateSize means that a state exceeds its bound.
-var errStateSize = errors.New("live: state too large")
-
 // encode writes a state, within its bound.
 func (p *page) encode(state any) ([]byte, error) {
 	b, err := p.model.encode(state)
@@ -107,7 +105,7 @@ func (p *page) encode(state any) ([]byte, error) {
 		return nil, err
 	}
 	if limit := p.hub.cfg.MaxStateBytes; len(b) > limit {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxStateBytes)", errStateSize, len(b), limit)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxStateBytes)", delivery.ErrStateSize, len(b), limit)
 	}
 	return b, nil
 }

@@ -3,12 +3,10 @@ package live
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"time"
 
-	"github.com/coder/websocket"
-
+	"lastmile/live/internal/delivery"
 	"lastmile/push"
 )
 
@@ -18,17 +16,6 @@ const (
 	turn = 16
 	// hold bounds how long a frame waits for what else is there to go into it.
 	hold = time.Millisecond
-)
-
-// stall is a wait for a store that does not answer.
-type stall struct {
-	tries int
-	until time.Time
-}
-
-const (
-	stallBase = 50 * time.Millisecond
-	stallMax  = 2 * time.Second
 )
 
 // loop owns the page until the connection ends.
@@ -44,17 +31,17 @@ func (c *conn) loop(ctx context.Context) *ending {
 			return c.over
 		}
 		topics := c.topicInbox
-		if c.stalled() {
+		if c.session.Stalled() {
 			topics = nil
 		}
 		select {
 		case in := <-c.inbox:
 			c.receive(in)
 		case m := <-topics:
-			c.applyTopic(ctx, m)
-		case <-c.feed.Ready():
-		case <-c.turned():
-			c.pass.woken = true
+			c.session.Topic(ctx, push.Entry{Message: push.Message{Action: m.Action, Data: m.Data, ID: push.NewID()}})
+		case <-c.session.Ready():
+		case <-c.session.Turned():
+			c.session.Heard()
 		case err := <-c.wrote:
 			c.written(err)
 		case <-c.wake():
@@ -88,69 +75,37 @@ func (c *conn) step(ctx context.Context) bool {
 		if c.over != nil {
 			return false
 		}
-		if !c.endStall(ctx) {
+		if !c.session.Resume(ctx) {
 			c.pump(ctx)
 			return false
 		}
 		busy := c.nextClick(ctx)
-		if c.over == nil && !c.stalled() {
-			busy = c.nextPush(ctx) || busy
+		if c.over == nil && !c.session.Stalled() {
+			busy = c.session.Next(ctx) || busy
 		}
-		if c.over != nil || c.stalled() {
+		if c.over != nil || c.session.Stalled() {
 			continue
 		}
 		c.connect(ctx)
 		now := time.Now()
 		frame := !busy || now.Sub(since) > hold
-		c.commitDue(ctx, frame)
-		busy = busy || c.rerunning() // a conflict has put pushes back in line
+		c.session.CommitDue(ctx, frame)
+		busy = busy || c.session.Rerunning() // a conflict has put pushes back in line
 		if frame {
 			c.pump(ctx)
 			since = now
 		}
 		if !busy {
-			if c.checkReign(ctx) {
+			if c.session.CheckTerm(ctx) {
 				continue
 			}
-			c.checkFeed(ctx)
-			c.settle(ctx)
+			if c.checkFeed(ctx); c.over == nil {
+				c.session.Settle(ctx)
+			}
 			return false
 		}
 	}
 	c.pump(ctx)
-	return true
-}
-
-func (c *conn) stalled() bool { return c.stall.tries > 0 }
-
-// stallFor pauses the page until the store may answer again. A page that cannot
-// take the persisted fields in ends, to be mounted anew.
-func (c *conn) stallFor(ctx context.Context, err error) {
-	if errors.Is(err, errStateSize) { // no wait makes it fit
-		c.hub.log.ErrorContext(ctx, "persisted fields of another page do not fit into this one", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-		c.end(ending{ReasonLost, websocket.StatusInternalError, "state too large"})
-		return
-	}
-	if c.stall.tries == 0 {
-		c.hub.log.WarnContext(ctx, "store failed, the page waits", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-	}
-	c.stall.until = time.Now().Add(push.Backoff(c.stall.tries, stallBase, stallMax))
-	c.stall.tries++
-}
-
-// endStall tries what could not be stored. It reports whether the page may go
-// on.
-func (c *conn) endStall(ctx context.Context) bool {
-	if !c.stalled() {
-		return true
-	}
-	if time.Now().Before(c.stall.until) {
-		return false
-	}
-	if c.unsaved {
-		return c.commit(ctx)
-	}
-	c.stall = stall{} // whatever it was is tried again
 	return true
 }
 
@@ -162,17 +117,9 @@ func (c *conn) wake() <-chan time.Time {
 			at = t
 		}
 	}
-	if c.stalled() {
-		soonest(c.stall.until)
-	} else {
-		soonest(c.commitAt)
-		if c.retry != nil {
-			soonest(c.retry.at)
-		}
-		if !c.connected {
-			soonest(c.openBy)
-		}
-		soonest(c.acks.at)
+	c.session.Due(soonest)
+	if !c.connected && !c.session.Stalled() {
+		soonest(c.openBy)
 	}
 	if at.IsZero() {
 		if c.timer != nil {
@@ -190,7 +137,7 @@ func (c *conn) wake() <-chan time.Time {
 
 // checkFeed looks whether the feed has ended.
 func (c *conn) checkFeed(ctx context.Context) {
-	err := c.feed.Err()
+	err := c.session.Err()
 	switch {
 	case err == nil:
 	case errors.Is(err, push.ErrCursorTooOld):
@@ -203,23 +150,13 @@ func (c *conn) checkFeed(ctx context.Context) {
 	}
 }
 
-// catchingUp reports whether something of what was missed has not been applied
-// yet. For one that fails nothing waits: its retries take long, and it may fail
-// as it did before.
-func (c *conn) catchingUp() bool {
-	if c.retry != nil {
-		return c.retry.unstarted
-	}
-	return len(c.backlog) > 0 || !c.feed.CaughtUp()
-}
-
 // connect runs OnConnect once what was missed has been applied, or is taking
 // too long.
 func (c *conn) connect(ctx context.Context) {
 	if c.connected && !c.out.behind {
 		return
 	}
-	behind := c.catchingUp()
+	behind := c.session.CatchingUp()
 	c.out.behind = c.out.behind && behind
 	if c.connected || behind && time.Now().Before(c.openBy) {
 		return
@@ -227,79 +164,34 @@ func (c *conn) connect(ctx context.Context) {
 	h := c.page.model.onConnect
 	// As before a click: a conflict about the persisted fields has pushes run
 	// again, but not OnConnect.
-	if h != nil && len(c.uncommitted) > 0 && (!c.commit(ctx) || c.rerunning()) {
+	if h != nil && !c.session.BeforeConnect(ctx) {
 		return
 	}
 	c.connected = true
 	c.out.greet = true
 	if h != nil {
-		inv := invocation{source: sourceConnect, action: "OnConnect", cause: cause{"connect", c.who.conn, strconv.FormatUint(c.fence, 10)}}
-		out, err := c.page.invoke(ctx, c.who, h, c.state, inv)
+		c.runOnConnect(ctx, h)
+	}
+	c.session.CommitOwn(ctx)
+}
+
+func (c *conn) runOnConnect(ctx context.Context, h handler) {
+	inv := invocation{source: sourceConnect, action: "OnConnect", cause: cause{"connect", c.who.conn, strconv.FormatUint(c.session.Fence(), 10)}}
+	fx, err := c.session.Own(ctx, func(ctx context.Context, state any) (delivery.Outcome, error) {
+		out, err := c.program().call(ctx, state, h, inv)
 		if err != nil {
 			c.page.logFailure(ctx, c.who, inv, 1, err)
-			c.undo(err)
-			c.out.fail(frameError{Code: codeError, Text: c.hub.publicText(inv, err), Action: inv.action})
-			c.out.add(effects{flashes: out.fx.flashes})
-		} else {
-			c.accept(out)
-			c.hold(ctx, out.fx)
 		}
-	}
-	if c.unsaved {
-		c.commit(ctx)
-	}
-}
-
-// accept takes a run's state for the page's.
-func (c *conn) accept(out outcome) {
-	c.state = out.state
-	if string(out.encoded) != string(c.now.encoded) {
-		c.now.encoded = out.encoded
-		c.unsaved = true
-	}
-	// Fields that JSON leaves out may have changed all the same.
-	c.out.dirty = true
-}
-
-// undo takes back what a failed action may have done to the state in place.
-func (c *conn) undo(failure error) {
-	state, err := c.page.restore(c.state, c.now.encoded, nil)
+		return out, err
+	})
 	if err != nil {
-		c.hub.log.Error("state cannot be restored", "view", c.page.name, "error", errors.Join(err, failure))
-		c.end(ending{ReasonLost, 1011, "state lost"})
-		return
-	}
-	c.state = state
-}
-
-// hold keeps what Mount, OnConnect or a click did besides changing the state
-// until the state is stored: then it happens once, whatever is run again.
-func (c *conn) hold(ctx context.Context, fx effects) {
-	topics := fx.topics
-	fx.topics = nil
-	c.held.add(fx)
-	c.changeTopics(ctx, topics)
-	if !c.unsaved {
-		c.release(ctx)
+		c.out.fail(frameError{Code: codeError, Text: c.hub.publicText(inv, err), Action: inv.action})
+		c.out.add(unboxed(fx))
 	}
 }
 
-// release has everything happen that waited for the state to be stored.
-func (c *conn) release(ctx context.Context) {
-	fx := c.held
-	for _, it := range c.uncommitted {
-		fx.add(it.fx)
-	}
-	c.held = effects{}
-	c.out.add(fx)
-	c.publish(ctx, fx.publishes)
-}
-
-// showing reports whether something on the screen waits for the state to be
-// stored.
-func (c *conn) showing() bool {
-	return c.held.visible() || slices.ContainsFunc(c.uncommitted, func(it *item) bool { return it.fx.visible() })
-}
+// program runs the page's code for whoever looks at it.
+func (c *conn) program() program { return program{c.page, &c.who} }
 
 func (c *conn) publish(ctx context.Context, messages []topicMessage) {
 	if len(messages) == 0 {
@@ -321,8 +213,7 @@ func (c *conn) changeTopics(ctx context.Context, changes map[string]bool) {
 		if on == c.who.topics[topic] {
 			continue
 		}
-		c.unsaved = true // they are part of the record
-		c.scheduleCommit()
+		c.session.Touch() // they are part of the record
 		c.who.subscribed(map[string]bool{topic: on})
 		if on {
 			c.followOne(ctx, topic)
@@ -354,7 +245,7 @@ func (c *conn) followAll(ctx context.Context) {
 		if err := c.hub.allows(c.who.Identity, topic); err != nil {
 			c.hub.log.InfoContext(ctx, "subscription ended", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
 			delete(c.who.topics, topic)
-			c.touched()
+			c.session.Touch()
 			continue
 		}
 		c.followOne(ctx, topic)

@@ -9,23 +9,23 @@ import (
 
 // metrics are the hub's. None has a label per session, action or connection.
 type metrics struct {
-	actions     *prometheus.CounterVec
-	actionTime  *prometheus.HistogramVec
-	commits     *prometheus.CounterVec
-	mounts      *prometheus.CounterVec
-	frames      *prometheus.CounterVec
-	frameBytes  prometheus.Histogram
-	pushLatency prometheus.Histogram
-	retries     prometheus.Counter
-	buried      *prometheus.CounterVec
-	skipped     prometheus.Counter
-	repeated    prometheus.Counter
-	unknown     prometheus.Counter
-	ended       *prometheus.CounterVec
-	refused     *prometheus.CounterVec
-	renderErrs  prometheus.Counter
-	topicsLost  prometheus.Counter
-	misfits     prometheus.Counter
+	actions      *prometheus.CounterVec
+	actionTime   *prometheus.HistogramVec
+	commits      *prometheus.CounterVec
+	mounts       *prometheus.CounterVec
+	frames       *prometheus.CounterVec
+	frameBytes   prometheus.Histogram
+	pushLatency  prometheus.Histogram
+	retries      prometheus.Counter
+	deadLettered *prometheus.CounterVec
+	skipped      prometheus.Counter
+	repeated     prometheus.Counter
+	unknown      prometheus.Counter
+	ended        *prometheus.CounterVec
+	refused      *prometheus.CounterVec
+	renderErrs   prometheus.Counter
+	topicsLost   prometheus.Counter
+	misfits      prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
@@ -50,16 +50,16 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 			Name: "live_push_frame_seconds", Help: "Time from a push's storage to its frame on the wire, by the store's clock.",
 			Buckets: prometheus.ExponentialBuckets(2.5e-4, 2, 16),
 		}),
-		retries:    counter("push_retries_total", "Pushes that failed and were tried again."),
-		buried:     vec("pushes_buried_total", "Pushes given up by a connection, by reason.", "reason"),
-		skipped:    counter("pushes_skipped_total", "Pushes that a connection's view had no action for."),
-		repeated:   counter("pushes_repeated_total", "Pushes that came again under a new number after a failover, and were in the state already."),
-		unknown:    counter("unknown_actions_total", "Pushes whose action no view of this node has."),
-		ended:      vec("connections_ended_total", "Connections ended, by reason.", "reason"),
-		refused:    vec("messages_refused_total", "Browser messages refused, by code.", "code"),
-		renderErrs: counter("render_errors_total", "Templates that failed."),
-		topicsLost: counter("topic_messages_dropped_total", "Topic messages dropped because a connection was too slow."),
-		misfits:    counter("persisted_fields_unreadable_total", "Persisted fields left out because what is stored does not fit their type."),
+		retries:      counter("push_retries_total", "Pushes that failed and were tried again."),
+		deadLettered: vec("pushes_dead_lettered_total", "Pushes given up by a connection, by reason.", "reason"),
+		skipped:      counter("pushes_skipped_total", "Pushes that a connection's view had no action for."),
+		repeated:     counter("pushes_repeated_total", "Pushes that came again under a new number after a failover, and were in the state already."),
+		unknown:      counter("unknown_actions_total", "Pushes whose action no view of this node has."),
+		ended:        vec("connections_ended_total", "Connections ended, by reason.", "reason"),
+		refused:      vec("messages_refused_total", "Browser messages refused, by code.", "code"),
+		renderErrs:   counter("render_errors_total", "Templates that failed."),
+		topicsLost:   counter("topic_messages_dropped_total", "Topic messages dropped because a connection was too slow."),
+		misfits:      counter("persisted_fields_unreadable_total", "Persisted fields left out because what is stored does not fit their type."),
 	}
 	if reg == nil {
 		return m, nil
@@ -67,7 +67,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 	conns := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "live_connections", Help: "Open connections."},
 		func() float64 { return float64(h.live.Load()) })
 	return m, register(reg, conns, m.actions, m.actionTime, m.commits, m.mounts, m.frames, m.frameBytes, m.pushLatency,
-		m.retries, m.buried, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits)
+		m.retries, m.deadLettered, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits)
 }
 
 func register(reg prometheus.Registerer, all ...prometheus.Collector) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lastmile/live/internal/delivery"
 	"lastmile/push"
 )
 
@@ -26,7 +27,8 @@ type model struct {
 	onConnect    handler // nil when the controller has none
 	onDisconnect func(state any, ctx *Context)
 	shared       []sharedField
-	defaults     shared // of the initial state
+	sharedNames  []string
+	defaults     delivery.Values // of the initial state
 	// misfit hears of a stored field that does not fit its type.
 	misfit func(field string, err error)
 	// flat says that a copy of the state shares no memory with it, so that a
@@ -55,6 +57,9 @@ func newModel[S any](controller any, initial S) (*model, error) {
 			return s, nil
 		},
 	}
+	for _, f := range shared {
+		m.sharedNames = append(m.sharedNames, f.name)
+	}
 	if m.initial, err = roundTrip(m, initial); err != nil {
 		return nil, err
 	}
@@ -65,7 +70,7 @@ func newModel[S any](controller any, initial S) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.defaults, err = m.sharedOf(state)
+	m.defaults, err = m.Of(state)
 	return m, err
 }
 

@@ -72,7 +72,7 @@ func TestWhatOperatorsSee(t *testing.T) {
 		time.Sleep(time.Second)
 
 		text := log.String()
-		for _, want := range []string{`"push buried"`, `"no view has the action of a push"`, `"action":"NobodyHasThis"`, push.Redact(session.ID())} {
+		for _, want := range []string{`"push is a dead letter"`, `"no view has the action of a push"`, `"action":"NobodyHasThis"`, push.Redact(session.ID())} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the log lacks %s:\n%s", want, text)
 			}
@@ -83,7 +83,7 @@ func TestWhatOperatorsSee(t *testing.T) {
 		got := samples(t, registry)
 		for _, want := range []string{
 			`live_actions_total click ok 1`, `live_actions_total push ok 1`, `live_actions_total push rejected 1`,
-			`live_pushes_buried_total rejected 1`, `live_unknown_actions_total 1`, `live_pushes_skipped_total 1`,
+			`live_pushes_dead_lettered_total rejected 1`, `live_unknown_actions_total 1`, `live_pushes_skipped_total 1`,
 			`live_connections 0`, `live_connections_ended_total closed 1`,
 		} {
 			if !slices.Contains(got, want) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lastmile/live/internal/delivery"
 	"lastmile/push"
 )
 
@@ -20,7 +21,6 @@ const openPatience = 2 * time.Second
 func (c *conn) open(ctx context.Context, hello message) *ending {
 	c.tree = c.page.set.NewView()
 	c.openBy = time.Now().Add(openPatience)
-	c.heir.reign = c.hub.deps.Node.Term()
 	if id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Session, c.page.name); err == nil {
 		c.out.hasToken = fresh
 		resumed, err := c.resume(ctx, id, hello)
@@ -45,7 +45,7 @@ func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
 		return &ending{ReasonSessionClosed, closeSessionClosed, "session closed"}
 	}
 	c.hub.log.WarnContext(ctx, "connection cannot open", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-	if errors.Is(err, errMount) || errors.Is(err, errStateSize) {
+	if errors.Is(err, errMount) || errors.Is(err, delivery.ErrStateSize) {
 		return &ending{ReasonLost, websocket.StatusInternalError, "mount failed"}
 	}
 	return &ending{ReasonLost, websocket.StatusTryAgainLater, "store not available"}
@@ -66,31 +66,29 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 	if hello.Number != 0 && hello.Number <= r.Client {
 		return false, nil // a copy of the page, whose messages are others under the same numbers
 	}
-	if !c.load(ctx, r, hello) {
+	from, ok := c.load(ctx, r, hello)
+	if !ok {
 		return false, nil
 	}
-	feed, err := c.hub.deps.Node.Subscribe(ctx, c.who.Session, r.Cursor)
+	from.Feed, err = c.hub.pages.Node.Subscribe(ctx, c.who.Session, r.Cursor)
 	switch {
 	case errors.Is(err, push.ErrCursorTooOld):
 		return false, nil
 	case err != nil:
 		return false, err
-	case feed.Epoch() != r.Epoch:
-		feed.Close()
+	case from.Feed.Epoch() != r.Epoch:
+		from.Feed.Close()
 		return false, nil
 	}
-	c.feed = feed
-	if err := c.refresh(ctx, true); err != nil {
-		if errors.Is(err, errStateSize) { // without the page's own fields it may fit
+	key := c.page.key(c.who)
+	key.Conn = id
+	c.session = delivery.NewSession(c.hub.pages, key, c.program(), screen{c}, from)
+	if err := c.session.Refresh(ctx, true); err != nil {
+		if errors.Is(err, delivery.ErrStateSize) { // without the page's own fields it may fit
 			c.hub.log.ErrorContext(ctx, "page has no room for the persisted fields, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
 			return false, nil
 		}
 		return false, err
-	}
-	for _, e := range feed.Unacked() {
-		if e.Err == nil && c.page.model.actions[e.Action] == nil {
-			c.acks.skipped = append(c.acks.skipped, e.Seq)
-		}
 	}
 	c.hub.metrics.mounts.WithLabelValues("resume").Inc()
 	c.take(id)
@@ -101,102 +99,68 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 // load reads the record into the page, and finds out whether the browser shows
 // exactly that. It reports false when this version of the program cannot read
 // the record.
-func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) bool {
+func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (delivery.Start, bool) {
+	var from delivery.Start
 	doc, err := decodeConn(r.State)
 	if err == nil {
-		c.state, err = c.page.model.decode(doc.State)
+		from.State, err = c.page.model.decode(doc.State)
 	}
 	if err != nil {
 		c.hub.log.WarnContext(ctx, "saved state cannot be read, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-		return false
+		return from, false
 	}
-	c.now = snapshot{encoded: doc.State, cursor: r.Cursor, client: r.Client, applied: decodeApplied(doc.Applied, r.Cursor)}
-	c.saved, c.created = c.now, true
-	c.fence, c.epoch = r.Fence, r.Epoch
+	from.Snapshot = delivery.Snapshot{Encoded: doc.State, Cursor: r.Cursor, Client: r.Client, Applied: delivery.DecodeApplied(doc.Applied, r.Cursor)}
+	from.Fence, from.Epoch, from.Created, from.Owed = r.Fence, r.Epoch, true, doc.Owed
+	from.Effects = boxed(effects{events: doc.Events}) // the record forgets them before they happen
 	c.refused = refusalsOf(doc.Refused)
-	c.acks.owed, c.acks.done = doc.Owed, r.Cursor
-	if doc.Owed != nil {
-		c.acks.done = 0
-	}
 	for _, topic := range doc.Topics {
 		c.who.subscribed(map[string]bool{topic: true})
-	}
-	if len(doc.Events) > 0 { // the record has to forget them before they happen
-		c.held.events = doc.Events
-		c.unsaved = true
 	}
 	c.out.manifest = hello.Manifest
 	c.out.snapshot = true
 	if hello.Hash != "" && hello.Snapshot == 0 && hello.Manifest == c.page.set.Fingerprint() {
-		if err := c.tree.Rebase(c.state); err == nil && hashText(c.tree.Hash()) == hello.Hash {
+		if err := c.tree.Rebase(from.State); err == nil && hashText(c.tree.Hash()) == hello.Hash {
 			c.out.snapshot = false
-			c.out.title = c.page.documentTitle(c.state)
+			c.out.title = c.page.documentTitle(from.State)
 		}
 	}
-	c.storedAt = time.Now()
-	return true
+	return from, true
 }
 
 // mountAnew makes a new connection with a page mounted from nothing. Its
 // pending pushes go through the loop, where a failing one can be retried.
 func (c *conn) mountAnew(ctx context.Context) error {
-	c.reset()
+	c.leavePage()
 	c.who.conn = push.NewID()
 	c.hub.metrics.mounts.WithLabelValues("socket").Inc()
-	m, err := c.page.mount(ctx, c.who)
+	m, err := c.page.mount(ctx, &c.who)
 	if err != nil {
 		return err
 	}
-	feed, err := c.hub.deps.Node.Subscribe(ctx, c.who.Session, m.cursor)
+	feed, err := c.hub.pages.Node.Subscribe(ctx, c.who.Session, m.Cursor)
 	if err != nil {
 		return err
 	}
-	c.feed = feed
-	c.state, c.view, c.base = m.state, m.view, m.base
-	c.now = snapshot{encoded: m.encoded}
-	c.epoch = feed.Epoch()
-	c.unsaved = true
+	c.session = delivery.NewSession(c.hub.pages, c.page.key(c.who), c.program(), screen{c}, delivery.Start{
+		State: m.State, Snapshot: delivery.Snapshot{Encoded: m.Encoded}, Feed: feed, Epoch: feed.Epoch(), Mount: m.Mount,
+	})
 	c.out.snapshot, c.out.remounted = true, true
-	for _, e := range m.pending {
-		c.backlog = append(c.backlog, &item{entry: e, redelivered: true})
-	}
-	c.mountCursor(m)
-	feed.Unacked() // all of them were pending
 	c.take(c.who.conn)
-	c.hold(ctx, m.fx)
+	c.session.Hold(ctx, boxed(m.fx))
 	return nil
 }
 
-// mountCursor notes where the page stands before the pushes that were pending,
-// where it will stand behind them, and what it owes then.
-func (c *conn) mountCursor(m *mounted) {
-	c.now.cursor = m.cursor
-	if len(c.backlog) > 0 {
-		c.now.cursor = c.backlog[0].entry.Seq - 1
-	}
-	c.saved = c.now // what create stores, and where a conflict goes back to
-	c.mountEnd = m.cursor
-	if m.owes {
-		c.acks.owed = &receipt{UpTo: m.cursor}
-	}
-}
-
-// reset forgets the page that was.
-func (c *conn) reset() {
+// leavePage lets go of the page that was. What is still to be said about it is
+// said.
+func (c *conn) leavePage() {
 	c.unfollowAll()
 	c.who = c.who.copied()
-	if c.feed != nil {
-		c.feed.Close()
-		c.feed = nil
-	}
 	c.who.topics = nil
-	c.fence, c.created, c.unsaved, c.clicked = 0, false, false, false
-	c.saved, c.clickBase, c.clickMine, c.viewSkipped, c.viewApplied = snapshot{}, nil, nil, nil, nil
-	c.giveTurn()
-	c.backlog, c.uncommitted, c.retry, c.heir = nil, nil, nil, heir{reign: c.hub.deps.Node.Term()}
-	c.marked, c.careful, c.connected = false, false, false
-	c.held, c.acks, c.stall, c.refused = effects{}, acknowledger{}, stall{}, nil
-	c.commitAt = time.Time{}
+	if c.session != nil {
+		c.session.Close()
+		c.session = nil
+	}
+	c.connected, c.refused = false, nil
 	c.out.restart()
 	c.openBy = time.Now().Add(openPatience)
 }
@@ -212,45 +176,4 @@ func (c *conn) take(id string) {
 	}
 	c.name.Store(&id)
 	c.hub.hold(c, id)
-}
-
-// refresh brings the persisted fields up to the view's record. adopt takes them
-// whatever the version.
-func (c *conn) refresh(ctx context.Context, adopt bool) error {
-	if len(c.page.model.shared) == 0 {
-		return nil
-	}
-	v, err := c.page.loadView(ctx, c.who.Session)
-	if err != nil {
-		return err
-	}
-	if !adopt && v.version == c.view.version {
-		return nil
-	}
-	return c.adopt(v)
-}
-
-// adopt takes the record's persisted fields into the state.
-func (c *conn) adopt(v viewState) error {
-	if v.version == 0 && c.view.version > 0 && c.hub.deps.Node.Replicated() {
-		v.fields = c.page.model.defaults // the store has fallen back to before the record
-	}
-	state := c.page.model.withShared(c.state, v.fields)
-	encoded, err := c.page.encode(state)
-	if err != nil {
-		return err
-	}
-	base, err := c.page.model.sharedOf(state)
-	if err != nil {
-		return err
-	}
-	if v.version == 0 {
-		base = c.page.model.defaults // there is no record: what the state has is new
-	}
-	if string(encoded) != string(c.now.encoded) {
-		c.out.dirty = true
-	}
-	c.heir.adopted(c, v)
-	c.state, c.now.encoded, c.view, c.base, c.viewApplied = state, encoded, v, base, nil
-	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"lastmile/live/internal/delivery"
 )
 
 // connDocument is the stored form of a connection's state.
@@ -17,7 +19,7 @@ type connDocument struct {
 type connExtras struct {
 	Topics []string `json:"t,omitempty"`
 	// Owed is what the page has to acknowledge from its mount.
-	Owed *receipt `json:"o,omitempty"`
+	Owed *delivery.Receipt `json:"o,omitempty"`
 	// Applied holds the IDs of the latest pushes in the state.
 	Applied []byte `json:"a,omitempty"`
 	// Refused holds the errors of messages that count as dealt with, as far as

@@ -39,6 +39,10 @@ type output struct {
 	oldest, flying time.Time
 }
 
+// maxOutstanding bounds the frames that a browser may leave unconfirmed before
+// it gets no more.
+const maxOutstanding = 128
+
 // maxQueued bounds flashes, events and errors about no message that wait, each.
 const maxQueued = 64
 
@@ -119,7 +123,7 @@ func (c *conn) pump(ctx context.Context) {
 // sendFrame reports whether it has sent a frame and may send another.
 func (c *conn) sendFrame(ctx context.Context) bool {
 	o := &c.out
-	if o.writing || !o.greet || !c.created || c.over != nil || c.clicked || c.rerunning() || len(c.acks.outstanding) >= maxOutstanding {
+	if o.writing || !o.greet || c.over != nil || !c.session.Presentable() || c.session.Acks.Outstanding() >= maxOutstanding {
 		return false
 	}
 	buf := c.hub.buffers.get()
@@ -169,7 +173,7 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 			return c.compose(dst) // the template's error has come up
 		}
 		if !o.behind {
-			c.acks.unchanged(c.now.cursor)
+			c.session.Acks.Unchanged(c.session.Now().Cursor)
 			o.oldest = time.Time{}
 		}
 		return nil, "", nil
@@ -187,11 +191,11 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 		c.refused.told(f.Error.Number, o.seq)
 		o.errs = o.errs[1:]
 	}
-	sent := sentFrame{o.seq, c.now.cursor, f.Navigate != nil}
+	cursor := c.session.Now().Cursor
 	if o.behind {
-		sent.cursor = 0 // it shows no push
+		cursor = 0 // it shows no push
 	}
-	c.acks.sent(sent)
+	c.session.Acks.Sent(o.seq, cursor, f.Navigate != nil)
 	return append(b, '}'), kind, nil
 }
 
@@ -200,7 +204,7 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 func (c *conn) describe(f *frame) {
 	o := &c.out
 	if c.page.title != nil || !o.described {
-		if t := c.page.documentTitle(c.state); t != o.title {
+		if t := c.page.documentTitle(c.session.State()); t != o.title {
 			f.Title = &t
 		}
 	}
@@ -223,7 +227,7 @@ func (c *conn) announce(f *frame) {
 	if o.remounted {
 		f.Remounted = 1
 	}
-	o.reply = max(o.reply, c.saved.client)
+	o.reply = max(o.reply, c.session.Saved().Client)
 }
 
 // answer adds the oldest error, and the reply to messages, to the frame. A
@@ -238,7 +242,7 @@ func (c *conn) answer(f *frame) (replied uint64) {
 	if replied > o.replied {
 		f.Reply = replied
 	}
-	if seen := c.now.client; seen > max(replied, o.seen) {
+	if seen := c.session.Now().Client; seen > max(replied, o.seen) {
 		f.Seen = seen
 	}
 	return replied
@@ -254,10 +258,10 @@ func (c *conn) render(b []byte) ([]byte, string) {
 	var changed bool
 	var err error
 	if snapshot {
-		b, err = c.tree.Snapshot(append(b, `,"r":`...), c.state)
+		b, err = c.tree.Snapshot(append(b, `,"r":`...), c.session.State())
 		changed = true
 	} else {
-		b, changed, err = c.tree.Patch(append(b, `,"p":`...), c.state)
+		b, changed, err = c.tree.Patch(append(b, `,"p":`...), c.session.State())
 	}
 	switch {
 	case err != nil:

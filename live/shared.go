@@ -1,13 +1,11 @@
 package live
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
 
-	"lastmile/push"
+	"lastmile/live/internal/delivery"
 )
 
 // sharedField is a state field tagged `live:"persist"`.
@@ -60,21 +58,19 @@ func noNestedTags(t reflect.Type, path string, seen []reflect.Type) error {
 	return nil
 }
 
-// shared holds the persisted fields' JSON, in the model's order. A nil element
-// is a field that the record lacks (it was written by an older version).
-type shared []json.RawMessage
+// Names implements delivery.Fields.
+func (m *model) Names() []string { return m.sharedNames }
 
-func (s shared) equal(other shared) bool {
-	return slices.EqualFunc(s, other, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
-}
+// Defaults implements delivery.Fields.
+func (m *model) Defaults() delivery.Values { return m.defaults }
 
-// sharedOf reads the persisted fields of a state.
-func (m *model) sharedOf(state any) (shared, error) {
+// Of reads the persisted fields of a state.
+func (m *model) Of(state any) (delivery.Values, error) {
 	if len(m.shared) == 0 {
 		return nil, nil
 	}
 	v := reflect.ValueOf(state)
-	out := make(shared, len(m.shared))
+	out := make(delivery.Values, len(m.shared))
 	for i, f := range m.shared {
 		b, err := marshal(v.Field(f.index).Interface())
 		if err != nil {
@@ -85,10 +81,10 @@ func (m *model) sharedOf(state any) (shared, error) {
 	return out, nil
 }
 
-// withShared returns a state with the persisted fields replaced; fields that s
+// With returns a state with the persisted fields replaced; fields that s
 // lacks stay as they are, and those that a version of the program with another
 // type has stored.
-func (m *model) withShared(state any, s shared) any {
+func (m *model) With(state any, s delivery.Values) any {
 	if len(s) == 0 {
 		return state
 	}
@@ -106,78 +102,4 @@ func (m *model) withShared(state any, s shared) any {
 		v.Field(f.index).Set(value.Elem())
 	}
 	return v.Interface()
-}
-
-// merge takes from mine the fields that differ from base, and the others from
-// theirs: what an action changed wins, field by field.
-func merge(base, mine, theirs shared) shared {
-	out := slices.Clone(theirs)
-	for i := range mine {
-		if out[i] == nil || !bytes.Equal(mine[i], base[i]) {
-			out[i] = mine[i]
-		}
-	}
-	return out
-}
-
-// viewState is what is known of a view record.
-type viewState struct {
-	fields  shared
-	cursor  push.Seq
-	version uint64
-	// skipped are the pushes up to cursor that the view had no action for when
-	// it passed them: a later version of the program may have one.
-	skipped []push.Seq
-	// applied are the IDs of the latest pushes that went into fields.
-	applied applied
-}
-
-// maxViewSkipped bounds what a view record remembers of skipped pushes.
-const maxViewSkipped = 64
-
-// viewDocument is the stored form of a view record's state.
-type viewDocument struct {
-	Fields  map[string]json.RawMessage `json:"fields"`
-	Skipped []push.Seq                 `json:"skipped,omitempty"`
-	Applied []byte                     `json:"applied,omitempty"`
-}
-
-// decodeView reads a view record.
-func (m *model) decodeView(r push.ViewRecord) (viewState, error) {
-	v := viewState{fields: make(shared, len(m.shared)), cursor: r.Cursor, version: r.Version}
-	if len(r.State) == 0 {
-		return v, nil
-	}
-	var doc viewDocument
-	if err := json.Unmarshal(r.State, &doc); err != nil {
-		return viewState{}, fmt.Errorf("live: decode view record: %w", err)
-	}
-	for i, f := range m.shared {
-		v.fields[i] = doc.Fields[f.name]
-	}
-	v.skipped, v.applied = doc.Skipped, decodeApplied(doc.Applied, r.Cursor)
-	return v, nil
-}
-
-// encodeView writes a view record that holds the fields of v.
-func (m *model) encodeView(v viewState) (push.ViewRecord, error) {
-	doc := viewDocument{Fields: make(map[string]json.RawMessage, len(m.shared)), Skipped: v.skipped, Applied: v.applied.encode()}
-	if n := len(doc.Skipped); n > maxViewSkipped {
-		doc.Skipped = doc.Skipped[n-maxViewSkipped:]
-	}
-	for i, f := range m.shared {
-		if v.fields[i] != nil {
-			doc.Fields[f.name] = v.fields[i]
-		}
-	}
-	b, err := json.Marshal(doc)
-	if err != nil {
-		return push.ViewRecord{}, fmt.Errorf("live: encode view record: %w", err)
-	}
-	return push.ViewRecord{State: b, Cursor: v.cursor, Version: v.version}, nil
-}
-
-// holds reports whether a push's effect is in the record's fields.
-func (v *viewState) holds(e push.Entry) bool {
-	return (e.Seq <= v.cursor && !slices.Contains(v.skipped, e.Seq)) || v.applied.has(e)
 }

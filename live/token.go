@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"lastmile/push"
+	"lastmile/live/internal/delivery"
 )
 
 // Tokens travel through the page, so they name nothing secret: the session is
@@ -65,18 +65,12 @@ func (h *Hub) parseConnToken(token, session, view string) (conn string, fresh bo
 	return conn, time.Until(time.Unix(at, 0)) > tokenAge/2, nil
 }
 
-// receipt is what a page that has arrived acknowledges, without JavaScript.
-type receipt struct {
-	UpTo    push.Seq   `json:"u"`
-	Skipped []push.Seq `json:"s,omitempty"`
-}
-
 // maxReceiptSkipped keeps the receipt of a page short enough for an address.
 const maxReceiptSkipped = 32
 
 // ackToken names what a page acknowledges when it arrives. With more skipped
 // pushes than fit it covers the oldest part; a later page covers the rest.
-func (h *Hub) ackToken(session, view string, r receipt) (string, error) {
+func (h *Hub) ackToken(session, view string, r delivery.Receipt) (string, error) {
 	if len(r.Skipped) > maxReceiptSkipped {
 		r.UpTo = r.Skipped[maxReceiptSkipped] - 1
 		r.Skipped = r.Skipped[:maxReceiptSkipped]
@@ -90,18 +84,18 @@ func (h *Hub) ackToken(session, view string, r receipt) (string, error) {
 }
 
 // parseAckToken returns what the token acknowledges.
-func (h *Hub) parseAckToken(token, session, view string) (receipt, error) {
+func (h *Hub) parseAckToken(token, session, view string) (delivery.Receipt, error) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) < sha256.Size {
-		return receipt{}, errToken
+		return delivery.Receipt{}, errToken
 	}
 	mac, body := b[:sha256.Size], b[sha256.Size:]
 	if !hmac.Equal(mac, h.sign(ackPurpose, session, view, string(body))) {
-		return receipt{}, errToken
+		return delivery.Receipt{}, errToken
 	}
-	var r receipt
+	var r delivery.Receipt
 	if err := json.Unmarshal(body, &r); err != nil {
-		return receipt{}, errToken
+		return delivery.Receipt{}, errToken
 	}
 	return r, nil
 }

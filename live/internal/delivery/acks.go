@@ -1,17 +1,18 @@
-package live
+package delivery
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
 	"lastmile/push"
 )
 
-// acknowledger knows what the browser has shown, and what of it the session's
-// mailbox has been told. A push is acknowledged when it is both stored with the
-// state and shown.
-type acknowledger struct {
+// Acks knows what the browser has shown, and what of it the session's mailbox
+// has been told. A push is acknowledged when it is both stored with the state
+// and shown.
+type Acks struct {
 	// outstanding are the frames that the browser has not confirmed.
 	outstanding []sentFrame
 	// shown is the last push that the browser shows, done the last one that
@@ -20,7 +21,7 @@ type acknowledger struct {
 	skipped     []push.Seq
 	// owed is what the mount applied, acknowledged in one piece because it
 	// may hold parked pushes from before the cursor.
-	owed *receipt
+	owed *Receipt
 	at   time.Time // when to try again
 	// leaving says that the browser is on its way to another page: what it has
 	// shown must not be shown there again.
@@ -31,18 +32,19 @@ type acknowledger struct {
 type sentFrame struct {
 	seq    uint64
 	cursor push.Seq
-	leaves bool // it sends the browser elsewhere
+	leaves bool
 }
 
-// maxOutstanding bounds the frames that a browser may leave unconfirmed before
-// it gets no more.
-const maxOutstanding = 128
+// Sent notes a frame. leaves says that it sends the browser elsewhere.
+func (a *Acks) Sent(seq uint64, cursor push.Seq, leaves bool) {
+	a.outstanding = append(a.outstanding, sentFrame{seq, cursor, leaves})
+}
 
-// sent notes a frame.
-func (a *acknowledger) sent(f sentFrame) { a.outstanding = append(a.outstanding, f) }
+// Outstanding is how many frames the browser has not confirmed.
+func (a *Acks) Outstanding() int { return len(a.outstanding) }
 
-// confirm notes that the browser has rendered all frames up to seq.
-func (a *acknowledger) confirm(seq uint64) {
+// Confirm notes that the browser has rendered all frames up to seq.
+func (a *Acks) Confirm(seq uint64) {
 	n := 0
 	for n < len(a.outstanding) && a.outstanding[n].seq <= seq {
 		a.shown = max(a.shown, a.outstanding[n].cursor)
@@ -54,9 +56,9 @@ func (a *acknowledger) confirm(seq uint64) {
 	}
 }
 
-// unchanged notes that everything up to the cursor looks the same as the last
+// Unchanged notes that everything up to the cursor looks the same as the last
 // frame.
-func (a *acknowledger) unchanged(cursor push.Seq) {
+func (a *Acks) Unchanged(cursor push.Seq) {
 	if n := len(a.outstanding); n > 0 {
 		a.outstanding[n-1].cursor = max(a.outstanding[n-1].cursor, cursor)
 	} else {
@@ -65,7 +67,7 @@ func (a *acknowledger) unchanged(cursor push.Seq) {
 }
 
 // skip notes a push that the view has no action for.
-func (a *acknowledger) skip(seq push.Seq) {
+func (a *Acks) skip(seq push.Seq) {
 	list := &a.skipped
 	if a.owed != nil && seq <= a.owed.UpTo {
 		list = &a.owed.Skipped
@@ -75,11 +77,10 @@ func (a *acknowledger) skip(seq push.Seq) {
 	}
 }
 
-// settle acknowledges what is both stored and shown.
-func (c *conn) settle(ctx context.Context) {
-	a := &c.acks
-	upTo := min(a.shown, c.saved.cursor)
-	if upTo <= a.done || c.feed == nil || (!a.at.IsZero() && time.Now().Before(a.at)) {
+// settle acknowledges what is both stored, up to saved, and shown.
+func (a *Acks) settle(ctx context.Context, d *Deps, k Key, feed Feed, saved push.Seq) {
+	upTo := min(a.shown, saved)
+	if upTo <= a.done || (!a.at.IsZero() && time.Now().Before(a.at)) {
 		return
 	}
 	a.at = time.Time{}
@@ -87,9 +88,9 @@ func (c *conn) settle(ctx context.Context) {
 		if upTo < o.UpTo {
 			return
 		}
-		err := c.hub.deps.Node.Ack(ctx, c.who.Session, push.Ack{UpTo: o.UpTo, Skipped: o.Skipped})
+		err := d.Node.Ack(ctx, k.Session, push.Ack{UpTo: o.UpTo, Skipped: o.Skipped})
 		if err != nil {
-			c.hub.log.WarnContext(ctx, "acknowledgement failed", "session", push.Redact(c.who.Session), "error", err)
+			d.log(ctx, slog.LevelWarn, k, "acknowledgement failed", "error", err)
 			a.at = time.Now().Add(stallMax)
 			return
 		}
@@ -98,11 +99,11 @@ func (c *conn) settle(ctx context.Context) {
 		a.skipped = append(o.Skipped, a.skipped...)
 		a.owed = nil // the next commit forgets it too; paying twice costs nothing
 	}
-	c.feed.Ack(upTo, a.skipped)
+	feed.Ack(upTo, a.skipped)
 	a.skipped = slices.DeleteFunc(a.skipped, func(s push.Seq) bool { return s <= upTo })
 	a.done = upTo
 	if a.leaving {
 		a.leaving = false
-		c.feed.Flush()
+		feed.Flush()
 	}
 }

@@ -1,8 +1,9 @@
-package live
+package delivery
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"time"
 
@@ -19,12 +20,12 @@ const (
 	hashLen = 8
 )
 
-// applied are the IDs of the pushes that went into a state last, oldest first.
+// Applied are the IDs of the pushes that went into a state last, oldest first.
 // A replica that takes over may lack a push that is in a state already; its
 // publisher stores it again, at a place that the state's cursor knows nothing
 // of. Only a store with replicas needs this; else it is empty, and costs
 // nothing. A snapshot may share them with the page.
-type applied []appliedID
+type Applied []appliedID
 
 type appliedID struct {
 	hash uint64
@@ -37,7 +38,7 @@ func hashID(id string) uint64 {
 }
 
 // has reports whether the push went into the state a while ago.
-func (a applied) has(e push.Entry) bool {
+func (a Applied) has(e push.Entry) bool {
 	if len(a) == 0 || e.ID == "" {
 		return false
 	}
@@ -50,7 +51,7 @@ func age(x appliedID, at push.Seq) time.Duration { return at.Time().Sub(x.seq.Ti
 // with returns a with one more push, without those that are too old or too
 // many. Like append it may use what lies behind a: of two results only the
 // latest counts.
-func (a applied) with(x appliedID) applied {
+func (a Applied) with(x appliedID) Applied {
 	a = a[max(0, len(a)-maxApplied+1):]
 	for len(a) > 0 && age(a[0], x.seq) > appliedFor {
 		a = a[1:]
@@ -59,7 +60,7 @@ func (a applied) with(x appliedID) applied {
 }
 
 // join returns a copy of a with the later ones of b.
-func (a applied) join(b applied) applied {
+func (a Applied) join(b Applied) Applied {
 	all := slices.Clone(a)
 	for _, x := range b {
 		if !slices.ContainsFunc(all, func(y appliedID) bool { return y.hash == x.hash }) {
@@ -69,8 +70,8 @@ func (a applied) join(b applied) applied {
 	return all
 }
 
-// encode returns the stored form.
-func (a applied) encode() []byte {
+// Encode returns the stored form.
+func (a Applied) Encode() []byte {
 	if len(a) == 0 {
 		return nil
 	}
@@ -81,25 +82,19 @@ func (a applied) encode() []byte {
 	return b
 }
 
-// decodeApplied reads the stored form. The places are not stored: all count as
+// DecodeApplied reads the stored form. The places are not stored: all count as
 // young as the state's own.
-func decodeApplied(b []byte, seq push.Seq) applied {
-	var a applied
+func DecodeApplied(b []byte, seq push.Seq) Applied {
+	var a Applied
 	for ; len(b) >= hashLen && len(a) < maxApplied; b = b[hashLen:] {
 		a = append(a, appliedID{binary.BigEndian.Uint64(b), seq})
 	}
 	return a
 }
 
-// remember notes that a push went into the page's own fields, and into the
-// persisted ones unless those held it before.
-func (c *conn) remember(e push.Entry, held bool) {
-	if !c.hub.deps.Node.Replicated() {
-		return
-	}
-	x := appliedID{hashID(e.ID), e.Seq}
-	c.now.applied = c.now.applied.with(x)
-	if !held && len(c.page.model.shared) > 0 {
-		c.viewApplied = c.viewApplied.with(x)
-	}
+func idOf(e push.Entry) appliedID { return appliedID{hashID(e.ID), e.Seq} }
+
+// final reports whether a retry cannot help.
+func final(reason push.Reason, err error) bool {
+	return reason == push.ReasonRejected || errors.Is(err, push.ErrDecode)
 }

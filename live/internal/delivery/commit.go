@@ -1,0 +1,200 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"lastmile/push"
+)
+
+const (
+	// commitTries bounds how often one commit starts over because other tabs keep
+	// changing the shared fields.
+	commitTries = 8
+	// maxUncommitted bounds the pushes that are stored together.
+	maxUncommitted = 64
+)
+
+// CommitDue stores what pushes have changed once it has waited long enough, and
+// before a frame that shows more of them than the state.
+func (s *Session) CommitDue(ctx context.Context, frame bool) {
+	if !s.unsaved {
+		s.commitAt = time.Time{}
+		return
+	}
+	due := !s.commitAt.IsZero() && !time.Now().Before(s.commitAt)
+	if due || len(s.queue.uncommitted) >= maxUncommitted || (frame && s.showing()) {
+		s.Commit(ctx)
+	}
+}
+
+// CommitOwn stores what OnConnect has changed.
+func (s *Session) CommitOwn(ctx context.Context) {
+	if s.unsaved {
+		s.Commit(ctx)
+	}
+}
+
+// KeepAlive stores an idle page again before its record's lifetime is over.
+func (s *Session) KeepAlive() {
+	if s.created && time.Since(s.storedAt) > s.deps.ResumeTTL/3 {
+		s.Touch()
+	}
+}
+
+// Commit stores the page: its state with its place, and the shared fields if
+// they changed, in one step. It reports whether the page may go on; if not, the
+// page waits for the store, or is over.
+func (s *Session) Commit(ctx context.Context) bool {
+	for range commitTries {
+		if !s.created && !s.create(ctx) {
+			return false
+		}
+		commit, next, err := s.prepare()
+		if err != nil {
+			return s.unstorable(ctx, "state cannot be encoded", err)
+		}
+		store, cancel := s.deps.store(ctx)
+		res, err := s.deps.States.Commit(store, commit)
+		cancel()
+		switch {
+		case err == nil:
+			s.deps.Meter.Committed("ok")
+			s.committed(ctx, next, commit.View != nil, res.View.Version)
+			return true
+		case errors.Is(err, push.ErrStateConflict):
+			s.deps.Meter.Committed("conflict")
+			if err := s.conflict(res.View); err != nil {
+				return s.unstorable(ctx, "persisted fields cannot be merged", err)
+			}
+			if len(s.queue.uncommitted) == 0 && !s.shared.clicked && !s.unsaved {
+				return true // the pushes are back in line
+			}
+		case errors.Is(err, push.ErrFenced):
+			s.deps.Meter.Committed("fenced")
+			s.page.Over(EndFenced)
+			return false
+		case errors.Is(err, push.ErrNoState):
+			s.deps.Meter.Committed("gone")
+			s.deps.log(ctx, slog.LevelWarn, s.key, "the connection's record is gone, mounting anew")
+			s.page.Over(EndGone)
+			return false
+		default:
+			s.deps.Meter.Committed("error")
+			s.stallFor(ctx, err)
+			return false
+		}
+	}
+	s.stallFor(ctx, push.ErrStateConflict)
+	return false
+}
+
+func (s *Session) unstorable(ctx context.Context, what string, err error) bool {
+	s.deps.log(ctx, slog.LevelError, s.key, what, "error", err)
+	s.page.Over(EndUnstorable)
+	return false
+}
+
+// create makes the record of a page that was mounted on this connection, as it
+// was before any push: those come with the first commit, together with what they
+// did to the shared fields.
+func (s *Session) create(ctx context.Context) bool {
+	r, err := s.document(s.saved)
+	if err == nil {
+		store, cancel := s.deps.store(ctx)
+		err = s.deps.States.CreateConn(store, r, s.deps.ResumeTTL)
+		cancel()
+	}
+	if err != nil {
+		s.stallFor(ctx, err)
+		return false
+	}
+	s.created = true
+	return true
+}
+
+// document is what is stored of a snapshot.
+func (s *Session) document(snap Snapshot) (push.ConnRecord, error) {
+	state, err := s.page.Document(snap, s.Acks.owed)
+	return push.ConnRecord{
+		Session: s.key.Session, Conn: s.key.Conn, View: s.key.View, State: state,
+		Cursor: snap.Cursor, Client: snap.Client, Fence: s.fence, Epoch: s.epoch,
+	}, err
+}
+
+// prepare builds the commit, with the view's record only if it changes.
+func (s *Session) prepare() (push.Commit, View, error) {
+	r, err := s.document(s.now)
+	if err != nil {
+		return push.Commit{}, View{}, err
+	}
+	commit := push.Commit{Conn: r, ConnTTL: s.deps.ResumeTTL, ViewTTL: s.deps.SharedTTL}
+	next, changed, err := s.shared.next(s.state, s.failover.place(s.now.Cursor))
+	if err != nil || !changed {
+		return commit, next, err
+	}
+	view, err := next.encode(s.shared.fields.Names())
+	commit.View = &view
+	return commit, next, err
+}
+
+// committed notes that the store has what the page has.
+func (s *Session) committed(ctx context.Context, next View, withView bool, version uint64) {
+	s.isStored()
+	s.shared.clicked, s.shared.before, s.shared.after = false, nil, nil
+	for _, it := range s.queue.uncommitted {
+		s.starts.survived(ctx, it)
+	}
+	if withView {
+		s.shared.stored(next, version)
+	}
+	s.release(ctx)
+	s.queue.uncommitted = nil
+}
+
+// conflict deals with shared fields that another tab has changed meanwhile.
+// After pushes the page goes back to what is stored and runs them again on top
+// of theirs; those that their fields hold already leave the fields alone. After
+// a click, or Mount or OnConnect, its changes are laid over theirs, field by
+// field.
+func (s *Session) conflict(r push.ViewRecord) error {
+	theirs, err := decodeView(s.shared.fields.Names(), r)
+	if err != nil {
+		return err
+	}
+	if len(s.queue.uncommitted) > 0 && !s.shared.clicked {
+		return s.rebase(theirs)
+	}
+	base, mine := s.shared.before, s.shared.after
+	if !s.shared.clicked {
+		base = s.shared.base
+		if mine, err = s.shared.fields.Of(s.state); err != nil {
+			return err
+		}
+	}
+	if err := s.adopt(theirs); err != nil {
+		return err
+	}
+	s.state = s.shared.fields.With(s.state, merge(base, mine, theirs.Fields))
+	s.now.Encoded, err = s.program.Encode(s.state)
+	s.page.Changed()
+	return err
+}
+
+// rebase puts the pushes since the last commit back in line.
+func (s *Session) rebase(theirs View) error {
+	if err := s.goBack(s.program); err != nil {
+		return err
+	}
+	if err := s.adopt(theirs); err != nil {
+		return err
+	}
+	if s.queue.retry != nil {
+		s.starts.giveBack()
+	}
+	s.failover.undone(s.queue.undo())
+	s.page.Changed()
+	return nil
+}
