@@ -34,6 +34,10 @@ quick: ## Run the tests that need neither Redis nor Chromium
 race: ## Run the tests of PKG (./... when not given) with the race detector
 	go test -race -shuffle=on $(or $(PKG),./...)
 
+.PHONY: mutants
+mutants: ## Make faults on purpose that the unit tests must notice (ARGS="'delivery/decide'")
+	go run ./internal/tools/mutants $(ARGS)
+
 .PHONY: e2e
 e2e: ## Run the end-to-end tests: real processes, killed ones, a real browser
 	go test -race -v -timeout 22m ./internal/e2e/...
