@@ -17,6 +17,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/jobs"
 	"lastmile/push"
@@ -210,7 +211,7 @@ func (s *soak) insist(f func(context.Context) error) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	var err error
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(patience.Limit); time.Now().Before(deadline); <-tick.C {
 		if err = f(s.t.Context()); err == nil {
 			return
 		}
@@ -223,7 +224,7 @@ func (s *soak) insist(f func(context.Context) error) {
 func (s *soak) settle() {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.Now().Add(10 * time.Minute)
+	deadline := time.Now().Add(patience.Limit)
 	for ; time.Now().Before(deadline); <-tick.C {
 		if len(s.owing()) == 0 && s.waiting() == 0 {
 			return

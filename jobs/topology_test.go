@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/jobs"
 	"lastmile/push"
@@ -93,7 +94,7 @@ func (s *site) await(id string, want jobs.State) {
 	defer tick.Stop()
 	var info jobs.Info
 	var err error
-	for deadline := time.Now().Add(4 * time.Minute); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(patience.Limit); time.Now().Before(deadline); <-tick.C {
 		if info, err = s.client.Get(s.t.Context(), id); err == nil && info.State == want {
 			return
 		}
@@ -108,7 +109,7 @@ func (s *site) wantTold(session string, want map[string]jobs.State) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	var ends map[string][]jobs.State
-	for deadline := time.Now().Add(time.Minute); len(ends) < len(want) && time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(patience.Limit); len(ends) < len(want) && time.Now().Before(deadline); <-tick.C {
 		entries, err := s.store.Read(s.t.Context(), session, 0, 1000)
 		if err != nil {
 			s.t.Logf("read events: %v", err) // while a replica takes over
@@ -228,7 +229,7 @@ func (s *site) insist(what string, f func(context.Context) error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	var err error
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(patience.Limit); time.Now().Before(deadline); <-tick.C {
 		if err = f(s.t.Context()); err == nil {
 			return
 		}

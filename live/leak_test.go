@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"lastmile/internal/patience"
 	"lastmile/live"
 	"lastmile/live/livetest"
 	"lastmile/push"
@@ -54,7 +55,7 @@ func TestPageThatCannotMountAnewIsForgotten(t *testing.T) {
 	s.closed.Store(true)
 	mem.Flush() // another epoch: every page mounts anew
 	p.WaitClosed()
-	for deadline := time.Now().Add(10 * time.Second); freed.Load() == 0; {
+	for deadline := time.Now().Add(patience.Limit); freed.Load() == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("the connection has ended, its state is still held")
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"lastmile/internal/patience"
 	"lastmile/live"
 )
 
@@ -35,15 +36,7 @@ func (c telling) OnDisconnect(_ counter, ctx *live.Context) { c <- string(ctx.Re
 // next waits until the controller says something.
 func (c telling) next(t *testing.T) string {
 	t.Helper()
-	limit := time.NewTimer(30 * time.Second)
-	defer limit.Stop()
-	select {
-	case said := <-c:
-		return said
-	case <-limit.C:
-		t.Fatal("the controller says nothing")
-		return ""
-	}
+	return patience.Receive(t, "the controller to say something", c)
 }
 
 func TestSlowSocketGetsWholeFramesAndTheLatest(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"lastmile/cmd/internal/programtest"
+	"lastmile/internal/patience"
 )
 
 func TestBadSettings(t *testing.T) {
@@ -97,15 +97,7 @@ func start(t *testing.T, args ...string) *web {
 // waitReady waits until the program wants visitors.
 func (w *web) waitReady() {
 	w.t.Helper()
-	deadline, tick := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
-	defer tick.Stop()
-	for w.status("/readyz", nil) != http.StatusOK {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			w.t.Fatal("/readyz never says 200")
-		}
-	}
+	patience.Until(w.t, "/readyz to say 200", func() bool { return w.status("/readyz", nil) == http.StatusOK })
 }
 
 // answer is a response that has been read.
@@ -117,7 +109,7 @@ type answer struct {
 
 func (w *web) do(client *http.Client, method, path string, edit func(*http.Request)) answer {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience.Limit)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, w.url+path, nil)
 	if err != nil {

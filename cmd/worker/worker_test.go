@@ -3,18 +3,19 @@ package main_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"lastmile/cmd/internal/programtest"
+	"lastmile/internal/patience"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
@@ -189,21 +190,13 @@ func TestRun(t *testing.T) {
 		t.Errorf("probe: code %d: %s", r.Code, r.Errors)
 	}
 	run[job](s, "enqueue", "reports.profile", `{"name":"sample"}`, "--id=job")
-	deadline, tick := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
-	defer tick.Stop()
-	for {
-		j := run[job](s, "jobs", "show", "job")
-		if j.State == "completed" {
-			if j.Result.Rows != 10_000 {
-				t.Errorf("got %d rows, want 10000", j.Result.Rows)
-			}
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("the job is %+v", j)
-		}
+	var j job
+	patience.UntilSaid(t, "the job", func() (bool, string) {
+		j = run[job](s, "jobs", "show", "job")
+		return j.State == "completed", fmt.Sprintf("%+v", j)
+	})
+	if j.Result.Rows != 10_000 {
+		t.Errorf("got %d rows, want 10000", j.Result.Rows)
 	}
 	p.Signal(syscall.SIGTERM)
 	if code := p.Wait(); code != 0 {
@@ -218,15 +211,7 @@ func TestSecondSignal(t *testing.T) {
 	p := programtest.Start(t, s.env, "run", "--log-format=json", "--kinds=reports.profile")
 	p.WaitLine("working")
 	run[job](s, "enqueue", "reports.profile", `{"name":"sample","slow":60}`, "--id=job", "--session=SOMEBODY")
-	deadline, tick := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
-	defer tick.Stop()
-	for run[job](s, "jobs", "show", "job").State != "running" {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("the job does not start")
-		}
-	}
+	patience.Until(t, "the job to start", func() bool { return run[job](s, "jobs", "show", "job").State == "running" })
 	p.Signal(syscall.SIGTERM)
 	p.WaitLine("stopping")
 	p.Signal(syscall.SIGTERM)

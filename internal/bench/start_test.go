@@ -10,6 +10,7 @@ import (
 
 	"lastmile/internal/bench"
 	"lastmile/internal/e2e/harness"
+	"lastmile/internal/patience"
 	"lastmile/internal/repo"
 )
 
@@ -28,7 +29,7 @@ func BenchmarkFirstPage(b *testing.B) {
 		if err := cmd.Start(); err != nil {
 			b.Fatal(err)
 		}
-		harness.Eventually(b, "the first page", func() (bool, string) { return answers(b, "http://"+addr+"/reports") })
+		patience.UntilSaid(b, "the first page", func() (bool, string) { return answers(b, "http://"+addr+"/reports") })
 		times = append(times, time.Since(start))
 		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 			b.Error(err)

@@ -22,14 +22,8 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-)
 
-const (
-	// lifetime bounds one browser, so that a hung page fails its test and not
-	// the whole run.
-	lifetime = 5 * time.Minute
-	// patience bounds one wait for a condition in a page.
-	patience = 20 * time.Second
+	"lastmile/internal/patience"
 )
 
 // New starts a Chromium with an empty profile, bound to the end of the test,
@@ -55,10 +49,12 @@ func NewFor(t testing.TB, lifetime time.Duration, options ...chromedp.ExecAlloca
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.WindowSize(1280, 900),
+		chromedp.WSURLReadTimeout(patience.Limit),
 	)
 	// The browser outlives t.Context, which ends before the clean-ups run that
 	// may still want a last look at the page.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), lifetime)
+	// A page that hangs fails its test and not the whole run.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*patience.Limit)
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewExecAllocator(ctx, append(all, options...)...)
 	t.Cleanup(stop)
@@ -98,11 +94,11 @@ func Eval[T any](ctx context.Context, t testing.TB, expression string) T {
 }
 
 // WaitFor waits until a JavaScript expression is true in the tab of ctx, through
-// navigations and reloads. It fails the test with the page's text after 20
-// seconds.
+// navigations and reloads. It fails the test with the page's text after
+// patience.Limit.
 func WaitFor(ctx context.Context, t testing.TB, expression string) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(patience.Limit)
 	tick := time.NewTicker(15 * time.Millisecond)
 	defer tick.Stop()
 	var last error
@@ -116,7 +112,7 @@ func WaitFor(ctx context.Context, t testing.TB, expression string) {
 		case <-tick.C:
 		case <-deadline:
 			text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
-			t.Fatalf("browser: waited %v for %s (last error: %v); the page says:\n%s", patience, expression, last, text)
+			t.Fatalf("browser: waited %v for %s (last error: %v); the page says:\n%s", patience.Limit, expression, last, text)
 		case <-ctx.Done():
 			t.Fatalf("browser: wait for %s: %v", expression, context.Cause(ctx))
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"lastmile/internal/browser"
+	"lastmile/internal/patience"
 	"lastmile/live"
 	"lastmile/push"
 	"lastmile/push/mempush"
@@ -147,7 +148,7 @@ func newEffectsPage(t *testing.T, ctx context.Context) *effectsPage {
 // gone waits until the server knows that the page has gone.
 func (p *effectsPage) gone() {
 	p.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(patience.Limit)
 	for p.hub.Connections() > 0 {
 		select {
 		case <-deadline:

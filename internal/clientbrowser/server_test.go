@@ -14,14 +14,12 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lastmile/internal/patience"
 	"lastmile/live/client"
 )
 
 // obj is a JSON object, as a frame or the data of an action.
 type obj = map[string]any
-
-// patience bounds each wait of a test for the browser.
-const patience = 20 * time.Second
 
 // message is what a client sent.
 type message struct {
@@ -233,7 +231,7 @@ func (s *server) accept() *conn {
 	select {
 	case c := <-s.conns:
 		return c
-	case <-time.After(patience):
+	case <-time.After(patience.Limit):
 		s.t.Fatal("no connection came")
 		return nil
 	}
@@ -277,7 +275,7 @@ func (c *conn) send(frame obj) {
 // wait returns the next message that matches and drops those before it.
 func (c *conn) wait(what string, match func(message) bool) message {
 	c.t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(patience.Limit)
 	for {
 		select {
 		case m := <-c.in:
@@ -313,7 +311,7 @@ func (c *conn) ended() websocket.StatusCode {
 	select {
 	case <-c.gone:
 		return c.code
-	case <-time.After(patience):
+	case <-time.After(patience.Limit):
 		c.t.Fatal("the connection stays open")
 		return 0
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"lastmile/internal/e2e/harness"
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 )
 
@@ -63,7 +64,7 @@ func (c *cluster) redisURL() string { return "REDIS_URL=redis://" + c.redis.Addr
 // waitReady waits until the node may be put into rotation.
 func (c *cluster) waitReady(n *webNode) {
 	c.t.Helper()
-	harness.Eventually(c.t, "readiness of "+n.String(), func() (bool, string) {
+	patience.UntilSaid(c.t, "readiness of "+n.String(), func() (bool, string) {
 		if !n.Running() {
 			c.t.Fatalf("%v ended:\n%s", n, n.Output())
 		}

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"lastmile/internal/e2e/harness"
 	"lastmile/internal/e2e/testapp"
+	"lastmile/internal/patience"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
@@ -25,7 +25,7 @@ func TestEmptiedRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	flushed := time.Now()
-	harness.Eventually(t, "pages mounted anew", func() (bool, string) {
+	patience.UntilSaid(t, "pages mounted anew", func() (bool, string) {
 		for _, tab := range s.tabs {
 			if tab.Stats().Remounts == 0 || tab.Text() != "||0" {
 				return false, tab.name + " shows " + tab.Text()
@@ -49,7 +49,7 @@ func TestEmptiedRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	harness.Eventually(t, "the first push after it", func() (bool, string) {
+	patience.UntilSaid(t, "the first push after it", func() (bool, string) {
 		for _, tab := range s.tabs {
 			if tab.Text() != "after,|after,|0" {
 				return false, tab.name + " shows " + tab.Text()

@@ -11,12 +11,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"lastmile/internal/browser"
-	"lastmile/internal/e2e/harness"
+	"lastmile/internal/patience"
 )
-
-// recovery is more than what Asynq takes to bring a dead worker's job back: a
-// lease of 30 seconds, a margin of 30, and a look each minute.
-const recovery = 4 * time.Minute
 
 // TestKillWorkerMidJob: the worker dies by SIGKILL in the middle of a job. The
 // page is told that nothing is heard of it, another worker does it again, and
@@ -34,7 +30,7 @@ func TestKillWorkerMidJob(t *testing.T) {
 	browser.WaitFor(p.ctx, t, `seen.labels.includes("no sign of life")`)
 	t.Logf("report: the tab was told that the job stalled %v after its worker was killed", time.Since(killed).Round(time.Second))
 	c.startWorker()
-	p.waitDone(recovery)
+	p.waitDone()
 	t.Logf("report: completed %v after its worker was killed", time.Since(killed).Round(time.Second))
 	p.checkOneEnd()
 	if c.ask(&job, "show", job.ID); job.State != "completed" || job.Attempt != 2 || job.Gen != 1 {
@@ -62,7 +58,7 @@ func TestKillWebNode(t *testing.T) {
 		c.startWeb(n)
 		c.waitReady(n)
 	}
-	p.waitDone(time.Minute)
+	p.waitDone()
 	p.checkOneEnd()
 	p.checkForward()
 }
@@ -80,7 +76,7 @@ func TestClosedBrowserFindsResult(t *testing.T) {
 	if err := chromedp.Cancel(p.ctx); err != nil {
 		t.Fatalf("close the tab: %v", err)
 	}
-	harness.Eventually(t, "the end of the job", func() (bool, string) {
+	patience.UntilSaid(t, "the end of the job", func() (bool, string) {
 		c.ask(&job, "show", job.ID)
 		return job.State == "completed", job.State
 	})
@@ -88,7 +84,7 @@ func TestClosedBrowserFindsResult(t *testing.T) {
 	if got := again.seen().Labels; !slices.Equal(got, []string{"done"}) {
 		t.Errorf("the page opened with %q, want done at once", got)
 	}
-	again.waitDone(time.Minute)
+	again.waitDone()
 }
 
 // TestRestartRedisMidJob: Redis dies by SIGKILL in the middle of a job and comes
@@ -103,7 +99,7 @@ func TestRestartRedisMidJob(t *testing.T) {
 		c.redis.Kill()
 		c.redis.Restart()
 	}
-	p.waitDone(recovery)
+	p.waitDone()
 	p.checkOneEnd()
 	p.checkForward()
 }
@@ -140,7 +136,7 @@ func TestJobOutlivesItsPage(t *testing.T) {
 func waitPage(t *testing.T, client *http.Client, address, want string) string {
 	t.Helper()
 	var body string
-	harness.EventuallyWithin(t, recovery, "a page with "+want, func() (bool, string) {
+	patience.UntilSaid(t, "a page with "+want, func() (bool, string) {
 		var err error
 		_, body, err = get(t.Context(), client, address)
 		return err == nil && strings.Contains(body, want), body

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"lastmile/internal/e2e/harness"
 	"lastmile/internal/e2e/history"
 	"lastmile/internal/e2e/testapp"
+	"lastmile/internal/patience"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
@@ -42,15 +42,20 @@ func TestPushesThatKillBesideOthers(t *testing.T) {
 		s.checker.Accept(p)
 	}
 	late := 0
-	harness.Eventually(t, "all pushes", func() (bool, string) {
+	patience.UntilSaid(t, "all pushes", func() (bool, string) {
 		late += s.startDead()
 		return s.checker.Missing() == 0, fmt.Sprintf("%d not shown, %d web nodes ended late", s.checker.Missing(), late)
 	})
 	deaths += late
 	// Each of the two nodes may die of it while it is new. Of the four starts
-	// that are counted two are alone: those deaths are for each its own.
-	if deaths < 2+2**besideKillers || deaths > 6**besideKillers {
-		t.Errorf("%d pushes ended %d web nodes, want 4 to 6 each, or some less that are shared", *besideKillers, deaths)
+	// that are counted two are alone: those deaths are for each its own. A tab that
+	// comes to it behind other pushes, as it does once, is not counted for it.
+	most := 6 * *besideKillers
+	for i := range *besideKillers {
+		most += tabsOf(killerSession(i))
+	}
+	if deaths < 2+2**besideKillers || deaths > most {
+		t.Errorf("%d pushes ended %d web nodes, want %d at most, and 4 each or some less that are shared", *besideKillers, deaths, most)
 	}
 	s.mend()
 	replays := s.replayDead(store)
@@ -80,7 +85,7 @@ func (s *soak) poisonAll(store *redisstream.Transport) (deaths int) {
 		s.t.Fatal(err)
 	}
 	pushed, clicked := 0, time.Now()
-	harness.EventuallyWithin(s.t, 2*time.Minute, "the dead letters", func() (bool, string) {
+	patience.UntilSaid(s.t, "the dead letters", func() (bool, string) {
 		deaths += s.startDead()
 		if pushed < *besideKillers && deaths >= 3*pushed {
 			s.pushDeadly(publisher, pushed)
@@ -96,10 +101,13 @@ func (s *soak) poisonAll(store *redisstream.Transport) (deaths int) {
 	return deaths
 }
 
+// killerSession is the session of the i-th killer: one that is not absent.
+func killerSession(i int) int { return i%(absentEvery-1) + i/(absentEvery-1)*absentEvery }
+
 // pushDeadly pushes a killer, and something harmless behind it.
 func (s *soak) pushDeadly(publisher *push.Publisher, i int) {
 	s.t.Helper()
-	session := publisher.Session(testapp.SessionID(i%(absentEvery-1) + i/(absentEvery-1)*absentEvery))
+	session := publisher.Session(testapp.SessionID(killerSession(i)))
 	for _, token := range []string{fmt.Sprintf("exit-%d", i), fmt.Sprintf("behind-%d", i)} {
 		r, err := session.Trigger(s.t.Context(), "Number", map[string]string{"token": token})
 		if err != nil {

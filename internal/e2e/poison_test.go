@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"lastmile/internal/e2e/harness"
 	"lastmile/internal/e2e/history"
+	"lastmile/internal/patience"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
@@ -59,7 +59,7 @@ func (s *soak) poison(store *redisstream.Transport) (deaths int) {
 	}
 	for i := range *deadlyPushes {
 		s.pushDeadly(publisher, i)
-		harness.Eventually(s.t, "a dead letter", func() (bool, string) {
+		patience.UntilSaid(s.t, "a dead letter", func() (bool, string) {
 			deaths += s.startDead()
 			n, err := store.Count(s.t.Context())
 			return n == i+1 && s.checker.Missing() == 0, fmt.Sprint(n, err)

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -28,8 +27,8 @@ func TestBrowserReports(t *testing.T) {
 	one.waitMoving(20)
 	two.waitMoving(20)
 	one.shootAll("reports-running")
-	one.waitDone(time.Minute)
-	two.waitDone(time.Minute)
+	one.waitDone()
+	two.waitDone()
 	for _, p := range []*tab{one, two} {
 		p.checkOneEnd()
 		p.checkForward()
@@ -63,7 +62,7 @@ func (p *tab) cancelAndRetry(other *tab) {
 		browser.WaitFor(v.ctx, p.t, `document.querySelector('.list .chip').textContent === 'cancelled'`)
 	}
 	browser.Eval[string](p.ctx, p.t, `document.querySelector('.list button[value=Retry]').click(), ''`)
-	p.waitDone(time.Minute)
+	p.waitDone()
 }
 
 // logTicks puts the sizes of the frames that moved the progress on record.

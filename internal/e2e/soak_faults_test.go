@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"lastmile/internal/e2e/harness"
 	"lastmile/internal/e2e/history"
 	"lastmile/internal/e2e/testapp"
+	"lastmile/internal/patience"
 )
 
 // injectFaults goes through the faults in random order, again and again, for
@@ -139,16 +139,15 @@ func (s *soak) total() int {
 // awaitPublishers waits until everything is sent.
 func (s *soak) awaitPublishers() {
 	s.t.Helper()
-	const limit = 3 * time.Minute
 	if s.cfg.lossy { // they stay, and send again what a failover loses
-		harness.EventuallyWithin(s.t, limit, "the publishers", func() (bool, string) {
+		patience.UntilSaid(s.t, "the publishers", func() (bool, string) {
 			n := len(s.pushes())
 			return n == s.total(), fmt.Sprintf("%d of %d pushes accepted", n, s.total())
 		})
 		return
 	}
 	for _, p := range s.publishers {
-		harness.EventuallyWithin(s.t, limit, "the publishers", func() (bool, string) { return !p.Running(), p.Output() })
+		patience.UntilSaid(s.t, "the publishers", func() (bool, string) { return !p.Running(), p.Output() })
 	}
 }
 
@@ -156,10 +155,10 @@ func (s *soak) awaitPublishers() {
 // then is for the checker to tell.
 func (s *soak) awaitPages() {
 	s.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience.Limit)
 	for s.checker.Missing() > 0 {
 		if time.Now().After(deadline) {
-			s.t.Errorf("%d pushes are not shown after a minute", s.checker.Missing())
+			s.t.Errorf("%d pushes are not shown after %v", s.checker.Missing(), patience.Limit)
 			return
 		}
 		s.rest(20*time.Millisecond, 40*time.Millisecond)
@@ -182,7 +181,7 @@ func (s *soak) checkClicks() {
 	s.t.Helper()
 	total := 0
 	for _, tab := range s.tabs {
-		harness.Eventually(s.t, "answers to clicks", func() (bool, string) {
+		patience.UntilSaid(s.t, "answers to clicks", func() (bool, string) {
 			return tab.Waiting() == 0, fmt.Sprintf("%s: %d unanswered", tab.name, tab.Waiting())
 		})
 		total += tab.clicks

@@ -19,6 +19,7 @@ import (
 	"lastmile/internal/e2e/history"
 	"lastmile/internal/e2e/testapp"
 	"lastmile/internal/e2e/wsclient"
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 )
 
@@ -156,7 +157,7 @@ func (s *soak) start(p *soakProcess) {
 // waitReady waits until the node answers a page.
 func (s *soak) waitReady(p *soakProcess) {
 	s.t.Helper()
-	harness.Eventually(s.t, "web node", func() (bool, string) {
+	patience.UntilSaid(s.t, "web node", func() (bool, string) {
 		if !p.Running() {
 			s.t.Fatalf("web node ended:\n%s", p.Output())
 		}
@@ -180,7 +181,7 @@ func (s *soak) openTabs() {
 			continue
 		}
 		client := s.client(n)
-		for i := range 1 + n%3 {
+		for i := range tabsOf(n) {
 			s.tabs = append(s.tabs, s.open(n, fmt.Sprintf("%s/%d", testapp.SessionID(n), i), client))
 		}
 	}
@@ -193,7 +194,7 @@ func (s *soak) openTabs() {
 	for _, tab := range s.tabs {
 		running.Go(func() { tab.Run(ctx) })
 	}
-	harness.Eventually(s.t, "all tabs", func() (bool, string) {
+	patience.UntilSaid(s.t, "all tabs", func() (bool, string) {
 		n := 0
 		for _, tab := range s.tabs {
 			n += min(1, tab.Stats().Connects)
@@ -201,6 +202,9 @@ func (s *soak) openTabs() {
 		return n == len(s.tabs), fmt.Sprintf("%d of %d connected", n, len(s.tabs))
 	})
 }
+
+// tabsOf is how many tabs session n has, unless it is absent.
+func tabsOf(n int) int { return 1 + n%3 }
 
 // client returns an HTTP client that is session n's browser.
 func (s *soak) client(n int) *http.Client {

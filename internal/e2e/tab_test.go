@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -18,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"lastmile/internal/browser"
-	"lastmile/internal/e2e/harness"
+	"lastmile/internal/patience"
 )
 
 var screenshots = flag.String("screenshots", "", "directory for screenshots; empty keeps none")
@@ -101,9 +100,9 @@ func (p *tab) waitMoving(percent float64) {
 }
 
 // waitDone waits until the first report is done, and shown.
-func (p *tab) waitDone(limit time.Duration) {
+func (p *tab) waitDone() {
 	p.t.Helper()
-	harness.EventuallyWithin(p.t, limit, "the report", func() (bool, string) {
+	patience.UntilSaid(p.t, "the report", func() (bool, string) {
 		label := p.label()
 		return label == "done", label
 	})

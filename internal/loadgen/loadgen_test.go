@@ -14,6 +14,7 @@ import (
 
 	"lastmile/internal/e2e/harness"
 	"lastmile/internal/loadgen"
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -98,12 +99,12 @@ func load(t testing.TB, nodes, sessions, rate, seconds int) figures {
 		s.Addr = harness.FreeAddr(t)
 		s.Nodes = append(s.Nodes, s.Addr)
 		webs = append(webs, start(t, s, loadgen.Web))
-		harness.Eventually(t, "the node", func() (bool, string) { return collect(t, s.Addr) })
+		patience.UntilSaid(t, "the node", func() (bool, string) { return collect(t, s.Addr) })
 	}
 	empty, store := memory(t, webs...), used(t, redis)
 
 	conns := start(t, s, loadgen.Connect)
-	harness.EventuallyWithin(t, 5*time.Minute, "all connections", func() (bool, string) {
+	patience.UntilSaid(t, "all connections", func() (bool, string) {
 		return strings.Contains(conns.Output(), "open") || !conns.Running(), conns.Output()
 	})
 	var f figures
@@ -113,7 +114,7 @@ func load(t testing.TB, nodes, sessions, rate, seconds int) figures {
 	publisher := start(t, s, loadgen.Publish)
 	<-publisher.Done()
 	f.took = strings.TrimSpace(strings.TrimPrefix(publisher.Output(), "published "))
-	harness.EventuallyWithin(t, time.Minute, "all pushes", func() (bool, string) { return !conns.Running(), "" })
+	patience.UntilSaid(t, "all pushes", func() (bool, string) { return !conns.Running(), "" })
 	f.loaded = (memory(t, webs...) - empty) / sessions
 	out := conns.Output()
 	_, result, _ := strings.Cut(out, "open\n")
@@ -160,7 +161,7 @@ func idle(t testing.TB, addrs ...string) {
 	t.Helper()
 	for _, addr := range addrs {
 		for range 6 {
-			harness.Eventually(t, "a collection", func() (bool, string) { return collect(t, addr) })
+			patience.UntilSaid(t, "a collection", func() (bool, string) { return collect(t, addr) })
 		}
 	}
 }

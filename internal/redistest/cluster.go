@@ -9,6 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"lastmile/internal/patience"
 )
 
 // clusterSlots is the number of slots of every cluster.
@@ -150,7 +152,7 @@ func (s *Server) do(t testing.TB, args ...any) string {
 // await repeats a command until its reply is as wanted.
 func (s *Server) await(t testing.TB, what string, ok func(reply string) bool, args ...any) {
 	t.Helper()
-	deadline := time.NewTimer(startTimeout)
+	deadline := time.NewTimer(patience.Limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

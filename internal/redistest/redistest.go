@@ -22,10 +22,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-)
 
-// startTimeout bounds a server's start, and its load after a restart.
-const startTimeout = 15 * time.Second
+	"lastmile/internal/patience"
+)
 
 // Config says what server to run. The zero value keeps nothing on disk.
 type Config struct {
@@ -143,7 +142,7 @@ func (s *Server) runLocked() error {
 
 // ready polls until the server answers and has loaded its data.
 func (s *Server) ready(done <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), patience.Limit)
 	defer cancel()
 	c := s.client()
 	defer c.Close()

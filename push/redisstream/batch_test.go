@@ -84,17 +84,16 @@ func TestCallersDoNotWaitBeyondTheirTime(t *testing.T) {
 	server.Freeze(t)
 	var wg sync.WaitGroup
 	for i := range callers {
-		patience := time.Second
+		limit := time.Second
 		if i < 4 { // they go first and alone, and leave their place to one who waits
-			patience /= 2
+			limit /= 2
 		}
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			start := time.Now()
-			_, err := transport.Append(ctx, message("s", fmt.Sprintf("p%d", i)))
-			if d := time.Since(start); err == nil || d > 4*time.Second {
-				t.Errorf("caller %d: %v after %s, want an error after %s", i, err, d, patience)
+			// The server answers none of them: who returns has not waited for it.
+			if _, err := transport.Append(ctx, message("s", fmt.Sprintf("p%d", i))); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("caller %d: %v, want its deadline", i, err)
 			}
 		})
 		if i < 4 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -61,7 +62,7 @@ func BenchmarkNodes(b *testing.B) {
 				}
 			}
 			appendMany(b, transport, server, 256)
-			eventually(b, 20*time.Second, "all hints", func() bool { return e.n.Load() >= int64(b.N) })
+			patience.Until(b, "all hints", func() bool { return e.n.Load() >= int64(b.N) })
 		})
 	}
 }
@@ -88,7 +89,7 @@ func runNodes(b *testing.B, transport *redisstream.Transport, e *counter, nodes 
 		cancel()
 		wg.Wait()
 	})
-	eventually(b, 10*time.Second, "all nodes", func() bool { return e.resyncs.Load() >= int64(nodes) })
+	patience.Until(b, "all nodes", func() bool { return e.resyncs.Load() >= int64(nodes) })
 }
 
 // appendMany measures b.N appends.
@@ -272,7 +273,7 @@ func BenchmarkMemory(b *testing.B) {
 			m.Session = fmt.Sprintf("away-session-of-26-chars-%05d", i)
 			mustAppend(b, transport, m)
 		}
-		eventually(b, 30*time.Second, "dedupe keys to expire", func() bool {
+		patience.Until(b, "dedupe keys to expire", func() bool {
 			return client.DBSize(b.Context()).Val() < 3*sessions+200
 		})
 		b.ReportMetric((used()-before)/sessions, "B/parked-push")

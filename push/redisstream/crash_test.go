@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -42,7 +43,7 @@ func TestKillsLoseNothing(t *testing.T) {
 	transport := newTransport(t, server.Client(t), cfg)
 	e, _ := listen(t, newTransport(t, server.Client(t), cfg))
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 	defer cancel()
 	var over atomic.Bool
 	var wg sync.WaitGroup
@@ -73,7 +74,7 @@ func TestKillsLoseNothing(t *testing.T) {
 	}
 	for range kills {
 		before := total()
-		eventually(t, 20*time.Second, "some more pushes", func() bool { return total() > before+100 })
+		patience.Until(t, "some more pushes", func() bool { return total() > before+100 })
 		server.Restart()
 	}
 	over.Store(true)
@@ -106,7 +107,7 @@ func TestKillsLoseNothing(t *testing.T) {
 		}
 		mustAppend(t, transport, message("s0", "end2"))
 	}
-	eventually(t, 20*time.Second, "a hint after the last kill", func() bool { return e.heardID("end") || e.heardID("end2") })
+	patience.Until(t, "a hint after the last kill", func() bool { return e.heardID("end") || e.heardID("end2") })
 }
 
 // checkMailbox requires exactly the accepted pushes, once and in order, each
@@ -266,7 +267,7 @@ func TestIdleFeedHearsOfAnEmptiedStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer feed.Close()
-			eventually(t, 10*time.Second, "the node listens", func() bool { return n.Healthy() == nil })
+			patience.Until(t, "the node listens", func() bool { return n.Healthy() == nil })
 			c := s.Client(t)
 			if _, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
 				p.FlushAll(ctx)
@@ -277,7 +278,7 @@ func TestIdleFeedHearsOfAnEmptiedStore(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, 20*time.Second, "the feed has ended", func() bool { return errors.Is(feed.Err(), push.ErrCursorTooOld) })
+			patience.Until(t, "the feed has ended", func() bool { return errors.Is(feed.Err(), push.ErrCursorTooOld) })
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -110,7 +111,7 @@ func heldBack(t *testing.T, hold func(link *proxy)) (total int, lacked int) {
 	stored := newTransport(t, promoted, redisstream.Config{})
 	for s, n := range accepted {
 		session := fmt.Sprintf("s%d", s)
-		eventually(t, time.Minute, fmt.Sprintf("all %d pushes of %s", n, session), func() bool { return len(everyID(ctx, stored, session)) >= n })
+		patience.Until(t, fmt.Sprintf("all %d pushes of %s", n, session), func() bool { return len(everyID(ctx, stored, session)) >= n })
 		ids := everyID(ctx, stored, session)
 		for i := range n {
 			if ids[fmt.Sprintf("p%d", i)] != 1 {
@@ -146,7 +147,7 @@ func replicate(ctx context.Context, t *testing.T, replica *redistest.Server, add
 	if err := client.Do(ctx, "REPLICAOF", host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, "the replica's link", func() bool {
+	patience.Until(t, "the replica's link", func() bool {
 		return strings.Contains(client.Info(ctx, "replication").Val(), "master_link_status:up")
 	})
 }

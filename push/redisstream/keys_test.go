@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/patience"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
@@ -21,7 +22,7 @@ func TestEveryKeyIsInTheTable(t *testing.T) {
 	c := s.Client(t)
 	e, _ := listen(t, transport)
 	useEverything(t, transport)
-	eventually(t, 5*time.Second, "a hint", func() bool { n, _ := e.heard(); return len(n) > 0 })
+	patience.Until(t, "a hint", func() bool { n, _ := e.heard(); return len(n) > 0 })
 
 	seen := map[string]bool{}
 	for _, key := range c.Keys(t.Context(), "*").Val() {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -48,7 +49,7 @@ func TestHistoryGoesByItselfAndIsRemembered(t *testing.T) {
 		if got := ids(mustRead(t, transport, 0)); got != "p0 p1 p2" {
 			t.Fatalf("read %q within the resume window, want all three", got)
 		}
-		eventually(t, 5*time.Second, "mailbox gone after the resume window", func() bool {
+		patience.Until(t, "mailbox gone after the resume window", func() bool {
 			return len(mustRead(t, transport, 0)) == 0
 		})
 		if _, err := transport.Attach(ctx, "n", "s", seqs[1]); !errors.Is(err, push.ErrCursorTooOld) {

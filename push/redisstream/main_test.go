@@ -9,12 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -95,22 +95,6 @@ func mustRead(t testing.TB, transport *redisstream.Transport, after push.Seq) []
 	}
 }
 
-// eventually polls until ok, for at most limit.
-func eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	for !ok() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("not within %s: %s", limit, what)
-		case <-tick.C:
-		}
-	}
-}
-
 // ear is a push.Listener that keeps what it hears.
 type ear struct {
 	mu      sync.Mutex
@@ -172,18 +156,13 @@ func listenAs(t testing.TB, transport *redisstream.Transport, node string) (e *e
 	stop = func() {
 		once.Do(func() {
 			cancel()
-			select {
-			case err := <-done:
-				if err != nil {
-					t.Errorf("Listen: %v", err)
-				}
-			case <-time.After(2 * time.Second):
-				t.Error("Listen has not returned 2 s after its context ended")
+			if err := patience.Receive(t, "Listen to return", done); err != nil {
+				t.Errorf("Listen: %v", err)
 			}
 		})
 	}
 	t.Cleanup(stop)
-	eventually(t, 10*time.Second, "first resync", e.resynced(1))
+	patience.Until(t, "first resync", e.resynced(1))
 	return e, stop
 }
 

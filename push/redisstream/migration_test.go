@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -62,7 +63,7 @@ func startMigration(t *testing.T, cluster *redistest.Cluster, cfg redisstream.Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.start(t, n, movedSessions, time.Duration(*scale)*2*time.Minute, m.publish, m.got)
+	m.start(t, n, movedSessions, time.Duration(*scale)*patience.Limit, m.publish, m.got)
 	return m
 }
 
@@ -101,7 +102,7 @@ func (m *migration) move(i int) {
 	defer pace.Stop()
 	m.cluster.Move(m.t, slot, to, func() { <-pace.C })
 	before := m.accepted[s].Load()
-	eventually(m.t, 20*time.Second, "pushes to the slot's new master", func() bool { return m.accepted[s].Load() > before+10 })
+	patience.Until(m.t, "pushes to the slot's new master", func() bool { return m.accepted[s].Load() > before+10 })
 }
 
 // finish ends the publishers and requires all that was accepted.
@@ -110,7 +111,7 @@ func (m *migration) finish() {
 	m.over.Store(true)
 	m.publishers.Wait()
 	for s := range movedSessions {
-		eventually(m.t, 20*time.Second, fmt.Sprintf("all pushes of session %d", s), func() bool {
+		patience.Until(m.t, fmt.Sprintf("all pushes of session %d", s), func() bool {
 			return m.t.Failed() || m.seen[s].Load() == m.accepted[s].Load()
 		})
 	}

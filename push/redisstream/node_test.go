@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -23,7 +24,7 @@ func TestFeedsMissNothingOverKills(t *testing.T) {
 	cfg := redisstream.Config{NodeTTL: 6 * time.Second}
 	publisher := newTransport(t, server.Client(t), cfg)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 	defer cancel()
 	running, stop := context.WithCancel(ctx)
 	var nodes, feeds, publishers sync.WaitGroup

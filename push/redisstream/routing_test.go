@@ -3,10 +3,10 @@ package redisstream_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push/redisstream"
 )
@@ -41,7 +41,7 @@ func TestNodesOfBothLayoutsHear(t *testing.T) {
 			if r := mustAppend(t, transport, message("s", id)); r.Nodes != 2 {
 				t.Errorf("push %s woke %d nodes, want 2", id, r.Nodes)
 			}
-			eventually(t, 5*time.Second, "both hear "+id, func() bool { return a.heardID(id) && b.heardID(id) })
+			patience.Until(t, "both hear "+id, func() bool { return a.heardID(id) && b.heardID(id) })
 		}
 		if streams := client.Keys(ctx, "lm:*:n:a").Val(); len(streams) != 16 {
 			t.Errorf("node a reads %d streams, want one in each partition", len(streams))

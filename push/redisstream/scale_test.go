@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -93,7 +94,7 @@ func TestManyAbsentSessions(t *testing.T) {
 		}
 		return n
 	}
-	eventually(t, 30*time.Second, "no mailbox is left", func() bool { return mailboxes() == 0 })
+	patience.Until(t, "no mailbox is left", func() bool { return mailboxes() == 0 })
 	t.Logf("report: %d sessions, %d pushes, each once and in order; no mailbox left", sessions, sessions*each)
 }
 
@@ -139,7 +140,7 @@ func TestHandsInTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 	defer cancel()
 	running, stop := context.WithCancel(ctx)
 	var node, feeds, publishers sync.WaitGroup

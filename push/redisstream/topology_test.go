@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -40,7 +41,7 @@ func survivesDeath(t *testing.T, transport, listening *redisstream.Transport, ma
 	t.Helper()
 	const sessions = 24
 	e, _ := listen(t, listening)
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 	defer cancel()
 	var wg sync.WaitGroup
 	var count atomic.Int64
@@ -62,7 +63,7 @@ func survivesDeath(t *testing.T, transport, listening *redisstream.Transport, ma
 			}
 		})
 	}
-	eventually(t, 30*time.Second, "a third of the pushes", func() bool { return count.Load() > sessions*20 })
+	patience.Until(t, "a third of the pushes", func() bool { return count.Load() > sessions*20 })
 	started := time.Now()
 	master.Kill()
 	awaitSwitch()
@@ -75,7 +76,7 @@ func survivesDeath(t *testing.T, transport, listening *redisstream.Transport, ma
 	for i := range sessions {
 		session := fmt.Sprintf("s%d", i)
 		tries := 0
-		eventually(t, 60*time.Second, "a hint for "+session+" after the failover", func() bool {
+		patience.Until(t, "a hint for "+session+" after the failover", func() bool {
 			last := accepted[i][len(accepted[i])-1]
 			if _, err := transport.Attach(ctx, "a", session, last); err != nil {
 				return false

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lastmile/internal/patience"
 )
 
 const variable = "LASTMILE_PROGRAM_UNDER_TEST"
@@ -37,13 +39,10 @@ type Result struct {
 	Out, Errors string
 }
 
-// patience bounds a program's run in a test.
-const patience = time.Minute
-
 // Run runs the program to its end. env are "NAME=value" pairs.
 func Run(t testing.TB, env []string, args ...string) Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 	defer cancel()
 	cmd := command(ctx, env, args)
 	var out, errs bytes.Buffer
@@ -123,7 +122,7 @@ func (p *Process) Log() string {
 // the program must log JSON.
 func (p *Process) WaitLine(message string) map[string]any {
 	p.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(patience.Limit)
 	for from := 0; ; {
 		p.mu.Lock()
 		fresh, more := p.lines[from:], p.more
@@ -159,7 +158,7 @@ func (p *Process) Wait() int {
 	select {
 	case <-p.done:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
+	case <-time.After(patience.Limit):
 		p.t.Fatalf("the program does not end:\n%s", p.Log())
 		return 0
 	}

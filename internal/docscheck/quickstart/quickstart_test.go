@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"lastmile/internal/docscheck/quickstart"
+	"lastmile/internal/patience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,7 +63,7 @@ func TestQuickstart(t *testing.T) {
 
 func waitFor(t *testing.T, client *http.Client, address, want string) {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(patience.Limit)
 	for {
 		body := fetch(t, client, http.MethodGet, address, nil)
 		if strings.Contains(body, want) {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"lastmile/internal/e2e/harness"
+	"lastmile/internal/patience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,7 +32,7 @@ func TestProcess(t *testing.T) {
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()
 		p := harness.Start(t, harness.Spec{Name: "sh", Path: "/bin/sh", Args: []string{"-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do read x; done"}})
-		harness.Eventually(t, "the trap", func() (bool, string) { return strings.Contains(p.Output(), "up"), p.Output() })
+		patience.UntilSaid(t, "the trap", func() (bool, string) { return strings.Contains(p.Output(), "up"), p.Output() })
 		p.Stop(t)
 		if got, want := p.Output(), "up\nbye\n"; got != want {
 			t.Errorf("output %q, want %q", got, want)

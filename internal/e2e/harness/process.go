@@ -16,12 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// patience bounds each wait for a process to start or to stop. It is wide
-// because a race build on a busy machine is slow, and costs nothing when all
-// is well.
-const patience = 60 * time.Second
+	"lastmile/internal/patience"
+)
 
 // Spec describes a process.
 type Spec struct {
@@ -77,13 +74,13 @@ func (p *Process) Kill() {
 }
 
 // Stop asks the process to end with SIGTERM and fails the test when it does not
-// within a minute, or ends with an error.
+// in time, or ends with an error.
 func (p *Process) Stop(t testing.TB) {
 	t.Helper()
 	p.signal(t, syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-time.After(patience.Limit):
 		t.Fatalf("harness: %s did not stop:\n%s", p.spec.Name, p.Output())
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
@@ -123,32 +120,6 @@ func (p *Process) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatalf("harness: signal %s: %v", p.spec.Name, err)
-	}
-}
-
-// Eventually polls until ok returns true, and fails the test with what it last
-// said after a minute.
-func Eventually(t testing.TB, what string, ok func() (bool, string)) {
-	t.Helper()
-	EventuallyWithin(t, patience, what, ok)
-}
-
-// EventuallyWithin is Eventually with its own bound.
-func EventuallyWithin(t testing.TB, limit time.Duration, what string, ok func() (bool, string)) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		good, said := ok()
-		if good {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("harness: waited %v for %s; last: %s", limit, what, said)
-		}
 	}
 }
 

@@ -79,7 +79,7 @@ func web(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}
-	cfg := live.Config{Secret: secret, Authenticator: byCookie{}, Heartbeat: 3 * time.Second, WriteTimeout: s.WriteTimeout}
+	cfg := live.Config{Secret: secret, Authenticator: byCookie{}, Heartbeat: 3 * time.Second, WriteTimeout: s.WriteTimeout, FirstTTL: time.Hour}
 	if s.Deadly {
 		cfg.ActionTimeout = time.Second // what seems to kill waits as long for the sign of life
 	}

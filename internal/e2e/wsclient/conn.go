@@ -23,7 +23,23 @@ const (
 	// the server takes: beyond that it refuses them.
 	perSecond = 12
 	burst     = 20
+	// maxSlack is how often the deadlines may double.
+	maxSlack = 2
 )
+
+// deadline is how long the server may take for what takes a number of
+// heartbeats. Each time that it was too short it doubles: the machine may be as
+// slow as that, and a client that gives up each time would never get anywhere.
+func (p *Page) deadline(heartbeats int) time.Duration {
+	return time.Duration(heartbeats) * p.cfg.Heartbeat << p.slack.Load()
+}
+
+// late notes that a deadline was too short, if that is what err says.
+func (p *Page) late(ctx context.Context, err error) {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		p.slack.Store(min(p.slack.Load()+1, maxSlack))
+	}
+}
 
 // hello is the first message of a connection.
 type hello struct {
@@ -78,13 +94,14 @@ func (p *Page) Run(ctx context.Context) {
 func (p *Page) connection(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	dialCtx, stop := context.WithTimeout(ctx, p.cfg.Heartbeat)
+	dialCtx, stop := context.WithTimeout(ctx, p.deadline(1))
 	defer stop()
 	ws, res, err := websocket.Dial(dialCtx, "ws"+strings.TrimPrefix(p.cfg.URL, "http"), &websocket.DialOptions{HTTPClient: p.cfg.Client})
 	if res != nil && res.Body != nil {
 		_ = res.Body.Close()
 	}
 	if err != nil {
+		p.late(ctx, err)
 		return fmt.Errorf("wsclient: dial: %w", err)
 	}
 	defer func() { _ = ws.CloseNow() }()
@@ -125,9 +142,10 @@ func (p *Page) send(ctx context.Context, ws *websocket.Conn, m any) error {
 	if err != nil {
 		return fmt.Errorf("wsclient: encode: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Heartbeat)
+	writeCtx, cancel := context.WithTimeout(ctx, p.deadline(1))
 	defer cancel()
-	if err := ws.Write(ctx, websocket.MessageText, b); err != nil {
+	if err := ws.Write(writeCtx, websocket.MessageText, b); err != nil {
+		p.late(ctx, err)
 		return fmt.Errorf("wsclient: write: %w", err)
 	}
 	return nil
@@ -138,10 +156,11 @@ func (p *Page) read(ctx context.Context, ws *websocket.Conn, heard chan int, wel
 	last := 0
 	for {
 		p.awaitStall(ctx)
-		readCtx, cancel := context.WithTimeout(ctx, 2*p.cfg.Heartbeat)
+		readCtx, cancel := context.WithTimeout(ctx, p.deadline(2))
 		_, b, err := ws.Read(readCtx)
 		cancel()
 		if err != nil {
+			p.late(ctx, err)
 			return fmt.Errorf("wsclient: read: %w", err)
 		}
 		p.cfg.Got(b)

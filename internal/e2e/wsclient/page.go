@@ -27,7 +27,8 @@ type Config struct {
 	Client *http.Client
 	// URL is the page's.
 	URL string
-	// Heartbeat is how long the server may be silent. Defaults to 5 seconds.
+	// Heartbeat is how long the server may be silent, at first. Defaults to 5
+	// seconds.
 	Heartbeat time.Duration
 	// Show is called with the page's text whenever it may have changed, from
 	// one goroutine. mount counts how often the page was mounted anew: the
@@ -74,6 +75,7 @@ type Page struct {
 	waiting map[int]message // sent or to be sent, not answered
 	wake    chan struct{}   // cap 1: there is something to send
 	pace    *rate.Limiter   // of clicks
+	slack   atomic.Int32    // how often the deadlines have doubled
 	stalled atomic.Int64    // unix nanoseconds until which nothing is read
 }
 
