@@ -117,9 +117,9 @@ func (c *conn) dropClick() {
 // click runs one action of the browser and stores its result before anything is
 // sent.
 func (c *conn) click(ctx context.Context, m message, h handler) {
-	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, cause: c.clickCause(m)}
+	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, cause: clickCause(c.who.conn, m)}
 	fx, err := c.session.Click(ctx, m.Number, func(ctx context.Context, state any) (delivery.Outcome, error) {
-		return c.program().call(ctx, state, h, inv)
+		return program{c.page, &c.who}.call(ctx, state, h, inv)
 	})
 	if m.Number != 0 {
 		c.refused.ran(m.Number)
@@ -139,9 +139,9 @@ func (c *conn) click(ctx context.Context, m message, h handler) {
 }
 
 // clickCause is the same for re-sent messages of one connection.
-func (c *conn) clickCause(m message) cause {
+func clickCause(conn string, m message) cause {
 	if m.Number == 0 {
-		return cause{"click", c.who.conn, push.NewID()}
+		return cause{"click", conn, push.NewID()}
 	}
-	return cause{"click", c.who.conn, "n", strconv.FormatUint(m.Number, 10)}
+	return cause{"click", conn, "n", strconv.FormatUint(m.Number, 10)}
 }

@@ -31,8 +31,7 @@ type conn struct {
 	gone    chan error
 	limiter *rate.Limiter // the loop's
 	clicks  []message     // the loop's: actions that wait
-	// topicInbox is made with the first subscription; the hub writes to it.
-	topicInbox chan topicMessage
+	topics  subscriptions
 
 	// Page state, the loop's alone. A page mounted anew has a new session.
 	who       *visitor // replaced, never changed: actions may still read it
@@ -117,6 +116,7 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 		stopping: make(chan ending, 1), gone: make(chan error, 1), done: make(chan struct{}),
 		limiter: rate.NewLimiter(rate.Limit(p.hub.cfg.MessageRate), p.hub.cfg.MessageBurst),
 	}
+	c.topics.conn = c
 	c.heard.Store(time.Now().UnixNano())
 	ws.SetReadLimit(2 * int64(p.hub.cfg.MaxMessageBytes)) // between once and twice there is an answer
 	p.hub.enter(c)
@@ -129,7 +129,7 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.hub.leave(c)
 	end := c.greet(ctx)
 	if end == nil {
-		go c.read(ctx)
+		go reader{c}.run(ctx)
 		end = c.loop(ctx)
 	}
 	c.finish(ctx, *end)
@@ -137,7 +137,7 @@ func (c *conn) serve(ctx context.Context) {
 
 // greet reads the first message and makes the page that it asks for.
 func (c *conn) greet(ctx context.Context) *ending {
-	hello, err := c.readHello(ctx)
+	hello, err := reader{c}.hello(ctx)
 	switch {
 	case err != nil:
 		return &ending{ReasonPolicy, websocket.StatusPolicyViolation, err.Error()}
@@ -151,52 +151,6 @@ func (c *conn) greet(ctx context.Context) *ending {
 		return &e
 	}
 	return c.open(ctx, hello)
-}
-
-func (c *conn) readHello(ctx context.Context) (message, error) {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
-	defer cancel()
-	_, b, err := c.ws.Read(ctx)
-	if err != nil {
-		return message{}, errors.New("no hello")
-	}
-	c.heard.Store(time.Now().UnixNano())
-	return decodeMessage(b, c.hub.cfg.MaxMessageBytes)
-}
-
-// read hands the browser's messages to the loop until the socket ends. It
-// answers heartbeats itself: a browser must not take a long action for a dead
-// connection.
-func (c *conn) read(ctx context.Context) {
-	flood := rate.NewLimiter(floodFactor*rate.Limit(c.hub.cfg.MessageRate), floodFactor*c.hub.cfg.MessageBurst)
-	for err := error(nil); err == nil; err = c.readMessage(ctx, flood) {
-		c.wire.await()
-	}
-}
-
-// readMessage hands one message to the loop.
-func (c *conn) readMessage(ctx context.Context, flood *rate.Limiter) error {
-	_, b, err := c.ws.Read(ctx)
-	if err != nil {
-		c.gone <- err
-		return err
-	}
-	c.heard.Store(time.Now().UnixNano())
-	if !flood.Allow() {
-		c.stop(ending{ReasonPolicy, websocket.StatusPolicyViolation, "too many messages"})
-		return nil
-	}
-	in := new(inbound)
-	if in.message, err = decodeMessage(b, c.hub.cfg.MaxMessageBytes); err != nil {
-		in.err, _ = errors.AsType[*messageError](err)
-	} else if in.heartbeat() && !c.beat(ctx) {
-		return nil // the next read tells why
-	}
-	select {
-	case c.inbox <- in:
-	case <-c.done:
-	}
-	return nil
 }
 
 // stop asks the loop to end; the first request counts. Any goroutine may call
@@ -227,7 +181,7 @@ func (c *conn) end(e ending) {
 }
 
 // lost tells how the socket ended.
-func (c *conn) lost(err error) ending {
+func lost(err error) ending {
 	switch websocket.CloseStatus(err) {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway:
 		return ending{ReasonClosed, websocket.StatusNormalClosure, ""}

@@ -80,7 +80,7 @@ func (s screen) Applied(e push.Entry) { s.c.out.older(e.Seq.Time()) }
 
 func (s screen) Subscribed(ctx context.Context, fx delivery.Effects) {
 	if topics := unboxed(fx).topics; len(topics) > 0 {
-		s.c.changeTopics(ctx, topics)
+		s.c.topics.change(ctx, topics)
 	}
 }
 
@@ -91,7 +91,7 @@ func (s screen) Happened(ctx context.Context, all []delivery.Effects) {
 		s.c.out.add(e)
 		publishes = append(publishes, e.publishes...)
 	}
-	s.c.publish(ctx, publishes)
+	s.c.topics.publish(ctx, publishes)
 }
 
 func (s screen) GaveUp(e push.Entry, why string) {

@@ -27,7 +27,7 @@ func (c *conn) finish(ctx context.Context, e ending) {
 		if c.connected {
 			c.disconnect(ctx, e.reason)
 		}
-		c.unfollowAll()
+		c.topics.unfollowAll()
 		s.Close()
 	}
 	c.hub.release(c, c.topicName())
@@ -75,5 +75,5 @@ func (c *conn) disconnect(ctx context.Context, reason Reason) {
 		c.page.logFailure(ctx, c.who, inv, 1, err)
 		return
 	}
-	c.publish(ctx, out.fx.publishes)
+	c.topics.publish(ctx, out.fx.publishes)
 }

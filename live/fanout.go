@@ -126,7 +126,7 @@ func (h *Hub) deliver(topic string, payload []byte) {
 			continue
 		}
 		select {
-		case c.topicInbox <- m:
+		case c.topics.inbox <- m:
 		default:
 			h.metrics.topicsLost.Inc()
 		}

@@ -30,7 +30,7 @@ func (c *conn) loop(ctx context.Context) *ending {
 		if c.over != nil {
 			return c.over
 		}
-		topics := c.topicInbox
+		topics := c.topics.inbox
 		if c.session.Stalled() {
 			topics = nil
 		}
@@ -63,7 +63,7 @@ func (c *conn) dropped(err error) *ending {
 			return c.over
 		}
 	}
-	e := c.lost(err)
+	e := lost(err)
 	return &e
 }
 
@@ -178,7 +178,7 @@ func (c *conn) connect(ctx context.Context) {
 func (c *conn) runOnConnect(ctx context.Context, h handler) {
 	inv := invocation{source: sourceConnect, action: "OnConnect", cause: cause{"connect", c.who.conn, strconv.FormatUint(c.session.Fence(), 10)}}
 	fx, err := c.session.Own(ctx, func(ctx context.Context, state any) (delivery.Outcome, error) {
-		out, err := c.program().call(ctx, state, h, inv)
+		out, err := program{c.page, &c.who}.call(ctx, state, h, inv)
 		if err != nil {
 			c.page.logFailure(ctx, c.who, inv, 1, err)
 		}
@@ -187,76 +187,5 @@ func (c *conn) runOnConnect(ctx context.Context, h handler) {
 	if err != nil {
 		c.out.fail(frameError{Code: codeError, Text: c.hub.publicText(inv, err), Action: inv.action})
 		c.out.add(unboxed(fx))
-	}
-}
-
-// program runs the page's code for whoever looks at it.
-func (c *conn) program() program { return program{c.page, &c.who} }
-
-func (c *conn) publish(ctx context.Context, messages []topicMessage) {
-	if len(messages) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
-	defer cancel()
-	c.hub.publish(ctx, messages)
-}
-
-// changeTopics makes subscriptions hold.
-func (c *conn) changeTopics(ctx context.Context, changes map[string]bool) {
-	if len(changes) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
-	defer cancel()
-	for topic, on := range changes {
-		if on == c.who.topics[topic] {
-			continue
-		}
-		c.session.Touch() // they are part of the record
-		c.who.subscribed(map[string]bool{topic: on})
-		if on {
-			c.followOne(ctx, topic)
-		} else {
-			c.hub.unfollow(c, topic)
-		}
-	}
-}
-
-func (c *conn) followOne(ctx context.Context, topic string) {
-	if c.topicInbox == nil {
-		c.topicInbox = make(chan topicMessage, topicQueue)
-	}
-	if err := c.hub.follow(ctx, c, topic); err != nil {
-		// Delivery is at most once: the next connection tries again.
-		c.hub.log.WarnContext(ctx, "subscription failed", "topic", topic, "view", c.page.name, "error", err)
-	}
-}
-
-// followAll makes the subscriptions of a resumed page hold on this node, as far
-// as whoever comes back may still have them.
-func (c *conn) followAll(ctx context.Context) {
-	if c.hub.deps.Broker == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
-	defer cancel()
-	for topic := range c.who.topics {
-		if err := c.hub.allows(c.who.Identity, topic); err != nil {
-			c.hub.log.InfoContext(ctx, "subscription ended", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-			delete(c.who.topics, topic)
-			c.session.Touch()
-			continue
-		}
-		c.followOne(ctx, topic)
-	}
-}
-
-func (c *conn) unfollowAll() {
-	if c.topicInbox == nil {
-		return
-	}
-	for topic := range c.who.topics {
-		c.hub.unfollow(c, topic)
 	}
 }

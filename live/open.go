@@ -82,7 +82,7 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 	}
 	key := c.page.key(c.who)
 	key.Conn = id
-	c.session = delivery.NewSession(c.hub.pages, key, c.program(), screen{c}, from)
+	c.session = delivery.NewSession(c.hub.pages, key, program{c.page, &c.who}, screen{c}, from)
 	if err := c.session.Refresh(ctx, true); err != nil {
 		if errors.Is(err, delivery.ErrStateSize) { // without the page's own fields it may fit
 			c.hub.log.ErrorContext(ctx, "page has no room for the persisted fields, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
@@ -92,7 +92,7 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 	}
 	c.hub.metrics.mounts.WithLabelValues("resume").Inc()
 	c.take(id)
-	c.followAll(ctx)
+	c.topics.followAll(ctx)
 	return true, nil
 }
 
@@ -141,7 +141,7 @@ func (c *conn) mountAnew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.session = delivery.NewSession(c.hub.pages, c.page.key(c.who), c.program(), screen{c}, delivery.Start{
+	c.session = delivery.NewSession(c.hub.pages, c.page.key(c.who), program{c.page, &c.who}, screen{c}, delivery.Start{
 		State: m.State, Snapshot: delivery.Snapshot{Encoded: m.Encoded}, Feed: feed, Epoch: feed.Epoch(), Mount: m.Mount,
 	})
 	c.out.snapshot, c.out.remounted = true, true
@@ -153,7 +153,7 @@ func (c *conn) mountAnew(ctx context.Context) error {
 // leavePage lets go of the page that was. What is still to be said about it is
 // said.
 func (c *conn) leavePage() {
-	c.unfollowAll()
+	c.topics.unfollowAll()
 	c.who = c.who.copied()
 	c.who.topics = nil
 	if c.session != nil {

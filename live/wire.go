@@ -2,7 +2,6 @@ package live
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -149,13 +148,6 @@ func (c *conn) written(err error) {
 		c.hub.metrics.pushLatency.Observe(time.Since(c.out.flying).Seconds())
 		c.out.flying = time.Time{}
 	}
-}
-
-// beat answers a heartbeat.
-func (c *conn) beat(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.WriteTimeout)
-	defer cancel()
-	return c.ws.Write(ctx, websocket.MessageText, []byte("{}")) == nil
 }
 
 // upgrade is a ResponseWriter whose hijacked connection is a wire with small

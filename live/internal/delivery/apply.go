@@ -57,12 +57,12 @@ func (s *Session) next() *item {
 func (s *Session) apply(ctx context.Context, it *item) {
 	known := it.entry.Seq <= s.failover.own || s.now.Applied.has(it.entry)
 	held := s.shared.view.holds(it.entry)
+	s.queue.retry = nil // unless it has to wait again
 	switch decide(facts{
 		from: it.from, deadLettered: it.deadLettered, givenUp: it.failure != nil, unreadable: it.entry.Err != nil,
 		handled: s.program.Handles(it.entry.Action), known: known, looked: it.looked, held: held, shares: !s.shared.none(),
 	}) {
 	case runTopic:
-		s.queue.retry = nil
 		s.runTopic(ctx, it)
 	case passOver:
 		s.passed(it)
@@ -152,20 +152,11 @@ func (s *Session) remember(e push.Entry, held bool) {
 
 // passed moves the cursor past a push that is dealt with.
 func (s *Session) passed(it *item) {
-	s.queue.retry = nil
 	s.now.Cursor = max(s.now.Cursor, it.entry.Seq)
 	s.failover.passed(it.entry.Seq)
 	it.rerun = true
 	s.queue.uncommitted = append(s.queue.uncommitted, it)
 	s.Touch()
-}
-
-// undo takes back what a failed action may have done to the state in place.
-func (s *Session) undo(ctx context.Context, failure error) {
-	if err := s.restore(s.program); err != nil {
-		s.deps.log(ctx, slog.LevelError, s.key, "state cannot be restored", "error", err, "failure", failure)
-		s.page.Over(EndStateLost)
-	}
 }
 
 // failed has a push retried, or gives it up.
@@ -243,7 +234,6 @@ func (s *Session) suspect(ctx context.Context, it *item, starts int) {
 // applied already: that it comes again means that the store has fallen back, and
 // what it holds need not be what the page last saw. The push is back in line.
 func (s *Session) look(ctx context.Context, it *item) {
-	s.queue.retry = nil
 	s.queue.front(it)
 	if s.unsaved && (!s.Commit(ctx) || s.Rerunning()) {
 		return

@@ -19,7 +19,7 @@ const (
 
 // CommitDue stores what pushes have changed once it has waited long enough, and
 // before a frame that shows more of them than the state.
-func (s *Session) CommitDue(ctx context.Context, frame bool) {
+func (s *ledger) CommitDue(ctx context.Context, frame bool) {
 	if !s.unsaved {
 		s.commitAt = time.Time{}
 		return
@@ -31,14 +31,14 @@ func (s *Session) CommitDue(ctx context.Context, frame bool) {
 }
 
 // CommitOwn stores what OnConnect has changed.
-func (s *Session) CommitOwn(ctx context.Context) {
+func (s *ledger) CommitOwn(ctx context.Context) {
 	if s.unsaved {
 		s.Commit(ctx)
 	}
 }
 
 // KeepAlive stores an idle page again before its record's lifetime is over.
-func (s *Session) KeepAlive() {
+func (s *ledger) KeepAlive() {
 	if s.created && time.Since(s.storedAt) > s.deps.ResumeTTL/3 {
 		s.Touch()
 	}
@@ -47,7 +47,7 @@ func (s *Session) KeepAlive() {
 // Commit stores the page: its state with its place, and the shared fields if
 // they changed, in one step. It reports whether the page may go on; if not, the
 // page waits for the store, or is over.
-func (s *Session) Commit(ctx context.Context) bool {
+func (s *ledger) Commit(ctx context.Context) bool {
 	for range commitTries {
 		if !s.created && !s.create(ctx) {
 			return false
@@ -91,7 +91,7 @@ func (s *Session) Commit(ctx context.Context) bool {
 	return false
 }
 
-func (s *Session) unstorable(ctx context.Context, what string, err error) bool {
+func (s *ledger) unstorable(ctx context.Context, what string, err error) bool {
 	s.deps.log(ctx, slog.LevelError, s.key, what, "error", err)
 	s.page.Over(EndUnstorable)
 	return false
@@ -100,7 +100,7 @@ func (s *Session) unstorable(ctx context.Context, what string, err error) bool {
 // create makes the record of a page that was mounted on this connection, as it
 // was before any push: those come with the first commit, together with what they
 // did to the shared fields.
-func (s *Session) create(ctx context.Context) bool {
+func (s *ledger) create(ctx context.Context) bool {
 	r, err := s.document(s.saved)
 	if err == nil {
 		store, cancel := s.deps.store(ctx)
@@ -116,7 +116,7 @@ func (s *Session) create(ctx context.Context) bool {
 }
 
 // document is what is stored of a snapshot.
-func (s *Session) document(snap Snapshot) (push.ConnRecord, error) {
+func (s *ledger) document(snap Snapshot) (push.ConnRecord, error) {
 	state, err := s.page.Document(snap, s.Acks.owed)
 	return push.ConnRecord{
 		Session: s.key.Session, Conn: s.key.Conn, View: s.key.View, State: state,
@@ -125,7 +125,7 @@ func (s *Session) document(snap Snapshot) (push.ConnRecord, error) {
 }
 
 // prepare builds the commit, with the view's record only if it changes.
-func (s *Session) prepare() (push.Commit, View, error) {
+func (s *ledger) prepare() (push.Commit, View, error) {
 	r, err := s.document(s.now)
 	if err != nil {
 		return push.Commit{}, View{}, err
@@ -141,7 +141,7 @@ func (s *Session) prepare() (push.Commit, View, error) {
 }
 
 // committed notes that the store has what the page has.
-func (s *Session) committed(ctx context.Context, next View, withView bool, version uint64) {
+func (s *ledger) committed(ctx context.Context, next View, withView bool, version uint64) {
 	s.isStored()
 	s.shared.clicked, s.shared.before, s.shared.after = false, nil, nil
 	for _, it := range s.queue.uncommitted {
@@ -159,7 +159,7 @@ func (s *Session) committed(ctx context.Context, next View, withView bool, versi
 // of theirs; those that their fields hold already leave the fields alone. After
 // a click, or Mount or OnConnect, its changes are laid over theirs, field by
 // field.
-func (s *Session) conflict(r push.ViewRecord) error {
+func (s *ledger) conflict(r push.ViewRecord) error {
 	theirs, err := decodeView(s.shared.fields.Names(), r)
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (s *Session) conflict(r push.ViewRecord) error {
 }
 
 // rebase puts the pushes since the last commit back in line.
-func (s *Session) rebase(theirs View) error {
+func (s *ledger) rebase(theirs View) error {
 	if err := s.goBack(s.program); err != nil {
 		return err
 	}

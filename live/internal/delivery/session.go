@@ -3,8 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"slices"
 	"time"
 
 	"lastmile/push"
@@ -21,22 +19,8 @@ import (
 //	          merges what a click changed, or puts pushes back in line
 //	Settle    acknowledges what is stored and shown
 type Session struct {
-	deps    *Deps
-	key     Key
-	program Program
-	page    Page
-	feed    Feed
-
-	record
-	queue    queue
-	shared   shared
-	starts   starts
-	failover failover
-	// Acks is told of frames.
-	Acks Acks
-	// held are the effects of Mount, OnConnect and clicks, until the state is
-	// stored.
-	held []Effects
+	ledger
+	feed Feed
 }
 
 // Start is where a Session begins.
@@ -59,7 +43,8 @@ type Start struct {
 
 // NewSession returns the Session of a page that is resumed or mounted anew.
 func NewSession(d *Deps, k Key, p Program, page Page, from Start) *Session {
-	s := &Session{deps: d, key: k, program: p, page: page, feed: from.Feed}
+	s := &Session{feed: from.Feed}
+	s.deps, s.key, s.program, s.page = d, k, p, page
 	s.record = record{
 		state: from.State, now: from.Snapshot, saved: from.Snapshot, epoch: from.Epoch,
 		fence: from.Fence, created: from.Created, unsaved: !from.Created, storedAt: time.Now(),
@@ -109,26 +94,6 @@ func (s *Session) resumed() {
 	}
 }
 
-// State is the page's state, Now the same with its place, as it is stored.
-func (s *Session) State() any { return s.state }
-
-// Now is the page's state as it will be stored, Saved as the store has it.
-func (s *Session) Now() Snapshot { return s.now }
-
-// Saved is the state that the store has.
-func (s *Session) Saved() Snapshot { return s.saved }
-
-// Fence counts the take-overs of the page.
-func (s *Session) Fence() uint64 { return s.fence }
-
-// Presentable reports whether the page may be shown: its record has been made,
-// no click waits to be stored, and nothing is to run again.
-func (s *Session) Presentable() bool { return s.created && !s.shared.clicked && !s.Rerunning() }
-
-// Rerunning reports whether a conflict has put pushes back in line that the page
-// has shown.
-func (s *Session) Rerunning() bool { return s.queue.rerunning() }
-
 // CatchingUp reports whether something of what was missed has not been applied
 // yet. For one that fails nothing waits: its retries take long, and it may fail
 // as it did before.
@@ -138,12 +103,6 @@ func (s *Session) CatchingUp() bool {
 	}
 	return len(s.queue.backlog) > 0 || !s.feed.CaughtUp()
 }
-
-// Stalled reports whether the page waits for the store.
-func (s *Session) Stalled() bool { return s.stall.tries > 0 }
-
-// Touch has the page stored, soon.
-func (s *Session) Touch() { s.touch(s.deps.CommitDelay) }
 
 // Ready is signalled when there may be more pushes, or Err has changed.
 func (s *Session) Ready() <-chan struct{} { return s.feed.Ready() }
@@ -190,91 +149,6 @@ func (s *Session) Resume(ctx context.Context) bool {
 	}
 	s.stall = stall{} // whatever it was is tried again
 	return true
-}
-
-// stallFor pauses the page until the store may answer again. A page that cannot
-// take the shared fields in ends, to be mounted anew.
-func (s *Session) stallFor(ctx context.Context, err error) {
-	if tooLarge(err) { // no wait makes it fit
-		s.deps.log(ctx, slog.LevelError, s.key, "persisted fields of another page do not fit into this one", "error", err)
-		s.page.Over(EndTooLarge)
-		return
-	}
-	if s.pause() {
-		s.deps.log(ctx, slog.LevelWarn, s.key, "store failed, the page waits", "error", err)
-	}
-}
-
-// Hold keeps what Mount, OnConnect or a click did besides changing the state
-// until the state is stored: then it happens once, whatever is run again.
-func (s *Session) Hold(ctx context.Context, fx Effects) {
-	if fx == nil {
-		return
-	}
-	s.held = append(s.held, fx)
-	s.page.Subscribed(ctx, fx)
-	if !s.unsaved {
-		s.release(ctx)
-	}
-}
-
-// release has everything happen that waited for the state to be stored.
-func (s *Session) release(ctx context.Context) {
-	fx := s.held
-	for _, it := range s.queue.uncommitted {
-		if it.fx != nil {
-			fx = append(fx, it.fx)
-		}
-	}
-	if s.held = nil; len(fx) > 0 {
-		s.page.Happened(ctx, fx)
-	}
-}
-
-// showing reports whether something on the screen waits for the state to be
-// stored.
-func (s *Session) showing() bool {
-	return slices.ContainsFunc(s.held, Effects.Visible) ||
-		slices.ContainsFunc(s.queue.uncommitted, func(it *item) bool { return it.fx != nil && it.fx.Visible() })
-}
-
-// Refresh brings the shared fields up to the view's record; adopt takes them
-// whatever the version.
-func (s *Session) Refresh(ctx context.Context, adopt bool) error {
-	if s.shared.none() {
-		return nil
-	}
-	v, err := LoadView(ctx, s.deps, s.key, s.shared.fields)
-	if err != nil {
-		return err
-	}
-	if !adopt && v.Version == s.shared.view.Version {
-		return nil
-	}
-	return s.adopt(v)
-}
-
-// adopt takes the record's shared fields into the state.
-func (s *Session) adopt(v View) error {
-	replicated := s.deps.Node.Replicated()
-	former := s.shared
-	state, err := s.shared.adopt(s.state, v, replicated)
-	if err != nil {
-		return err
-	}
-	encoded, err := s.program.Encode(state)
-	if err != nil {
-		s.shared = former
-		return err
-	}
-	if string(encoded) != string(s.now.Encoded) {
-		s.page.Changed()
-	}
-	if v.Cursor < former.view.Cursor && replicated {
-		s.failover.fellBack(v.Cursor)
-	}
-	s.state, s.now.Encoded = state, encoded
-	return nil
 }
 
 // CheckTerm stores the page anew once another server has taken over, and looks
