@@ -1,0 +1,47 @@
+package cron_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lastmile/internal/exampletest"
+	"lastmile/jobs"
+	"lastmile/jobs/cron"
+	"lastmile/jobs/jobstest"
+)
+
+// Any number of processes may run the same entries; each time is enqueued once.
+func ExampleNew() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	kit := jobstest.New(t)
+	report := jobs.Define[string, string]("report.yearly")
+	worker := kit.Start(jobs.PoolConfig{}, func(pool *jobs.Pool) {
+		report.Handle(pool, func(_ context.Context, j *jobs.Job[string]) (string, error) {
+			fmt.Println("a report for", j.Args)
+			return "", nil
+		})
+	})
+
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	for range 2 { // two processes
+		times, err := cron.New(kit.Client, nil, cron.Entry{
+			Name: "yearly", Spec: "@yearly", CatchUp: 366 * 24 * time.Hour, // a start makes up for the last one
+			Step: report.Step("the boss", jobs.Notify(kit.Session("s"), jobs.On("Reported", jobs.StateCompleted))),
+		})
+		if err != nil {
+			fmt.Println(err)
+			stop()
+			return
+		}
+		go func() { done <- times.Run(ctx) }()
+	}
+	kit.Until("the report is made", func() bool { return len(kit.Events("s")) > 0 })
+	stop()
+	fmt.Println(<-done, <-done, worker.Stop())
+	// Output:
+	// a report for the boss
+	// <nil> <nil> <nil>
+}
