@@ -1,7 +1,9 @@
 package jobs_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 
@@ -152,4 +154,31 @@ func ExampleMiddleware() {
 	_, err := Resize.With(kit.Client).Enqueue(t.Context(), Photo{fmt.Sprintf("%0100d.jpg", 7)})
 	fmt.Println(errors.Is(err, jobs.ErrInvalid))
 	// Output: true
+}
+
+// Arguments need not be JSON: here they are gob.
+func ExampleCodecs() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	kit := jobstest.New(t)
+	binary := jobs.Codec{
+		Name: "gob/1",
+		Encode: func(v any) ([]byte, error) {
+			var b bytes.Buffer
+			err := gob.NewEncoder(&b).Encode(v)
+			return b.Bytes(), err
+		},
+		Decode: func(data []byte, v any) error { return gob.NewDecoder(bytes.NewReader(data)).Decode(v) },
+	}
+	scan := jobs.Define[Photo, Thumbnail]("photo.scan", jobs.Codecs(binary))
+	kit.Start(quickly, func(pool *jobs.Pool) { scan.Handle(pool, resize) })
+
+	handle, err := scan.With(kit.Client).Enqueue(t.Context(), Photo{"cat.jpg"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := scan.Result(kit.Wait(handle.ID))
+	fmt.Println(result.Width, err)
+	// Output: 70 <nil>
 }

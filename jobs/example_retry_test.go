@@ -161,7 +161,7 @@ func ExampleRateLimit() {
 	// scheduled
 }
 
-// A job may start later; ProcessAt names a time.
+// A job may start later.
 func ExampleProcessIn() {
 	t := exampletest.New() // in a test, t is its *testing.T
 	defer t.End()
@@ -175,4 +175,21 @@ func ExampleProcessIn() {
 	info, err := kit.Client.Get(t.Context(), handle.ID)
 	fmt.Println(info.State, info.NextAt.Sub(info.Created).Round(time.Minute), err)
 	// Output: scheduled 1h0m0s <nil>
+}
+
+// A job may be made for a time.
+func ExampleProcessAt() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	kit := jobstest.New(t)
+
+	newYear := time.Date(time.Now().Year()+1, 1, 1, 0, 0, 0, 0, time.UTC)
+	handle, err := Resize.With(kit.Client).Enqueue(t.Context(), Photo{"cat.jpg"}, jobs.ProcessAt(newYear))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	info, err := kit.Client.Get(t.Context(), handle.ID)
+	fmt.Println(info.State, info.NextAt.Equal(newYear), err)
+	// Output: scheduled true <nil>
 }
