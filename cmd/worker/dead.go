@@ -79,7 +79,7 @@ func (c *deadList) Run(ctx context.Context, t *tools) error {
 		list = append(list, d)
 		rows = append(rows, []string{d.ID, stamp(d.At), string(d.Reason), d.Action, d.Session, strconv.Itoa(d.Attempts), d.Error})
 	}
-	return t.out.table(list, []string{"ID", "AT", "REASON", "ACTION", "SESSION", "TRIES", "ERROR"}, rows)
+	return t.out.table(list, []string{"ID", "AT", "REASON", "ACTION", "SESSION", "ATTEMPTS", "ERROR"}, rows)
 }
 
 // deadShow is "worker dead show ID".
@@ -103,7 +103,7 @@ func (c *deadShow) Run(ctx context.Context, t *tools) error {
 		{"session", d.Session},
 		{"push", d.PushID},
 		{"sent", stamp(d.Sent)},
-		{"tries", strconv.Itoa(d.Attempts)},
+		{"attempts", strconv.Itoa(d.Attempts)},
 		{"node", d.Node},
 		{"error", d.Error},
 		{"data", string(d.Data)},

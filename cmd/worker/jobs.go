@@ -94,7 +94,7 @@ func (c *jobsList) Run(ctx context.Context, t *tools) error {
 			fmt.Sprintf("%.0f%%", 100*j.Fraction), stamp(j.Created), cmp.Or(j.Error, j.Message),
 		})
 	}
-	return t.out.table(list, []string{"ID", "KIND", "QUEUE", "STATE", "TRY", "DONE", "CREATED", "MESSAGE"}, rows)
+	return t.out.table(list, []string{"ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "DONE", "CREATED", "MESSAGE"}, rows)
 }
 
 func (c *jobsList) find(ctx context.Context, t *tools, client *jobs.Client) ([]jobs.Info, error) {
@@ -177,7 +177,7 @@ func (c *jobsShow) Run(ctx context.Context, t *tools) error {
 		{"kind", d.Kind},
 		{"queue", d.Queue},
 		{"state", state},
-		{"try", fmt.Sprintf("%d of %d", d.Attempt, d.Attempts)},
+		{"attempt", fmt.Sprintf("%d of %d", d.Attempt, d.Attempts)},
 		{"generation", strconv.Itoa(d.Gen)},
 		{"progress", fmt.Sprintf("%.0f%% %s", 100*d.Fraction, d.Message)},
 		{"error", strings.TrimSpace(d.Code + " " + d.Error)},
@@ -185,12 +185,12 @@ func (c *jobsShow) Run(ctx context.Context, t *tools) error {
 		{"started", stamp(d.Started)},
 		{"updated", stamp(d.Updated)},
 		{"ended", stamp(d.Ended)},
-		{"next try", stamp(d.NextAt)},
+		{"next attempt", stamp(d.NextAt)},
 		{"arguments", string(d.Args)},
 		{"result", string(d.Result)},
 	} {
 		if f[1] != "" {
-			fmt.Fprintf(&b, "%-11s %s\n", f[0], f[1])
+			fmt.Fprintf(&b, "%-12s %s\n", f[0], f[1])
 		}
 	}
 	return t.out.print(d, strings.TrimSuffix(b.String(), "\n"))

@@ -247,8 +247,8 @@ type letter struct {
 	Data                               map[string]any
 }
 
-// bury makes a dead letter.
-func (s *store) bury(ctx context.Context, session, action string) {
+// deadLetter makes one.
+func (s *store) deadLetter(ctx context.Context, session, action string) {
 	s.t.Helper()
 	r, err := s.Append(ctx, push.Message{ID: push.NewID(), Session: session, Action: action, Data: json.RawMessage(`{"n":1}`)})
 	if err == nil {
@@ -288,7 +288,7 @@ func TestDead(t *testing.T) {
 	s := newStore(t)
 	const session = "A-SESSION-THAT-HAS-NO-LUCK"
 	for _, action := range []string{"One", "Two", "Three"} {
-		s.bury(t.Context(), session, action)
+		s.deadLetter(t.Context(), session, action)
 	}
 	list := run[[]letter](s, "dead", "list", "--reason=error")
 	if len(list) != 3 || list[0].Action != "One" || list[0].Error != "no luck" || list[0].Data != nil {

@@ -1,5 +1,5 @@
 // Package ops is the operator's page, a live view like any other: the nodes that
-// listen, what sessions are owed, the job queues, and the dead letters, which
+// listen, the pending pushes, the job queues, and the dead letters, which
 // can be read, replayed and purged. It shows parts of other people's pushes:
 // mount it behind authentication.
 package ops

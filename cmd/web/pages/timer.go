@@ -118,7 +118,7 @@ func (t *Timer) Halted(s TimerState, ctx *live.Context) (TimerState, error) {
 func bindStep(ctx *live.Context) (step, error) {
 	var d step
 	if err := ctx.Bind(&d); err != nil {
-		return d, fmt.Errorf("%w: %w", push.ErrReject, err) // another try reads the same
+		return d, fmt.Errorf("%w: %w", push.ErrReject, err) // another attempt reads the same
 	}
 	return d, nil
 }

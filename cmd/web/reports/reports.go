@@ -190,7 +190,7 @@ func (c *Reports) ReportDone(s State, ctx *live.Context) (State, error) {
 	}
 	var report profilejob.Report
 	if err := ctx.Bind(&report); err != nil {
-		return s, fmt.Errorf("%w: %w", push.ErrReject, err) // another try reads the same
+		return s, fmt.Errorf("%w: %w", push.ErrReject, err) // another attempt reads the same
 	}
 	row.Rows, row.Columns = report.Rows, len(report.Columns)
 	s.Open, s.Report = row.ID, &report

@@ -84,8 +84,8 @@ func TestFailingTriesAreShown(t *testing.T) {
 		p.Click("button[value=Sample]", map[string]any{"flaky": "2"})
 		for _, want := range []string{"Try 1 of 6 failed", "Try 2 of 6 failed"} {
 			p.WaitText(want)
-			if !strings.Contains(p.Text(), "Next try at") {
-				t.Errorf("the page does not tell when the next try is:\n%s", p.Text())
+			if !strings.Contains(p.Text(), "Next attempt at") {
+				t.Errorf("the page does not tell when the next attempt is:\n%s", p.Text())
 			}
 		}
 		waitLabel(p, "done")

@@ -17,13 +17,13 @@ type Row struct {
 	Size    int64
 	State   jobs.State
 	Created time.Time
-	// Gen, Attempt and Attempts count re-runs and tries.
+	// Gen, Attempt and Attempts count re-runs and attempts.
 	Gen, Attempt, Attempts int `json:",omitempty"`
 	// Fraction and Message are the progress.
 	Fraction float64 `json:",omitempty"`
 	Message  string  `json:",omitempty"`
 	// Error is the last failure, in words for the user; NextAt is when the
-	// next try is due.
+	// next attempt is due.
 	Error      string    `json:",omitempty"`
 	NextAt     time.Time `json:",omitzero"`
 	Cancelling bool      `json:",omitempty"`
