@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 )
 
 // follow is what a job's end sets off. It is stored with the job, and acted on
@@ -157,7 +157,7 @@ func (c *Client) EnqueueStep(ctx context.Context, id string, s Step) (Handle, er
 	if s.err != nil {
 		return Handle{}, s.err
 	}
-	if id == "" || len(id) > maxIDLen || !taskid.Valid(id) {
+	if id == "" || len(id) > maxIDLen || !tasks.ValidJob(id) {
 		return Handle{}, fmt.Errorf("%w: ID %q", ErrInvalid, id)
 	}
 	return c.putStep(ctx, s, id, nil)
@@ -199,7 +199,7 @@ func (c *Client) putStep(ctx context.Context, step Step, id string, f *follow) (
 // failure does not stop the others. Repeating the call with the same ID enqueues
 // nothing twice.
 func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Step) error {
-	if id == "" || len(id) > maxIDLen-16 || !taskid.Valid(id) || len(steps) == 0 || len(steps) > maxSteps {
+	if id == "" || len(id) > maxIDLen-16 || !tasks.ValidJob(id) || len(steps) == 0 || len(steps) > maxSteps {
 		return fmt.Errorf("%w: a batch needs an ID of at most %d bytes without '~', and 1 to %d steps", ErrInvalid, maxIDLen-16, maxSteps)
 	}
 	for _, s := range append(slices.Clip(steps), finally) {

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/jobs/internal/taskid"
 	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
@@ -71,12 +70,13 @@ func (c *ClientConfig) fill() error {
 type Client struct {
 	*store
 	pub     Publisher
-	tasks   *asynq.Client
+	asynq   *asynq.Client
 	inspect *asynq.Inspector
 	cfg     ClientConfig
 	log     *slog.Logger
 	metrics metrics
 	known   tasks.Known
+	tasks   *tasks.Queues
 
 	actions sync.Map // context of an action -> *atomic.Int64
 	queues  sync.Map // queue name -> struct{}
@@ -107,7 +107,8 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 		store: s, pub: pub, cfg: cfg, log: cfg.Logger, metrics: m, known: tasks.Probe(),
 		inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}
-	c.tasks = asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, c})
+	c.tasks = &tasks.Queues{Redis: rdb, Inspect: c.inspect, Names: &c.known.Names}
+	c.asynq = asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, c})
 	m.unknown.Set(float64(len(c.known.Unknown())))
 	if unknown := c.known.Unknown(); len(unknown) > 0 {
 		c.log.Warn("this Asynq is another one than jobs was written for: jobs cost more calls", "unknown", unknown) //nolint:noctx // New has none
@@ -205,12 +206,13 @@ func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) 
 	if err != nil {
 		return err
 	}
-	err = c.end(ctx, rec, end{gen: gen, run: run, state: StateCancelled, code: codeCancelled, err: "cancelled"})
+	rec.Gen, rec.run = gen, run // as they were when the cancellation was asked for
+	err = c.end(ctx, rec, ending{state: StateCancelled, code: codeCancelled, err: "cancelled"})
 	if err != nil {
 		return err
 	}
-	err = c.inspect.DeleteTask(rec.Queue, taskid.Of(id, gen))
-	if err != nil && !errors.Is(err, asynq.ErrTaskNotFound) && !errors.Is(err, asynq.ErrQueueNotFound) {
+	err = c.inspect.DeleteTask(rec.Queue, tasks.IDOf(id, gen))
+	if err != nil && !tasks.Gone(err) {
 		// A worker that gets it finds it ended and drops it; one that has a
 		// plain job has to be told.
 		c.signal(ctx, id)

@@ -18,7 +18,7 @@ import (
 	"github.com/hibiken/asynq"
 	"go.opentelemetry.io/otel/propagation"
 
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
 
@@ -34,14 +34,6 @@ type Handle struct {
 	// a Unique job is open or still counts.
 	Existing bool
 }
-
-// The headers of a task.
-const (
-	headerID      = "lm-id"
-	headerGen     = "lm-gen"
-	headerCodec   = "lm-codec"
-	headerOptions = "lm-opt"
-)
 
 // task is one generation of a job on its way into Asynq.
 type task struct {
@@ -144,15 +136,12 @@ func (c *Client) submit(ctx context.Context, t *task) (taken bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	headers := map[string]string{headerID: t.id, headerCodec: cmp.Or(t.opts.Codec, codecJSON)}
-	if t.plain {
-		headers[headerPlain] = plainHeader(t.made, opt)
-	} else {
-		headers[headerGen], headers[headerOptions] = strconv.Itoa(t.gen), opt
-	}
+	headers := tasks.Header{
+		ID: t.id, Gen: t.gen, Codec: cmp.Or(t.opts.Codec, codecJSON), Options: opt, Plain: t.plain, Made: t.made,
+	}.Encode()
 	propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(headers))
 	opts := []asynq.Option{
-		asynq.TaskID(taskid.Of(t.id, t.gen)), asynq.Queue(t.queue), asynq.MaxRetry(asynqRetries),
+		asynq.TaskID(tasks.IDOf(t.id, t.gen)), asynq.Queue(t.queue), asynq.MaxRetry(asynqRetries),
 		asynq.Timeout(t.opts.Timeout + timeoutSlack), asynq.Retention(c.cfg.KeepTasks),
 	}
 	if t.at.After(time.Now()) {
@@ -162,7 +151,7 @@ func (c *Client) submit(ctx context.Context, t *task) (taken bool, err error) {
 	if _, known := c.queues.Load(t.queue); !known {
 		c.queues.Store(t.queue, struct{}{})
 	}
-	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTaskWithHeaders(t.kind, t.payload, headers), opts...)
+	_, err = c.asynq.EnqueueContext(ctx, asynq.NewTaskWithHeaders(t.kind, t.payload, headers), opts...)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):
 		return true, nil

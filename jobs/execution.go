@@ -10,14 +10,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 )
 
 const (
 	// beatEvery is the heartbeat of a running job; it finds cancellations whose
 	// message got lost.
 	beatEvery = 4 * time.Second
-	// joinAfter is when the record of a fresh job learns that it runs.
+	// joinAfter is when a record that is unaware of a run learns of it.
 	joinAfter = time.Second
 	// stallAfter is the silence after which a run counts as stalled. With
 	// watchEvery on top it stays under 15 seconds.
@@ -43,10 +43,10 @@ type execution struct {
 	opts    jobOptions
 	dests   []dest
 	handler handlerFunc
-	renewed time.Time  // of the places under limits
-	plain   *plainTask // while nothing is known of a record
-	fresh   bool       // the record does not know of this execution
-	to      string     // the destination that dests was read from, while fresh
+	renewed time.Time // of the places under limits
+	record  recordState
+	plain   *plainTask // of a plain job
+	to      string     // the destination that dests was read from, while the record is unaware
 	began   time.Time
 
 	progressed  chan struct{} // something to report
@@ -60,7 +60,7 @@ type execution struct {
 }
 
 // task names the Asynq task.
-func (x *execution) task() string { return taskid.Of(x.id, x.gen) }
+func (x *execution) task() string { return tasks.IDOf(x.id, x.gen) }
 
 // report takes a handler's progress.
 func (x *execution) report(fraction float64, message string) {
@@ -154,7 +154,7 @@ func (x *execution) execute(ctx context.Context) outcome {
 }
 
 func (x *execution) firstBeat() time.Duration {
-	if x.fresh {
+	if x.record == recordUnaware {
 		return joinAfter
 	}
 	return beatEvery
@@ -225,7 +225,7 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	c, now := x.pool.client, time.Now()
 	var r reply
 	verdict, state, err := c.join(call, x)
-	if err == nil && verdict != "" {
+	if err == nil && verdict != joined {
 		if state == StateCancelled {
 			cancel(ErrCancelled)
 		}

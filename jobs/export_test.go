@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"time"
+
+	"lastmile/jobs/internal/tasks"
 )
 
 // OpenJobs returns the jobs of a shard that are open or owe an event.
@@ -13,7 +15,7 @@ func (c *Client) OpenJobs(ctx context.Context, shard int) ([]string, error) {
 // Take asks for a task as Asynq's server does, and returns its message.
 func (p *Pool) Take(ctx context.Context, queue string) (string, error) {
 	q := "asynq:{" + queue + "}:"
-	return server{sharing{p.client.rdb, p.client.combine}, p, new(serverHook)}.EvalSha(ctx, "a8153319360adc71cdc370107f8ab9786f204765",
+	return p.server(p.client.rdb, new(tasks.Hook)).EvalSha(ctx, "a8153319360adc71cdc370107f8ab9786f204765",
 		[]string{q + "pending", q + "paused", q + "active", q + "lease"}, time.Now().Add(30*time.Second).Unix(), q+"t:").Text()
 }
 

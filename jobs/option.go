@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
 
@@ -170,7 +170,7 @@ func (s *settings) check() error {
 		{s.timeout < time.Second || s.timeout > maxTimeout, "Timeout must be a second to a day"},
 		{s.retention < time.Second || s.retention > maxRetention, "Retention must be a second to 90 days"},
 		{s.backoffBase <= 0 || s.backoffMax < s.backoffBase, "RetryBackoff must be positive and ascending"},
-		{len(s.id) > maxIDLen || !taskid.Valid(s.id) || !utf8.ValidString(s.id), "ID must be text of at most 96 bytes without '~'"},
+		{len(s.id) > maxIDLen || !tasks.ValidJob(s.id) || !utf8.ValidString(s.id), "ID must be text of at most 96 bytes without '~'"},
 		{s.in < 0, "ProcessIn must not be negative"},
 		{s.session != "" && len(s.session) > push.MaxIDLen, "session ID is too long"},
 	} {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
+
+	"lastmile/jobs/internal/tasks"
 )
 
 // A plain job has no session, no ID of the caller's choice, no uniqueness, no
@@ -21,18 +21,6 @@ import (
 // Whether there may be a record is told by Asynq's count of retries: an
 // execution that found none and ends other than by completing makes Asynq count
 // one, and so does a crash. At zero nothing has happened yet.
-
-// headerPlain marks the task of a plain job. Its value is the time when it was
-// made and the job's options.
-const headerPlain = "lm-plain"
-
-func plainHeader(made time.Time, opts string) string { return ms(made) + " " + opts }
-
-func parsePlain(v string) (made time.Time, opts string, ok bool) {
-	at, opts, ok := strings.Cut(v, " ")
-	n, err := strconv.ParseInt(at, 10, 64)
-	return time.UnixMilli(n), opts, ok && err == nil
-}
 
 // plainTask is what is known of a plain job without a record.
 type plainTask struct {
@@ -51,32 +39,47 @@ func (t *plainTask) fields(st State, attempts int, now time.Time) []any {
 	}
 }
 
+// joining is what came of tying a run to its job's record.
+type joining int
+
+const (
+	joined    joining = iota // the record knows of the run
+	joinOver                 // the job has ended
+	joinStale                // another run has the job
+)
+
 // join ties an execution that its job's record does not know of to the record.
-// The verdict is "" when x may go on, "over" or "stale" when it has no say.
-func (c *Client) join(ctx context.Context, x *execution) (verdict string, s State, err error) {
-	if x.plain == nil && !x.fresh {
-		return "", "", nil
+// With joinOver and joinStale it has no say.
+func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, err error) {
+	if x.record == recordKnows {
+		return joined, "", nil
 	}
 	now := time.Now()
 	args := []any{x.id, ms(now), ms(now.Add(stallAfter))}
-	if x.plain != nil {
+	if x.record == noRecord {
 		args = append(args, x.plain.fields(StateQueued, 0, now)...)
 	}
 	r, err := c.reply(ctx, "join", x.id, args...)
 	if err != nil {
-		return "", "", err
+		return 0, "", err
 	}
-	if r.str(0) == "run" {
-		x.run, x.plain, x.fresh = 1, nil, false
-		return "", "", nil
+	switch verdict := r.str(0); verdict {
+	case "run":
+		x.run, x.record = 1, recordKnows
+		return joined, "", nil
+	case "over":
+		return joinOver, State(r.str(1)), nil
+	case "stale":
+		return joinStale, State(r.str(1)), nil
+	default:
+		return 0, "", fmt.Errorf("jobs: join job %q: join.lua answered %q", x.id, verdict)
 	}
-	return r.str(0), State(r.str(1)), nil
 }
 
 // join is the client's, insisted on. It returns true when x has no say, with
 // the verdict for Asynq.
 func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error) {
-	var verdict string
+	var verdict joining
 	var s State
 	err = p.persist(ctx, func(ctx context.Context) (err error) {
 		verdict, s, err = p.client.join(ctx, x)
@@ -86,9 +89,9 @@ func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error)
 	case err != nil:
 		p.log.WarnContext(ctx, "record of job not stored", "id", x.id, "error", err)
 		return true, &retryError{err: err, delay: unsettledDelay}
-	case verdict == "stale":
+	case verdict == joinStale:
 		return true, &retryError{err: errSuperseded, delay: unsettledDelay}
-	case verdict == "over":
+	case verdict == joinOver:
 		return true, p.wasOver(ctx, x, s, false)
 	}
 	return false, nil
@@ -107,9 +110,9 @@ func (p *Pool) keepReason(ctx context.Context, x *execution, cause error) {
 // the queue is counted by Asynq, for that is how the next execution knows of the
 // record. A failed job goes round once more for that, and begin archives it, so
 // that an operator's re-run out of the archive finds it over too.
-func (p *Pool) performPlain(ctx, settle context.Context, x *execution) error {
+func (p *Pool) performPlain(ctx, end context.Context, x *execution) error {
 	x.attempt, x.limit = 1, x.opts.Limit
-	err := p.perform(ctx, settle, x)
+	err := p.perform(ctx, end, x)
 	if r, ok := errors.AsType[*retryError](err); ok {
 		r.failure = true
 		return r
@@ -148,21 +151,21 @@ func (c *Client) locate(id string) (*plainTask, *asynq.TaskInfo, error) {
 	}
 	for _, q := range queues {
 		info, err := c.inspect.GetTaskInfo(q, id)
-		if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+		if tasks.Gone(err) {
 			continue
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("jobs: look for job %q: %w", id, err)
 		}
-		made, raw, ok := parsePlain(info.Headers[headerPlain])
-		if !ok {
+		h, err := tasks.ParseHeader(info.Headers)
+		if err != nil || !h.Plain {
 			continue
 		}
-		opts, err := c.options.decode(info.Type, raw)
+		opts, err := c.options.decode(info.Type, h.Options)
 		if err != nil {
 			return nil, nil, fmt.Errorf("jobs: look for job %q: options: %w", id, err)
 		}
-		return &plainTask{id: id, kind: info.Type, queue: q, payload: info.Payload, rawOpts: raw, opts: opts, made: made}, info, nil
+		return &plainTask{id: id, kind: info.Type, queue: q, payload: info.Payload, rawOpts: h.Options, opts: opts, made: h.Made}, info, nil
 	}
 	return nil, nil, nil //nolint:nilnil // none is no error
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
+
+	"lastmile/jobs/internal/tasks"
 )
 
 // PoolConfig tunes a Pool. The zero value is ready for production.
@@ -91,13 +93,13 @@ type Pool struct {
 	draining chan struct{} // closed: finish what runs
 	aborting chan struct{} // closed: give back what runs
 
-	mu      sync.Mutex
-	running map[string]map[*execution]struct{} // by job ID
-	busy    int                                // executions
-	idle    chan struct{}                      // closed when busy falls to zero; nil until the pool drains
-	ends    ends
-	ahead   ahead
-	tracer  trace.Tracer
+	mu       sync.Mutex
+	running  map[string]map[*execution]struct{} // by job ID
+	busy     int                                // executions
+	idle     chan struct{}                      // closed when busy falls to zero; nil until the pool drains
+	pending  tasks.Pending[*completion]
+	prefetch *tasks.Prefetch
+	tracer   trace.Tracer
 }
 
 // NewPool checks cfg and fills its defaults; pub is a *push.Publisher. It starts
@@ -117,11 +119,10 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		client: c, cfg: cfg, log: c.log,
 		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}),
-		running: make(map[string]map[*execution]struct{}), ends: ends{waiting: make(map[string]*completion)},
-		tracer: cfg.TracerProvider.Tracer("lastmile/jobs"),
+		running:  make(map[string]map[*execution]struct{}),
+		prefetch: tasks.NewPrefetch(cfg.Concurrency, len(cfg.Queues) == 1),
+		tracer:   cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}
-	p.ahead.slots, p.ahead.one = cfg.Concurrency, len(cfg.Queues) == 1
-	p.ahead.handed = make(map[string]*handedTask, cfg.Concurrency)
 	return p, nil
 }
 
@@ -155,14 +156,14 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.started.Swap(true) {
 		return fmt.Errorf("jobs: run pool: %w: it has been run before", ErrInvalid)
 	}
-	rdb := serverClient(p.client.rdb, p.cfg.Concurrency)
+	rdb := tasks.Connect(p.client.rdb, p.cfg.Concurrency)
 	if rdb == nil {
 		return fmt.Errorf("jobs: run pool: %w: needs a *redis.Client or *redis.ClusterClient, not %T", ErrInvalid, p.client.rdb)
 	}
 	defer func() { _ = rdb.Close() }() // nothing is in flight by now
-	hook := new(serverHook)
+	hook := new(tasks.Hook)
 	rdb.AddHook(hook)
-	worker := asynq.NewServerFromRedisClient(server{sharing{rdb, p.client.combine}, p, hook}, p.serverConfig(ctx))
+	worker := asynq.NewServerFromRedisClient(p.server(rdb, hook), p.serverConfig(ctx))
 
 	var wg sync.WaitGroup
 	aux, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -170,7 +171,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer stop()
 	wg.Go(func() { p.client.watch(aux) })
 	wg.Go(func() { p.hearCancels(aux) })
-	wg.Go(func() { p.keepEnds(aux) })
+	wg.Go(func() { p.keepPending(aux) })
 
 	if err := worker.Start(asynq.HandlerFunc(p.process)); err != nil {
 		return fmt.Errorf("jobs: start server: %w", err)
@@ -181,8 +182,19 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.giveBack(ctx, 0)
 	p.drain()
 	worker.Shutdown()
-	p.storeEnds(ctx, 0)
+	p.storePending(ctx, 0)
 	return nil
+}
+
+// server is the client of Asynq's server.
+func (p *Pool) server(rdb redis.UniversalClient, hook *tasks.Hook) *tasks.Server {
+	return &tasks.Server{
+		UniversalClient: rdb, Known: &p.client.known, Prefetch: p.prefetch, Pace: hook,
+		Take: p.take, Finish: p.finishPending,
+		Call: func(ctx context.Context, sha string, keys []string, args []any) *redis.Cmd {
+			return p.client.combine.do(ctx, call{sha: sha, keys: keys, args: args})
+		},
+	}
 }
 
 // drain waits for the executions, at first for all, then for those that give

@@ -26,21 +26,6 @@ const (
 	timeoutSlack = time.Minute
 )
 
-// end decides a job's end and delivers the event. It is no error when the end
-// was decided before or the run is stale.
-func (c *Client) end(ctx context.Context, rec *record, e end) error {
-	e.retention = rec.opts.Retention
-	f, err := c.finish(ctx, rec.ID, e)
-	if err != nil || f.verdict != "done" {
-		return err
-	}
-	c.metrics.ended(rec.Kind, f.state)
-	if len(f.dests) == 0 && f.follow == "" {
-		return nil
-	}
-	return c.deliver(ctx, rec.ID)
-}
-
 // deliver stores the terminal event that a job owes, if it owes one.
 func (c *Client) deliver(ctx context.Context, id string) error {
 	rec, err := c.load(ctx, id)

@@ -11,7 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 )
 
 // put writes the record and the task.
@@ -91,10 +91,10 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 // former job that it keeps, longer than the record was kept, makes room. Any
 // other is the job's own, from a call whose answer was lost.
 func (c *Client) supplant(ctx context.Context, t *task) error {
-	id := taskid.Of(t.id, t.gen)
+	id := tasks.IDOf(t.id, t.gen)
 	info, err := c.inspect.GetTaskInfo(t.queue, id)
 	switch {
-	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+	case tasks.Gone(err):
 	case err != nil:
 		return fmt.Errorf("jobs: look for task %q: %w", id, err)
 	case info.State != asynq.TaskStateArchived && info.State != asynq.TaskStateCompleted:
@@ -123,7 +123,7 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r
 		if s.session != "" {
 			p.list = c.session(s.session)
 		}
-		if s.fresh() {
+		if s.mayRunUnrecorded() {
 			p.where = where(t.id, t.gen)
 		}
 		_, err := c.submit(context.WithValue(ctx, puttingKey{}, p), t)

@@ -197,32 +197,3 @@ func (s *store) index(ctx context.Context, session, id string, made time.Time, l
 	}
 	return nil
 }
-
-// finished is what deciding a job's end came to.
-type finished struct {
-	verdict string
-	state   State
-	follow  string
-	dests   []dest
-}
-
-// end is a job's end to decide.
-type end struct {
-	gen       int
-	run       int64 // 0: no fence
-	state     State
-	result    []byte
-	code, err string
-	retention time.Duration
-}
-
-func (s *store) finish(ctx context.Context, id string, e end) (finished, error) {
-	now := time.Now()
-	r, err := s.reply(ctx, "finish", id, id, e.gen, e.run, string(e.state), ms(now), ms(now.Add(outboxAfter)),
-		msOf(e.retention), e.result, e.code, e.err)
-	if err != nil {
-		return finished{}, err
-	}
-	ds, err := r.dests(3)
-	return finished{verdict: r.str(0), state: State(r.str(1)), follow: r.str(2), dests: ds}, err
-}

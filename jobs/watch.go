@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 )
 
 const (
@@ -26,9 +25,6 @@ const (
 	// and many cost no more than some 300 looks a second.
 	waitCheckMax  = time.Hour
 	waitCheckEach = 50 * time.Millisecond
-	// archivedBatch bounds how many newly archived tasks of a queue are looked
-	// at in one sweep; the rest is found when their jobs are due.
-	archivedBatch = 1000
 	owedMax       = 5 * time.Minute
 	// leaseGone is how long a task may be active without a heartbeat before
 	// its lease is put back for Asynq's recoverer to find.
@@ -112,22 +108,18 @@ func (c *Client) checkArchived(ctx context.Context) error {
 		}
 		return true
 	})
-	since := strconv.FormatInt(time.Now().Add(-2*watchEvery).Unix(), 10)
+	since := time.Now().Add(-2 * watchEvery)
 	for _, q := range queues {
-		archived := c.known.Names.Archived(q)
-		if archived == "" {
-			continue // these jobs are found when they are due
-		}
-		tasks, err := c.rdb.ZRangeByScore(ctx, archived, &redis.ZRangeBy{Min: since, Max: "+inf", Count: archivedBatch}).Result()
+		archived, err := c.tasks.Archived(ctx, q, since)
 		if err != nil {
-			return fmt.Errorf("jobs: read archived tasks of queue %q: %w", q, err)
+			return err
 		}
-		if len(tasks) == 0 {
+		if len(archived) == 0 {
 			continue
 		}
 		pipe := c.rdb.Pipeline()
-		for _, task := range tasks { // only what is open is in the set
-			id := taskid.Job(task)
+		for _, task := range archived { // only what is open is in the set
+			id := tasks.JobOf(task)
 			pipe.ZAddXX(ctx, c.open(shard(id)), redis.Z{Score: float64(time.Now().UnixMilli()), Member: id})
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
@@ -137,22 +129,14 @@ func (c *Client) checkArchived(ctx context.Context) error {
 	return nil
 }
 
-// registerQueues names our queues to Asynq's inspector again: a client that
-// outlives a FLUSHALL remembers having done so and does not.
+// registerQueues names our queues to Asynq's inspector again.
 func (c *Client) registerQueues(ctx context.Context) error {
 	var names []any
 	c.queues.Range(func(q, _ any) bool {
 		names = append(names, q)
 		return true
 	})
-	queues := c.known.Names.Queues()
-	if len(names) == 0 || queues == "" {
-		return nil
-	}
-	if err := c.rdb.SAdd(ctx, queues, names...).Err(); err != nil {
-		return fmt.Errorf("jobs: register queues: %w", err)
-	}
-	return nil
+	return c.tasks.Register(ctx, names)
 }
 
 // inspectJob looks at a job that is due. patience is how long a waiting one may
@@ -178,45 +162,25 @@ func (c *Client) inspectJob(ctx context.Context, id string, patience time.Durati
 		c.metrics.rescued.WithLabelValues("cancelled").Inc()
 		return c.cancelIdle(ctx, id, rec.Gen, rec.run)
 	}
-	info, err := c.inspect.GetTaskInfo(rec.Queue, taskid.Of(id, rec.Gen))
-	ghost := err == nil && info.Type == ""
-	if ghost {
-		if err := c.exorcise(ctx, rec); err != nil {
+	info, err := c.inspect.GetTaskInfo(rec.Queue, tasks.IDOf(id, rec.Gen))
+	orphan := err == nil && info.Type == ""
+	if orphan {
+		if err := c.tasks.RemoveOrphan(ctx, rec.Queue, tasks.IDOf(id, rec.Gen)); err != nil {
 			return err
 		}
 	}
 	switch {
-	case ghost, errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+	case orphan, tasks.Gone(err):
 		if time.Since(rec.Updated) < firstCheck/2 {
 			return c.checkAgain(ctx, id, firstCheck/2) // it may be on its way
 		}
 		c.metrics.rescued.WithLabelValues("lost").Inc()
 		c.log.WarnContext(ctx, "task of open job is gone", "id", id, "action", rec.Kind)
-		return c.end(ctx, rec, end{gen: rec.Gen, run: rec.run, state: StateLost, code: codeLost, err: "the work was lost"})
+		return c.end(ctx, rec, ending{state: StateLost, code: codeLost, err: "the work was lost"})
 	case err != nil:
 		return fmt.Errorf("jobs: inspect task of job %q: %w", id, err)
 	}
 	return c.compare(ctx, rec, info, patience)
-}
-
-// exorcise removes what Asynq makes of an ID whose task is gone: an active task
-// without a message, which nothing ever takes out.
-func (c *Client) exorcise(ctx context.Context, rec *record) error {
-	id, names := taskid.Of(rec.ID, rec.Gen), &c.known.Names
-	active, lease, task := names.Active(rec.Queue), names.Lease(rec.Queue), names.Task(rec.Queue, id)
-	if active == "" || lease == "" || task == "" {
-		return nil
-	}
-	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.LRem(ctx, active, 0, id)
-		p.ZRem(ctx, lease, id)
-		p.Del(ctx, task)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("jobs: remove empty task of job %q: %w", rec.ID, err)
-	}
-	return nil
 }
 
 // compare brings a record in line with what Asynq says of its task.
@@ -225,9 +189,9 @@ func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo,
 	case asynq.TaskStateArchived:
 		c.metrics.rescued.WithLabelValues("archived").Inc()
 		c.log.WarnContext(ctx, "task of open job was archived", "id", rec.ID, "action", rec.Kind, "error", info.LastErr)
-		return c.end(ctx, rec, end{gen: rec.Gen, run: rec.run, state: StateFailed, code: codeArchived, err: "the work was stopped by an operator"})
+		return c.end(ctx, rec, ending{state: StateFailed, code: codeArchived, err: "the work was stopped by an operator"})
 	case asynq.TaskStateCompleted:
-		return c.end(ctx, rec, end{gen: rec.Gen, run: rec.run, state: StateCompleted, result: []byte("null")})
+		return c.end(ctx, rec, ending{state: StateCompleted, result: []byte("null")})
 	case asynq.TaskStateActive:
 		return c.checkActive(ctx, rec, info)
 	default:
@@ -239,14 +203,12 @@ func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo,
 }
 
 func (c *Client) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
-	key := c.known.Names.Lease(rec.Queue)
-	if since := time.Since(rec.Updated); key != "" && rec.State == StateStalled && since > leaseGone {
-		// Without a lease Asynq never takes an active task back.
-		n, err := c.rdb.ZAddNX(ctx, key, redis.Z{Score: float64(time.Now().Add(-time.Minute).Unix()), Member: info.ID}).Result()
+	if since := time.Since(rec.Updated); rec.State == StateStalled && since > leaseGone {
+		released, err := c.tasks.Release(ctx, rec.Queue, info.ID)
 		if err != nil {
-			return fmt.Errorf("jobs: release task of job %q: %w", rec.ID, err)
+			return err
 		}
-		if n > 0 {
+		if released {
 			c.metrics.rescued.WithLabelValues("released").Inc()
 			c.log.WarnContext(ctx, "active task had no lease", "id", rec.ID, "action", rec.Kind)
 		}

@@ -13,6 +13,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"lastmile/jobs/internal/tasks"
 )
 
 const (
@@ -31,7 +33,7 @@ const (
 // cancelled task decide nothing.
 func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	task, _ := asynq.GetTaskID(ctx)
-	defer p.ahead.left(task)
+	defer p.prefetch.Returned(task)
 	x, err := p.newExecution(ctx, t)
 	if err != nil {
 		p.log.ErrorContext(ctx, "task is no job", "action", t.Type(), "error", err)
@@ -44,41 +46,39 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	}
 	ctx, span := p.tracer.Start(ctx, "job "+x.kind, trace.WithSpanKind(trace.SpanKindConsumer))
 	defer func() { x.describe(span, err); span.End() }()
-	settle := context.WithoutCancel(ctx)
+	end := context.WithoutCancel(ctx) // what the run comes to is stored whatever ends it
 	retried, _ := asynq.GetRetryCount(ctx)
-	if x.plain != nil && retried == 0 {
-		return p.performPlain(ctx, settle, x)
+	if x.record == noRecord && retried == 0 {
+		return p.performPlain(ctx, end, x)
 	}
-	begun := p.refresh(settle, x, retried)
-	if x.fresh {
-		return p.perform(ctx, settle, x)
+	before := p.runUnrecorded(end, x, retried)
+	if x.record == recordUnaware {
+		return p.perform(ctx, end, x)
 	}
-	r, err := p.begin(settle, x, retried, begun)
+	b, err := p.begin(end, x, retried, before)
 	if err != nil {
 		return &retryError{err: err, delay: unsettledDelay}
 	}
-	verdict := r.str(0)
-	switch verdict {
-	case "gone": // the record's retention has passed; an operator asks too late
+	switch b.beginning {
+	case beginGone: // the record's retention has passed; an operator asks too late
 		return fmt.Errorf("job %s has no record: %w", x.id, asynq.SkipRetry)
-	case "old":
+	case beginOld:
 		return fmt.Errorf("job %s generation %d was opened again: %w", x.id, x.gen, asynq.RevokeTask)
-	case "over", "owed":
-		return p.wasOver(settle, x, State(r.str(1)), verdict == "owed")
+	case beginOver, beginOwed:
+		return p.wasOver(end, x, b.state, b.beginning == beginOwed)
+	default:
 	}
-	x.run, x.attempt, x.limit = r.num(1), int(r.num(2)), int(r.num(3))
-	if x.dests, err = r.dests(4); err != nil {
-		p.log.ErrorContext(ctx, "job has an unreadable destination", "id", x.id, "error", err)
-	}
-	switch verdict {
-	case "cancel":
-		return p.conclude(settle, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
-	case "spent":
+	x.run, x.attempt, x.limit, x.dests = b.run, b.attempt, b.limit, b.dests
+	switch b.beginning {
+	case beginCancel:
+		return p.conclude(end, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
+	case beginSpent:
 		x.attempt = x.limit
 		err := errors.New("the worker died in the last attempt")
-		return p.conclude(settle, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", err)
+		return p.conclude(end, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", err)
+	default:
+		return p.perform(ctx, end, x)
 	}
-	return p.perform(ctx, settle, x)
 }
 
 // describe tells the span what was executed and what Asynq was told of it.
@@ -94,28 +94,79 @@ func (x *execution) describe(span trace.Span, err error) {
 	}
 }
 
-// begin asks the record for the verdict on an execution. begun tells that there
-// may have been one before of which it does not know.
-func (p *Pool) begin(ctx context.Context, x *execution, retried int, begun bool) (r reply, err error) {
-	token, before := newToken(), 0
-	if begun {
-		before = 1
+// beginning is the record's answer to a run that begins.
+type beginning int
+
+const (
+	beginRun    beginning = iota // the handler may run
+	beginCancel                  // a cancellation is asked for
+	beginSpent                   // the attempts are used up
+	beginOver                    // the job has ended
+	beginOwed                    // likewise, and its event is owed
+	beginOld                     // the job was opened again: the task is of a former generation
+	beginGone                    // there is no record
+)
+
+// begun is a run that the record knows of.
+type begun struct {
+	beginning
+	state          State // of a job that has ended
+	run            int64
+	attempt, limit int
+	dests          []dest
+}
+
+// parseBegun reads what begin.lua answers.
+func parseBegun(r reply) (b begun, err error) {
+	var ok bool
+	b.beginning, ok = map[string]beginning{
+		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginOwed, "old": beginOld, "gone": beginGone,
+	}[r.str(0)]
+	if !ok {
+		return b, fmt.Errorf("begin.lua answered %q", r.str(0))
+	}
+	switch b.beginning {
+	case beginOver, beginOwed:
+		b.state = State(r.str(1))
+	case beginRun, beginCancel, beginSpent:
+		b.run, b.attempt, b.limit = r.num(1), int(r.num(2)), int(r.num(3))
+	default:
+	}
+	return b, nil
+}
+
+// begin asks the record whether a run may begin. before tells that there may
+// have been one of which it does not know.
+func (p *Pool) begin(ctx context.Context, x *execution, retried int, before bool) (b begun, err error) {
+	token, uncounted := newToken(), 0
+	if before {
+		uncounted = 1
 	}
 	ask := func() error {
-		return p.persist(ctx, func(ctx context.Context) (err error) {
+		return p.persist(ctx, func(ctx context.Context) error {
 			now := time.Now()
-			r, err = p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, before)
-			return err
+			r, err := p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted)
+			if err != nil {
+				return err
+			}
+			if b, err = parseBegun(r); err != nil {
+				return fmt.Errorf("jobs: begin job %q: %w", x.id, err)
+			}
+			var bad error
+			if b.dests, bad = r.dests(4); bad != nil {
+				p.log.ErrorContext(ctx, "job has an unreadable destination", "id", x.id, "error", bad)
+			}
+			return nil
 		})
 	}
 	err = ask()
-	if err == nil && x.plain != nil && r.str(0) == "gone" {
+	if err == nil && x.record == noRecord && b.beginning == beginGone {
 		if err = p.beginPlain(ctx, x, retried); err == nil {
 			err = ask()
 		}
 	}
-	x.plain = nil
-	return r, err
+	x.record = recordKnows
+	return b, err
 }
 
 // newToken names a call that may be repeated when its answer is lost.
@@ -123,36 +174,8 @@ func newToken() string {
 	return strconv.FormatUint(rand.Uint64(), 36) //nolint:gosec // it need only differ from the last one's
 }
 
-// wasOver settles a task whose job has ended already: a re-run after a crash
-// between our decision and Asynq's, or an operator's.
-func (p *Pool) wasOver(ctx context.Context, x *execution, s State, owed bool) error {
-	if owed {
-		if err := p.persist(ctx, func(ctx context.Context) error { return p.client.deliver(ctx, x.id) }); err != nil {
-			p.log.WarnContext(ctx, "terminal event still owed", "id", x.id, "error", err)
-		}
-	}
-	if x.headers[headerPlain] != "" && s == StateFailed {
-		if why, err := p.client.rdb.HGet(ctx, p.client.job(x.id)[0], "why").Result(); err == nil {
-			return verdictFor(x, s, errors.New(why))
-		}
-	}
-	return verdictFor(x, s, fmt.Errorf("job %s was %s before", x.id, s))
-}
-
-// verdictFor returns what Asynq is to do with the task of a job that ended.
-func verdictFor(_ *execution, s State, err error) error {
-	switch s {
-	case StateCompleted:
-		return nil
-	case StateFailed:
-		return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
-	default:
-		return fmt.Errorf("%w: %w", err, asynq.RevokeTask)
-	}
-}
-
 // perform runs the handler and settles what came of it.
-func (p *Pool) perform(ctx, settle context.Context, x *execution) error {
+func (p *Pool) perform(ctx, end context.Context, x *execution) error {
 	if h, ok := p.handlers[x.kind]; ok {
 		x.handler = h
 	} else {
@@ -160,22 +183,22 @@ func (p *Pool) perform(ctx, settle context.Context, x *execution) error {
 			return nil, &codedError{codeUnknown, "this kind of work is not known here", fmt.Errorf("kind %q", x.kind)}
 		}
 	}
-	wait, err := p.client.acquire(settle, x)
+	wait, err := p.client.acquire(end, x)
 	if err != nil {
-		return p.again(settle, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
+		return p.again(end, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
 	}
 	if wait > 0 {
-		return p.again(settle, x, StateScheduled, wait, true, errors.New("limit reached"))
+		return p.again(end, x, StateScheduled, wait, true, errors.New("limit reached"))
 	}
-	defer p.client.release(settle, x)
+	defer p.client.release(end, x)
 
 	if len(x.dests) > 0 {
-		p.client.tell(settle, eventStarted, x.event(StateRunning), x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
+		p.client.tell(end, eventStarted, x.event(StateRunning), x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
 	}
 	begun := time.Now()
 	o := x.execute(ctx)
 	p.client.metrics.seconds.WithLabelValues(x.metricKind()).Observe(time.Since(begun).Seconds())
-	return p.judge(settle, x, o)
+	return p.judge(end, x, o)
 }
 
 // judge turns an outcome into a state.
@@ -219,56 +242,11 @@ func (p *Pool) outsideEnd(ctx context.Context, x *execution, o outcome) error {
 		return p.again(ctx, x, StateQueued, 0, true, ErrShutdown)
 	default:
 	}
-	if held, err := x.holds(ctx); !held {
+	if held, err := p.holds(ctx, x); !held {
 		p.log.WarnContext(ctx, "lease was lost", "id", x.id, "action", x.kind, "error", errors.Join(o.err, err))
 		return &retryError{err: o.err, delay: unsettledDelay}
 	}
 	return p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
-}
-
-// conclude decides the job's end and delivers its event. When the decision
-// cannot be stored the task comes back and begin decides; when only the event
-// cannot, the watchdog delivers it.
-func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byte, code, text string, cause error) error {
-	if x.plain != nil || x.fresh {
-		if settled, err := p.concludeFresh(ctx, x, s, result, cause); settled {
-			return err
-		}
-	}
-	var f finished
-	err := p.persist(ctx, func(ctx context.Context) (err error) {
-		f, err = p.client.finish(ctx, x.id, end{
-			gen: x.gen, run: x.run, state: s, result: result, code: code, err: text, retention: x.opts.Retention,
-		})
-		return err
-	})
-	if err != nil {
-		p.log.WarnContext(ctx, "end of job not stored", "id", x.id, "error", err)
-		return &retryError{err: err, delay: unsettledDelay}
-	}
-	switch f.verdict {
-	case "stale":
-		return &retryError{err: errSuperseded, delay: unsettledDelay}
-	case "over":
-		// Our own decision when its answer got lost, or somebody's before us.
-		return p.wasOver(ctx, x, f.state, true)
-	}
-	p.client.metrics.ended(x.metricKind(), f.state)
-	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(f.state)).Inc()
-	if len(f.dests) > 0 || f.follow != "" {
-		e := x.event(f.state)
-		e.Code, e.Error = code, text
-		if f.state != s {
-			e.Code, e.Error, result = codeCancelled, "cancelled", nil
-		}
-		if err := p.client.settle(ctx, e, result, f.dests, f.follow, x.opts.Retention); err != nil {
-			p.log.WarnContext(ctx, "terminal event owed to the watchdog", "id", x.id, "error", err)
-		}
-	}
-	if cause == nil {
-		cause = ErrCancelled
-	}
-	return verdictFor(x, f.state, cause)
 }
 
 // again sends the job back to wait.
@@ -308,6 +286,19 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	return &retryError{err: cause, delay: delay, failure: !giveBack}
 }
 
+// holds tells whether the task was the execution's when its context ended.
+// Heartbeats do not tell: they go through again before Asynq notices that a lease
+// ran out meanwhile, and on a cluster they go to another node than Asynq's.
+func (p *Pool) holds(ctx context.Context, x *execution) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	rec, err := p.client.load(ctx, x.id)
+	if err == nil && (rec.Gen != x.gen || rec.run != x.run) || err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err // of another execution, or nobody knows
+	}
+	return p.client.tasks.Held(ctx, x.queue, x.task())
+}
+
 // persist repeats f until it succeeds, for about as long as the lease lasts.
 func (p *Pool) persist(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, persistFor)
@@ -332,30 +323,23 @@ func (p *Pool) persist(ctx context.Context, f func(context.Context) error) error
 }
 
 func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, error) {
-	h := t.Headers()
+	h, err := tasks.ParseHeader(t.Headers())
+	if err != nil {
+		return nil, fmt.Errorf("%w: task %q was not enqueued by this package", ErrInvalid, t.Type())
+	}
 	x := &execution{
-		pool: p, id: h[headerID], kind: t.Type(), payload: t.Payload(), headers: h,
+		pool: p, id: h.ID, gen: h.Gen, kind: t.Type(), payload: t.Payload(), headers: t.Headers(),
 		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1),
 	}
 	x.queue, _ = asynq.GetQueueName(ctx)
-	opts, gen := h[headerOptions], h[headerGen]
-	if v, ok := h[headerPlain]; ok {
-		x.plain = &plainTask{id: x.id, kind: x.kind, queue: x.queue, payload: x.payload}
-		x.plain.made, opts, ok = parsePlain(v)
-		x.plain.rawOpts = opts
-		if ok {
-			gen = "1"
-		}
-	}
-	var err error
-	if x.gen, err = strconv.Atoi(gen); x.id == "" || err != nil {
-		return nil, fmt.Errorf("%w: task %q was not enqueued by this package", ErrInvalid, t.Type())
-	}
-	if x.opts, err = p.client.options.decode(x.kind, opts); err != nil {
+	if x.opts, err = p.client.options.decode(x.kind, h.Options); err != nil {
 		return nil, fmt.Errorf("%w: job %q: options: %w", ErrInvalid, x.id, err)
 	}
-	if x.plain != nil {
-		x.plain.opts = x.opts
+	if h.Plain {
+		x.record = noRecord
+		x.plain = &plainTask{
+			id: x.id, kind: x.kind, queue: x.queue, payload: x.payload, rawOpts: h.Options, opts: x.opts, made: h.Made,
+		}
 	}
 	return x, nil
 }

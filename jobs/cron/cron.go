@@ -14,7 +14,7 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"lastmile/jobs"
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 )
 
 // Entry is a job to be enqueued at set times.
@@ -64,7 +64,7 @@ func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
 	out := &Cron{client: c, log: cmp.Or(log, slog.Default()), now: time.Now}
 	names := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		if e.Name == "" || len(e.Name) > maxName || !taskid.Valid(e.Name) || names[e.Name] || e.CatchUp < 0 {
+		if e.Name == "" || len(e.Name) > maxName || !tasks.ValidJob(e.Name) || names[e.Name] || e.CatchUp < 0 {
 			return nil, fmt.Errorf("%w: cron entry %q needs a name of its own without '~', and no negative CatchUp", jobs.ErrInvalid, e.Name)
 		}
 		names[e.Name] = true

@@ -12,7 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"lastmile/jobs"
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 )
 
 // The console's calls that change open or failed jobs, relative to /api/.
@@ -109,7 +109,7 @@ func (h *Handler) slashed(state, verb, task string) operation {
 // cancel ends the job. A task without a record is not a job of ours, or left
 // over from one: then Asynq's own way has to do.
 func (h *Handler) cancel(ctx context.Context, queue, task string) error {
-	err := h.client.Cancel(ctx, taskid.Job(task))
+	err := h.client.Cancel(ctx, tasks.JobOf(task))
 	if !errors.Is(err, jobs.ErrNotFound) && !errors.Is(err, jobs.ErrEnded) {
 		return err
 	}
@@ -120,7 +120,7 @@ func (h *Handler) cancel(ctx context.Context, queue, task string) error {
 }
 
 func (h *Handler) retry(ctx context.Context, queue, task string) error {
-	err := h.client.Retry(ctx, taskid.Job(task))
+	err := h.client.Retry(ctx, tasks.JobOf(task))
 	if errors.Is(err, jobs.ErrNotFound) {
 		return h.inspect.RunTask(queue, task)
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/jobs"
-	"lastmile/jobs/internal/taskid"
+	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
 
@@ -228,12 +228,12 @@ func (k *Kit) all() []string {
 		for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 			inspect.ListPendingTasks, inspect.ListActiveTasks, inspect.ListScheduledTasks, inspect.ListRetryTasks,
 		} {
-			tasks, err := list(q, asynq.PageSize(1000))
+			listed, err := list(q, asynq.PageSize(1000))
 			if err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {
 				k.t.Fatalf("list tasks: %v", err)
 			}
-			for _, task := range tasks {
-				if id := taskid.Job(task.ID); task.Headers["lm-plain"] != "" && !slices.Contains(ids, id) {
+			for _, task := range listed {
+				if id := tasks.JobOf(task.ID); tasks.IsPlain(task.Headers) && !slices.Contains(ids, id) {
 					ids = append(ids, id)
 				}
 			}

@@ -48,20 +48,20 @@ func (k *Known) Enqueues(sha string, keys []string, args []any) bool {
 	return k.Enqueue && sha == enqueueSHA && len(keys) == 2 && len(args) == 3
 }
 
-// Dequeues tells whether take.lua may answer a script call of Asynq's.
-func (k *Known) Dequeues(sha string, keys []string, args []any) bool {
+// dequeues tells whether take.lua may answer a script call of Asynq's.
+func (k *Known) dequeues(sha string, keys []string, args []any) bool {
 	return k.Dequeue && sha == dequeueSHA && len(keys) == 4 && len(args) == 2
 }
 
-// Removes tells whether complete.lua may answer a script call of Asynq's.
-func (k *Known) Removes(sha string, keys []string, args []any) bool {
+// removes tells whether complete.lua may answer a script call of Asynq's.
+func (k *Known) removes(sha string, keys []string, args []any) bool {
 	return k.Done && sha == doneSHA && len(keys) == 5 && len(args) == 3
 }
 
-// Mentioned returns the arguments of a script call of Asynq's that may be the ID
+// mentioned returns the arguments of a script call of Asynq's that may be the ID
 // of a task, if the call is about the tasks of a queue.
-func (k *Known) Mentioned(keys []string, args []any) []string {
-	if len(keys) == 0 || !k.Names.OfQueue(keys[0]) {
+func (k *Known) mentioned(keys []string, args []any) []string {
+	if len(keys) == 0 || !k.Names.ofQueue(keys[0]) {
 		return nil
 	}
 	ids := make([]string, 0, 1)
@@ -83,11 +83,13 @@ type probeKey struct{}
 // Probe lets Asynq's own client and broker work against a client that answers
 // without a network, and compares what they ask of it with what this package
 // was written for. It starts nothing.
-func Probe() Known {
+func Probe() Known { return probe(asynq.NewClientFromRedisClient) }
+
+func probe(newClient func(redis.UniversalClient) *asynq.Client) Known {
 	r := newRecorder()
 	defer func() { _ = r.offline.Close() }() // it has no connections
 	var k Known
-	client := asynq.NewClientFromRedisClient(r)
+	client := newClient(r)
 	message, err := k.probeEnqueue(r, client)
 	if err == nil {
 		err = k.probeBroker(r, client, message)

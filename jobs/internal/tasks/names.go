@@ -20,28 +20,8 @@ func (n *Names) missing() bool {
 	return n.queues == "" || slices.Contains([]name{n.task, n.active, n.lease, n.archived}, "")
 }
 
-// Queues is the set of all queues.
-func (n *Names) Queues() string { return n.queues }
-
-// Task is the hash of a task.
-func (n *Names) Task(queue, id string) string {
-	if n.task == "" {
-		return ""
-	}
-	return n.task.of(queue) + id
-}
-
-// Active is the list of the tasks that workers have.
-func (n *Names) Active(queue string) string { return n.active.of(queue) }
-
-// Lease is the set of the leases of these tasks.
-func (n *Names) Lease(queue string) string { return n.lease.of(queue) }
-
-// Archived is the set of the tasks that nobody will work on any more.
-func (n *Names) Archived(queue string) string { return n.archived.of(queue) }
-
-// OfQueue tells whether a key belongs to a queue, whichever.
-func (n *Names) OfQueue(key string) bool { return n.prefix != "" && strings.HasPrefix(key, n.prefix) }
+// ofQueue tells whether a key belongs to a queue, whichever.
+func (n *Names) ofQueue(key string) bool { return n.prefix != "" && strings.HasPrefix(key, n.prefix) }
 
 // name is a key with the probe's queue in it.
 type name string

@@ -1,4 +1,4 @@
-package jobs
+package tasks
 
 import (
 	"context"
@@ -11,12 +11,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// serverHook repairs two habits of Asynq's server, on the client that only the
+// Hook repairs two habits of Asynq's server, on the client that only the
 // server uses. Its retries of a failed "task is done" run under a context that
 // is cancelled by then, so they never succeed: such commands get a context of
 // their own. And it asks for the next task in a tight loop when Redis refuses
 // it (-OOM, -NOAUTH, ...): repeated refusals wait a little.
-type serverHook struct{ refused atomic.Int32 }
+type Hook struct{ refused atomic.Int32 }
 
 const (
 	detachTimeout = 5 * time.Second
@@ -27,13 +27,16 @@ const (
 	clusterReload = 5 * time.Second
 )
 
-func (h *serverHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+// DialHook implements redis.Hook.
+func (h *Hook) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (h *serverHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+// ProcessPipelineHook implements redis.Hook.
+func (h *Hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
-func (h *serverHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+// ProcessHook implements redis.Hook.
+func (h *Hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		ctx, cancel := detach(ctx)
 		defer cancel()
@@ -53,7 +56,7 @@ func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
 }
 
-func (h *serverHook) pace(ctx context.Context, err error) {
+func (h *Hook) pace(ctx context.Context, err error) {
 	if !troubled(err) {
 		h.refused.Store(0)
 		return
@@ -87,9 +90,9 @@ func troubled(err error) bool {
 		!strings.Contains(msg, "TASK ALREADY")
 }
 
-// serverClient returns a client like rdb for Asynq's server alone, to be closed
+// Connect returns a client like rdb for Asynq's server alone, to be closed
 // after use, or nil when rdb is of an unknown type.
-func serverClient(rdb redis.UniversalClient, concurrency int) redis.UniversalClient {
+func Connect(rdb redis.UniversalClient, concurrency int) redis.UniversalClient {
 	switch c := rdb.(type) {
 	case *redis.Client:
 		o := *c.Options()

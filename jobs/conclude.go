@@ -1,0 +1,162 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"lastmile/jobs/internal/tasks"
+)
+
+const (
+	pendingEvery = time.Second
+	pendingAfter = 2 * time.Second
+)
+
+// conclude brings the end of a run through complete.go, and returns what Asynq
+// is to do with the task. When the decision cannot be stored the task comes back
+// and begin decides; when only the event cannot, the watchdog delivers it.
+func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byte, code, text string, cause error) error {
+	c := p.client
+	if x.record != recordKnows {
+		switch completion := newCompletion(ctx, x, result); routeOf(x.record, s, c.pushable(x), c.single() && c.known.Done) {
+		case routeTask:
+			p.pending.Put(x.task(), completion)
+			return nil
+		case routeRun:
+			return p.completeAlone(ctx, completion)
+		case routeRecord:
+		}
+		settled, err := p.join(ctx, x)
+		if settled {
+			return err
+		}
+		if s == StateFailed && x.plain != nil {
+			p.keepReason(ctx, x, cause)
+		}
+	}
+	end, err := c.complete(ctx, &ending{
+		id: x.id, kind: x.metricKind(), gen: x.gen, run: x.run, state: s, result: result, code: code, err: text,
+		retention: x.opts.Retention, event: x.event(s), persist: p.persist,
+	})
+	switch {
+	case err != nil:
+		p.log.WarnContext(ctx, "end of job not stored", "id", x.id, "error", err)
+		return &retryError{err: err, delay: unsettledDelay}
+	case end.decision == endStale:
+		return &retryError{err: errSuperseded, delay: unsettledDelay}
+	case end.decision == endWasDecided:
+		// Our own decision when its answer got lost, or somebody's before us.
+		return p.wasOver(ctx, x, end.state, true)
+	case end.owed != nil:
+		p.log.WarnContext(ctx, "terminal event owed to the watchdog", "id", x.id, "error", end.owed)
+	}
+	c.metrics.attempts.WithLabelValues(x.metricKind(), string(end.state)).Inc()
+	if cause == nil {
+		cause = ErrCancelled
+	}
+	return verdictFor(end.state, cause)
+}
+
+// completeAlone stores the end of a run while Asynq does not remove its task:
+// by the run where there is no record, else by the record.
+func (p *Pool) completeAlone(ctx context.Context, end *completion) error {
+	if end.x.record == noRecord {
+		var done completed
+		err := p.persist(ctx, func(ctx context.Context) (err error) {
+			done, err = p.client.completeRun(ctx, end, tasks.Removal{})
+			return err
+		})
+		if err != nil {
+			p.log.WarnContext(ctx, "end of job not stored", "id", end.x.id, "error", err)
+			return &retryError{err: err, delay: unsettledDelay}
+		}
+		if done.stored {
+			return nil
+		}
+	}
+	if settled, err := p.join(ctx, end.x); settled {
+		return err
+	}
+	return p.conclude(ctx, end.x, StateCompleted, end.result, "", "", nil)
+}
+
+// finishPending stores the completion that waits for one of the tasks which a
+// call of Asynq's is about. done is false when that call is still to be made.
+func (p *Pool) finishPending(ctx context.Context, ids []string, remove tasks.Removal) (done bool, err error) {
+	end, ok := p.pending.Take(ids)
+	if !ok {
+		return false, nil
+	}
+	result, err := p.client.completeRun(ctx, end, remove)
+	if err != nil {
+		p.pending.Put(end.x.task(), end) // Asynq repeats its call
+		return true, err
+	}
+	var verdict error
+	if !result.stored {
+		verdict = p.completeAlone(context.WithoutCancel(ctx), end)
+	}
+	// Either the task is removed, or it is not for us to remove: another worker
+	// has it, or will when the lease is over.
+	_, again := errors.AsType[*retryError](verdict)
+	return again || result.removed, nil
+}
+
+// keepPending stores the completions that Asynq does not come for, and gives
+// back the tasks that it does not take, until ctx ends.
+func (p *Pool) keepPending(ctx context.Context) {
+	tick := time.NewTicker(pendingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.storePending(ctx, pendingAfter)
+			p.giveBack(ctx, tasks.HeldFor)
+		}
+	}
+}
+
+func (p *Pool) storePending(ctx context.Context, after time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistFor)
+	defer cancel()
+	for _, end := range p.pending.Overdue(after) {
+		if after > 0 {
+			p.log.WarnContext(ctx, "Asynq did not come for the task of a job that has ended", "id", end.x.id, "action", end.x.kind)
+		}
+		_ = p.completeAlone(ctx, end) // its verdict for Asynq comes too late, its failure is logged
+	}
+}
+
+// wasOver settles a task whose job has ended already: a re-run after a crash
+// between our decision and Asynq's, or an operator's.
+func (p *Pool) wasOver(ctx context.Context, x *execution, s State, owed bool) error {
+	if owed {
+		if err := p.persist(ctx, func(ctx context.Context) error { return p.client.deliver(ctx, x.id) }); err != nil {
+			p.log.WarnContext(ctx, "terminal event still owed", "id", x.id, "error", err)
+		}
+	}
+	if x.plain != nil && s == StateFailed {
+		if why, err := p.client.rdb.HGet(ctx, p.client.job(x.id)[0], "why").Result(); err == nil {
+			return verdictFor(s, errors.New(why))
+		}
+	}
+	return verdictFor(s, fmt.Errorf("job %s was %s before", x.id, s))
+}
+
+// verdictFor returns what Asynq is to do with the task of a job that ended.
+func verdictFor(s State, err error) error {
+	switch s {
+	case StateCompleted:
+		return nil
+	case StateFailed:
+		return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
+	default:
+		return fmt.Errorf("%w: %w", err, asynq.RevokeTask)
+	}
+}

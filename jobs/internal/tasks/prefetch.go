@@ -1,0 +1,184 @@
+package tasks
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Asynq takes one task at a time, with a round trip to Redis for each, on one
+// goroutine: that bounds a worker's rate whatever its concurrency. A pool with
+// one queue takes at once as many as it has free slots for, and hands Asynq the
+// rest at its next calls, which follow within microseconds.
+//
+// Nothing else changes. A task that is held is active and leased in Redis like
+// any other; there is a free slot for each, so none waits for a handler's end;
+// one that is held for longer than HeldFor is not handed out any more but given
+// back, at the head of the queue with its retries as they were, and so are all
+// when the pool stops; those of a process that dies come back with their
+// leases, like those it was working on. With several queues Asynq chooses a
+// queue for each task, so there is nothing to prefetch, and each is taken when
+// it is asked for.
+
+const (
+	// HeldFor is for how long a task may be held. It is far below the margin
+	// of 30 seconds by which Asynq's lease outlives what the worker knows of it.
+	HeldFor = 500 * time.Millisecond
+	// heldMax is when a task that cannot be given back is left to its lease.
+	heldMax = 20 * time.Second
+	// returnedFor is how long a slot counts as taken after its handler has come
+	// back, if Asynq says nothing more of the task: the lease was lost.
+	returnedFor = time.Second
+	// takeMax bounds how many tasks are taken in one script, for all others wait
+	// for it.
+	takeMax = 500
+)
+
+// Standing is what the script that takes a task says of the task's job.
+type Standing int64
+
+// The values are those of take.lua.
+const (
+	Untold  Standing = iota // nothing
+	Unbegun                 // no run of the job has begun
+	Begun                   // a run may have begun
+)
+
+// Task is a task that was taken.
+type Task struct {
+	ID, Message string
+	Standing    Standing
+	Dest        string // the destination of a job that is Unbegun
+}
+
+// Queue are the keys and the prefix of task keys that Asynq's dequeue names.
+type Queue struct {
+	Pending, Paused, Active, Lease string
+	Prefix                         any
+}
+
+// Held is a task that Asynq has not asked for yet.
+type Held struct {
+	Task
+	Queue Queue
+	At    time.Time // when it was taken
+}
+
+// handed is a task that Asynq has.
+type handed struct {
+	standing Standing
+	dest     string
+	returned time.Time // when the handler came back, or zero
+}
+
+// Prefetch is what a pool has taken. It is safe for concurrent use.
+type Prefetch struct {
+	slots    int
+	oneQueue bool
+
+	mu     sync.Mutex
+	handed map[string]*handed // by task
+	held   []Held             // in the order they were taken
+}
+
+// NewPrefetch returns the prefetch of a pool with so many slots.
+func NewPrefetch(slots int, oneQueue bool) *Prefetch {
+	return &Prefetch{slots: slots, oneQueue: oneQueue, handed: make(map[string]*handed, min(slots, takeMax))}
+}
+
+// next returns the message of a task that is held, or how many to take.
+func (p *Prefetch) next(queue string, now time.Time) (msg string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.IndexFunc(p.held, func(t Held) bool {
+		return t.Queue.Pending == queue && now.Sub(t.At) < HeldFor
+	}); i >= 0 {
+		t := p.held[i]
+		p.held = slices.Delete(p.held, i, i+1)
+		p.hand(t.Task)
+		return t.Message, 0
+	}
+	if len(p.handed) >= p.slots { // Asynq asks, so it has a free slot
+		for id, t := range p.handed {
+			if !t.returned.IsZero() && now.Sub(t.returned) > returnedFor {
+				delete(p.handed, id)
+			}
+		}
+	}
+	if !p.oneQueue {
+		return "", 1
+	}
+	return "", min(max(1, p.slots-len(p.handed)-len(p.held)), takeMax)
+}
+
+func (p *Prefetch) hand(t Task) { p.handed[t.ID] = &handed{standing: t.Standing, dest: t.Dest} }
+
+// keep notes what was taken, of which the first is handed out.
+func (p *Prefetch) keep(queue Queue, taken []Task, now time.Time) (msg string, ok bool) {
+	if len(taken) == 0 {
+		return "", false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hand(taken[0])
+	for _, t := range taken[1:] {
+		p.held = append(p.held, Held{t, queue, now})
+	}
+	return taken[0].Message, true
+}
+
+// Standing returns what is known of the job of a task that Asynq has.
+func (p *Prefetch) Standing(id string) (s Standing, dest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.handed[id]; t != nil {
+		return t.standing, t.dest
+	}
+	return Untold, ""
+}
+
+// Returned notes that the handler of a task has come back.
+func (p *Prefetch) Returned(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.handed[id]; t != nil {
+		t.returned = time.Now()
+	}
+}
+
+// settled notes that Asynq is done with tasks.
+func (p *Prefetch) settled(ids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		delete(p.handed, id)
+	}
+}
+
+// Overdue takes out what has been held for longer than d, newest first.
+func (p *Prefetch) Overdue(d time.Duration) []Held {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []Held
+	p.held = slices.DeleteFunc(p.held, func(t Held) bool {
+		old := time.Since(t.At) >= d
+		if old {
+			out = append(out, t)
+		}
+		return old
+	})
+	slices.Reverse(out)
+	return out
+}
+
+// Restore puts back what Overdue took out and could not be given back, but for
+// what is so old that it is left to its lease.
+func (p *Prefetch) Restore(tasks []Held) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range slices.Backward(tasks) {
+		if time.Since(t.At) < heldMax {
+			p.held = append(p.held, t)
+		}
+	}
+}

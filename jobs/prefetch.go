@@ -1,0 +1,47 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lastmile/jobs/internal/tasks"
+)
+
+// take takes up to n tasks out of a queue.
+func (p *Pool) take(ctx context.Context, q tasks.Queue, lease any, n int) ([]tasks.Task, error) {
+	records := ""
+	if p.client.single() {
+		records = p.client.records()
+	}
+	v, err := p.client.run(ctx, "take", []string{q.Pending, q.Paused, q.Active, q.Lease}, lease, q.Prefix, n, records).Slice()
+	if err != nil {
+		return nil, err // Asynq knows what to make of it
+	}
+	out := make([]tasks.Task, 0, len(v)/4)
+	for i := 0; i+3 < len(v); i += 4 {
+		r := reply(v[i : i+4])
+		out = append(out, tasks.Task{ID: r.str(0), Message: r.str(1), Standing: tasks.Standing(r.num(2)), Dest: r.str(3)})
+	}
+	return out, nil
+}
+
+// giveBack returns tasks that have been held for longer than d to their queue.
+func (p *Pool) giveBack(ctx context.Context, d time.Duration) {
+	held := p.prefetch.Overdue(d)
+	if len(held) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	queue := held[0].Queue // there is one
+	args := []any{queue.Prefix, time.Now().UnixNano()}
+	for _, t := range held {
+		args = append(args, t.ID)
+	}
+	err := p.client.run(ctx, "untake", []string{queue.Pending, queue.Active, queue.Lease}, args...).Err()
+	if err != nil {
+		p.log.WarnContext(ctx, "tasks not given back", "error", fmt.Errorf("jobs: give %d tasks back: %w", len(held), err))
+		p.prefetch.Restore(held)
+	}
+}
