@@ -78,6 +78,10 @@ type Client struct {
 	known   tasks.Known
 	tasks   *tasks.Queues
 
+	limits   limiter
+	notify   notifier
+	watchdog watchdog
+
 	actions sync.Map // context of an action -> *atomic.Int64
 	queues  sync.Map // queue name -> struct{}
 	options optionCache
@@ -108,6 +112,7 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 		inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}
 	c.tasks = &tasks.Queues{Redis: rdb, Inspect: c.inspect, Names: &c.known.Names}
+	c.limits, c.notify, c.watchdog = limiter{c}, notifier{c}, watchdog{c}
 	c.asynq = asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, c})
 	m.unknown.Set(float64(len(c.known.Unknown())))
 	if unknown := c.known.Unknown(); len(unknown) > 0 {
@@ -176,7 +181,7 @@ func (c *Client) Cancel(ctx context.Context, id string) error {
 	case "gone":
 		return fmt.Errorf("%w: %q", ErrNotFound, id)
 	case "owed":
-		if err := c.deliver(ctx, id); err != nil {
+		if err := c.notify.deliver(ctx, id); err != nil {
 			return err
 		}
 		fallthrough
@@ -235,8 +240,8 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	if !rec.over() {
 		return fmt.Errorf("%w: %q is %s", ErrOpen, id, rec.State)
 	}
-	if rec.owed {
-		if err := c.deliver(ctx, id); err != nil {
+	if rec.outbox {
+		if err := c.notify.deliver(ctx, id); err != nil {
 			return err
 		}
 	}

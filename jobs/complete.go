@@ -65,8 +65,8 @@ type ending struct {
 	retention time.Duration
 	// event is the job as its run knows it; nil has the record read instead.
 	event *Event
-	// persist repeats a call that fails; nil makes it once.
-	persist func(context.Context, func(context.Context) error) error
+	// retry repeats a call that fails; nil makes it once.
+	retry func(context.Context, func(context.Context) error) error
 }
 
 // decision is what came of deciding on an end.
@@ -95,7 +95,8 @@ type ended struct {
 	state  State // a cancellation that was asked for before goes first
 	follow string
 	dests  []dest
-	owed   error // why the event is still owed
+	// undelivered is why the event is left to the watchdog.
+	undelivered error
 }
 
 // complete decides, stores, pushes and settles an end. An error means that it is
@@ -105,8 +106,8 @@ func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error)
 		end, err = c.finish(ctx, e)
 		return err
 	}
-	if e.persist != nil {
-		err = e.persist(ctx, decide)
+	if e.retry != nil {
+		err = e.retry(ctx, decide)
 	} else {
 		err = decide(ctx)
 	}
@@ -118,7 +119,7 @@ func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error)
 		return end, nil
 	}
 	if e.event == nil {
-		end.owed = c.deliver(ctx, e.id)
+		end.undelivered = c.notify.deliver(ctx, e.id)
 		return end, nil
 	}
 	event, result := *e.event, json.RawMessage(e.result)
@@ -126,7 +127,7 @@ func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error)
 	if end.state != e.state {
 		event.Code, event.Error, result = codeCancelled, "cancelled", nil
 	}
-	end.owed = c.settle(ctx, &event, result, end.dests, end.follow, e.retention)
+	end.undelivered = c.notify.settle(ctx, &event, result, end.dests, end.follow, e.retention)
 	return end, nil
 }
 
@@ -151,7 +152,7 @@ func (c *Client) finish(ctx context.Context, e *ending) (ended, error) {
 func (c *Client) end(ctx context.Context, rec *record, e ending) error {
 	e.id, e.kind, e.gen, e.run, e.retention = rec.ID, rec.Kind, rec.Gen, rec.run, rec.opts.Retention
 	end, err := c.complete(ctx, &e)
-	return errors.Join(err, end.owed)
+	return errors.Join(err, end.undelivered)
 }
 
 // completion is the end of a run that completed, while its record does not know

@@ -206,7 +206,7 @@ func TestComplete(t *testing.T) {
 			if tt.fails {
 				return
 			}
-			if end.decision != tt.decided || end.state != tt.state || (end.owed != nil) != tt.owed {
+			if end.decision != tt.decided || end.state != tt.state || (end.undelivered != nil) != tt.owed {
 				t.Errorf("ended %+v", end)
 			}
 			if len(w.pushes) > 0 {
@@ -238,7 +238,7 @@ func TestCompleteInsists(t *testing.T) {
 		}
 		return nil
 	}
-	end, err := w.client.complete(t.Context(), &ending{id: "a", state: StateFailed, persist: twice, event: &Event{}})
+	end, err := w.client.complete(t.Context(), &ending{id: "a", state: StateFailed, retry: twice, event: &Event{}})
 	if err != nil || end.state != StateFailed || tries != 3 {
 		t.Errorf("%+v, %v after %d tries", end, err, tries)
 	}
@@ -414,7 +414,7 @@ func TestConclude(t *testing.T) {
 func TestParseBegun(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]beginning{
-		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginOwed, "old": beginOld, "gone": beginGone,
+		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginUndelivered, "old": beginOld, "gone": beginGone,
 	} {
 		b, err := parseBegun(reply{text, "7", int64(2), "3"})
 		if err != nil || b.beginning != want {

@@ -40,7 +40,7 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 	}
 	end, err := c.complete(ctx, &ending{
 		id: x.id, kind: x.metricKind(), gen: x.gen, run: x.run, state: s, result: result, code: code, err: text,
-		retention: x.opts.Retention, event: x.event(s), persist: p.persist,
+		retention: x.opts.Retention, event: x.event(s), retry: p.retry,
 	})
 	switch {
 	case err != nil:
@@ -51,8 +51,8 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 	case end.decision == endWasDecided:
 		// Our own decision when its answer got lost, or somebody's before us.
 		return p.wasOver(ctx, x, end.state, true)
-	case end.owed != nil:
-		p.log.WarnContext(ctx, "terminal event owed to the watchdog", "id", x.id, "error", end.owed)
+	case end.undelivered != nil:
+		p.log.WarnContext(ctx, "terminal event left to the watchdog", "id", x.id, "error", end.undelivered)
 	}
 	c.metrics.attempts.WithLabelValues(x.metricKind(), string(end.state)).Inc()
 	if cause == nil {
@@ -66,7 +66,7 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 func (p *Pool) completeAlone(ctx context.Context, end *completion) error {
 	if end.x.record == noRecord {
 		var done completed
-		err := p.persist(ctx, func(ctx context.Context) (err error) {
+		err := p.retry(ctx, func(ctx context.Context) (err error) {
 			done, err = p.client.completeRun(ctx, end, tasks.Removal{})
 			return err
 		})
@@ -123,7 +123,7 @@ func (p *Pool) keepPending(ctx context.Context) {
 }
 
 func (p *Pool) storePending(ctx context.Context, after time.Duration) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryFor)
 	defer cancel()
 	for _, end := range p.pending.Overdue(after) {
 		if after > 0 {
@@ -137,8 +137,8 @@ func (p *Pool) storePending(ctx context.Context, after time.Duration) {
 // between our decision and Asynq's, or an operator's.
 func (p *Pool) wasOver(ctx context.Context, x *execution, s State, owed bool) error {
 	if owed {
-		if err := p.persist(ctx, func(ctx context.Context) error { return p.client.deliver(ctx, x.id) }); err != nil {
-			p.log.WarnContext(ctx, "terminal event still owed", "id", x.id, "error", err)
+		if err := p.retry(ctx, func(ctx context.Context) error { return p.client.notify.deliver(ctx, x.id) }); err != nil {
+			p.log.WarnContext(ctx, "terminal event still undelivered", "id", x.id, "error", err)
 		}
 	}
 	if x.plain != nil && s == StateFailed {

@@ -251,7 +251,7 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	}
 	if now.Sub(x.renewed) >= beatEvery {
 		x.renewed = now
-		c.renew(call, x)
+		c.limits.renew(call, x)
 	}
 	if int(r.num(1)) != len(x.dests) {
 		if rec, err := c.load(call, x.id); err == nil {
@@ -259,11 +259,11 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 		}
 	}
 	if r.num(2) == 1 { // it was told to be stalled
-		c.tell(call, eventStarted, x.event(StateRunning), x.dests, "")
+		c.notify.tell(call, eventStarted, x.event(StateRunning), x.dests, "")
 	}
 	if dirty {
 		// No ID: each value is news, and the key keeps the latest only.
-		c.tell(call, eventProgress, x.event(StateRunning), x.dests, "")
+		c.notify.tell(call, eventProgress, x.event(StateRunning), x.dests, "")
 	}
 }
 

@@ -53,9 +53,12 @@ func (l limit) check() error {
 	return nil
 }
 
+// limiter keeps the limits of jobs: places and tokens.
+type limiter struct{ c *Client }
+
 // acquire takes what the job's limits ask for, or tells how long to wait. Then it
 // has given back what it took, or jobs that wait would keep others waiting.
-func (c *Client) acquire(ctx context.Context, x *execution) (wait time.Duration, err error) {
+func (m limiter) acquire(ctx context.Context, x *execution) (wait time.Duration, err error) {
 	var tokens []limit
 	for _, rate := range []bool{false, true} {
 		for _, l := range x.opts.Limits {
@@ -63,13 +66,13 @@ func (c *Client) acquire(ctx context.Context, x *execution) (wait time.Duration,
 			case l.Per > 0 != rate:
 				continue
 			case rate:
-				wait, err = c.takeToken(ctx, x, l)
+				wait, err = m.takeToken(ctx, x, l)
 			default:
-				wait, err = c.takePlace(ctx, x, l)
+				wait, err = m.takePlace(ctx, x, l)
 			}
 			if err != nil || wait > 0 {
-				c.refund(ctx, x, tokens)
-				c.release(ctx, x)
+				m.refund(ctx, x, tokens)
+				m.release(ctx, x)
 				return wait + rand.N(wait/4+1), err //nolint:gosec // jitter needs no secrecy
 			}
 			if rate {
@@ -80,8 +83,8 @@ func (c *Client) acquire(ctx context.Context, x *execution) (wait time.Duration,
 	return 0, nil
 }
 
-func (c *Client) takeToken(ctx context.Context, x *execution, l limit) (time.Duration, error) {
-	n, err := c.run(ctx, "rate", waited(c.rate(x.kind, l.Key)), ms(time.Now()), l.N, msOf(l.Per), x.id, msOf(turnMax)).Int64()
+func (m limiter) takeToken(ctx context.Context, x *execution, l limit) (time.Duration, error) {
+	n, err := m.c.run(ctx, "rate", waited(m.c.rate(x.kind, l.Key)), ms(time.Now()), l.N, msOf(l.Per), x.id, msOf(turnMax)).Int64()
 	if err != nil {
 		return 0, fmt.Errorf("jobs: rate limit %q: %w", l.Key, err)
 	}
@@ -89,18 +92,18 @@ func (c *Client) takeToken(ctx context.Context, x *execution, l limit) (time.Dur
 }
 
 // refund gives tokens back; what fails is lost to the period.
-func (c *Client) refund(ctx context.Context, x *execution, tokens []limit) {
+func (m limiter) refund(ctx context.Context, x *execution, tokens []limit) {
 	for _, l := range tokens {
-		key := []string{c.rate(x.kind, l.Key)}
-		if err := c.run(ctx, "refund", key, ms(time.Now()), l.N, msOf(l.Per)).Err(); err != nil {
-			c.log.WarnContext(ctx, "token not given back", "id", x.id, "error", err)
+		key := []string{m.c.rate(x.kind, l.Key)}
+		if err := m.c.run(ctx, "refund", key, ms(time.Now()), l.N, msOf(l.Per)).Err(); err != nil {
+			m.c.log.WarnContext(ctx, "token not given back", "id", x.id, "error", err)
 		}
 	}
 }
 
-func (c *Client) takePlace(ctx context.Context, x *execution, l limit) (time.Duration, error) {
+func (m limiter) takePlace(ctx context.Context, x *execution, l limit) (time.Duration, error) {
 	now := time.Now()
-	n, err := c.run(ctx, "acquire", waited(c.places(x.kind, l.Key)),
+	n, err := m.c.run(ctx, "acquire", waited(m.c.places(x.kind, l.Key)),
 		ms(now), x.member(), ms(now.Add(placeLease)), l.N, msOf(placeLease), x.id,
 		msOf(placeWait), msOf(placeMax), msOf(placeShare)).Int64()
 	if err != nil {
@@ -113,25 +116,25 @@ func (c *Client) takePlace(ctx context.Context, x *execution, l limit) (time.Dur
 func waited(key string) []string { return []string{key, key + ":w"} }
 
 // renew keeps the job's places.
-func (c *Client) renew(ctx context.Context, x *execution) {
+func (m limiter) renew(ctx context.Context, x *execution) {
 	for _, l := range x.opts.Limits {
 		if l.Per > 0 {
 			continue
 		}
-		if _, err := c.takePlace(ctx, x, l); err != nil {
-			c.log.WarnContext(ctx, "place not renewed", "id", x.id, "error", err)
+		if _, err := m.takePlace(ctx, x, l); err != nil {
+			m.c.log.WarnContext(ctx, "place not renewed", "id", x.id, "error", err)
 		}
 	}
 }
 
 // release gives the job's places back; what fails expires.
-func (c *Client) release(ctx context.Context, x *execution) {
+func (m limiter) release(ctx context.Context, x *execution) {
 	for _, l := range x.opts.Limits {
 		if l.Per > 0 {
 			continue
 		}
-		if err := c.rdb.ZRem(ctx, c.places(x.kind, l.Key), x.member()).Err(); err != nil {
-			c.log.WarnContext(ctx, "place not released", "id", x.id, "error", err)
+		if err := m.c.rdb.ZRem(ctx, m.c.places(x.kind, l.Key), x.member()).Err(); err != nil {
+			m.c.log.WarnContext(ctx, "place not released", "id", x.id, "error", err)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, er
 func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error) {
 	var verdict joining
 	var s State
-	err = p.persist(ctx, func(ctx context.Context) (err error) {
+	err = p.retry(ctx, func(ctx context.Context) (err error) {
 		verdict, s, err = p.client.join(ctx, x)
 		return err
 	})
@@ -126,7 +126,7 @@ func (p *Pool) performPlain(ctx, end context.Context, x *execution) error {
 // beginPlain makes the record of a plain job whose worker died before it made
 // one. The executions that Asynq has counted are attempts.
 func (p *Pool) beginPlain(ctx context.Context, x *execution, retried int) error {
-	return p.persist(ctx, func(ctx context.Context) error {
+	return p.retry(ctx, func(ctx context.Context) error {
 		return p.client.adopt(ctx, x.plain, StateQueued, retried)
 	})
 }

@@ -169,7 +169,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	aux, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer wg.Wait()
 	defer stop()
-	wg.Go(func() { p.client.watch(aux) })
+	wg.Go(func() { p.client.watchdog.watch(aux) })
 	wg.Go(func() { p.hearCancels(aux) })
 	wg.Go(func() { p.keepPending(aux) })
 

@@ -26,40 +26,44 @@ const (
 	timeoutSlack = time.Minute
 )
 
+// notifier tells sessions of their jobs: of what goes on, best effort, and of
+// the end, by way of an outbox in the record.
+type notifier struct{ c *Client }
+
 // deliver stores the terminal event that a job owes, if it owes one.
-func (c *Client) deliver(ctx context.Context, id string) error {
-	rec, err := c.load(ctx, id)
+func (n notifier) deliver(ctx context.Context, id string) error {
+	rec, err := n.c.load(ctx, id)
 	if err != nil {
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		return err
 	}
-	if !rec.over() || !rec.owed {
+	if !rec.over() || !rec.outbox {
 		return nil
 	}
-	return c.settle(ctx, rec.event(), rec.Result, rec.untold(), rec.follows(), rec.opts.Retention)
+	return n.settle(ctx, rec.event(), rec.Result, rec.undelivered(), rec.follows(), rec.opts.Retention)
 }
 
 // settle sends a terminal event, sets off what follows, and clears the note that
 // both are owed. What follows does not wait for a page that nobody reads.
-func (c *Client) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
-	told, unsent := c.send(ctx, e, result, ds)
-	err := c.proceed(ctx, e, follow)
+func (n notifier) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
+	told, unsent := n.send(ctx, e, result, ds)
+	err := n.c.proceed(ctx, e, follow)
 	if unsent != nil {
-		err = errors.Join(err, c.owe(ctx, e, follow != "" && err == nil, told))
+		err = errors.Join(err, n.noteTold(ctx, e, follow != "" && err == nil, told))
 	}
 	if err := errors.Join(unsent, err); err != nil {
 		return err
 	}
-	_, err = c.number(ctx, "settle", e.ID, e.ID, e.Gen, msOf(keep))
+	_, err = n.c.number(ctx, "settle", e.ID, e.ID, e.Gen, msOf(keep))
 	return err
 }
 
-// owe notes what of an event that is still owed needs no repetition: that it has
+// noteTold notes what of an event that is still owed needs no repetition: that it has
 // set off what follows, and who has it. It may be owed for longer than the
 // mailboxes remember the push's ID.
-func (c *Client) owe(ctx context.Context, e *Event, went bool, told []string) error {
+func (n notifier) noteTold(ctx context.Context, e *Event, went bool, told []string) error {
 	args := []any{e.ID, e.Gen}
 	if went {
 		args = append(args, wentField)
@@ -70,7 +74,7 @@ func (c *Client) owe(ctx context.Context, e *Event, went bool, told []string) er
 	if len(args) == 2 {
 		return nil
 	}
-	_, err := c.number(ctx, "owe", e.ID, args...)
+	_, err := n.c.number(ctx, "owe", e.ID, args...)
 	return err
 }
 
@@ -78,7 +82,7 @@ func (c *Client) owe(ctx context.Context, e *Event, went bool, told []string) er
 // it, and returns the sessions that need it no more. One that is too large for a
 // push goes without the result. What no repetition can help is logged and passed
 // over.
-func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds []dest) (told []string, failed error) {
+func (n notifier) send(ctx context.Context, e *Event, result json.RawMessage, ds []dest) (told []string, failed error) {
 	if !anyBound(ds, string(e.State)) {
 		return nil, nil
 	}
@@ -92,17 +96,17 @@ func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds 
 			continue
 		}
 		m := push.Message{ID: e.pushID(), Session: d.Session, Action: action, Data: data, Replaces: e.replaces(), Final: true}
-		_, err := c.pub.Publish(ctx, m)
+		_, err := n.c.pub.Publish(ctx, m)
 		if errors.Is(err, push.ErrTooLarge) {
-			c.log.ErrorContext(ctx, "terminal event is too large for a push, sent without the result",
+			n.c.log.ErrorContext(ctx, "terminal event is too large for a push, sent without the result",
 				"id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
-			err = c.sendBare(ctx, e, d, m)
+			err = n.sendBare(ctx, e, d, m)
 		}
 		switch {
 		case err == nil:
 		case hopeless(err):
-			c.metrics.undeliverable.Inc()
-			c.log.ErrorContext(ctx, "terminal event refused for good",
+			n.c.metrics.undeliverable.Inc()
+			n.c.log.ErrorContext(ctx, "terminal event refused for good",
 				"id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
 		default:
 			failed = errors.Join(failed, fmt.Errorf("jobs: push end of job %q: %w", e.ID, err))
@@ -116,7 +120,7 @@ func (c *Client) send(ctx context.Context, e *Event, result json.RawMessage, ds 
 // sendBare stores a terminal event without the job's result, which the page
 // would take for an empty one: it goes to the action for failures, if there is
 // one, and says what is the matter.
-func (c *Client) sendBare(ctx context.Context, e *Event, d dest, m push.Message) error {
+func (n notifier) sendBare(ctx context.Context, e *Event, d dest, m push.Message) error {
 	bare := *e
 	bare.Message = ""
 	if bare.State == StateCompleted {
@@ -127,7 +131,7 @@ func (c *Client) sendBare(ctx context.Context, e *Event, d dest, m push.Message)
 	if m.Data, err = bare.data(nil); err != nil {
 		return fmt.Errorf("jobs: encode event of job %q: %w", e.ID, err)
 	}
-	_, err = c.pub.Publish(ctx, m)
+	_, err = n.c.pub.Publish(ctx, m)
 	return err
 }
 
@@ -137,13 +141,13 @@ func hopeless(err error) bool {
 
 // tell pushes a transient event. It is best effort: the next one replaces it,
 // and the end does not depend on it.
-func (c *Client) tell(ctx context.Context, event string, e *Event, ds []dest, id string) {
+func (n notifier) tell(ctx context.Context, event string, e *Event, ds []dest, id string) {
 	if !anyBound(ds, event) {
 		return
 	}
 	data, err := e.data(nil)
 	if err != nil {
-		c.log.ErrorContext(ctx, "encode event", "id", e.ID, "error", err)
+		n.c.log.ErrorContext(ctx, "encode event", "id", e.ID, "error", err)
 		return
 	}
 	for _, d := range ds {
@@ -151,28 +155,28 @@ func (c *Client) tell(ctx context.Context, event string, e *Event, ds []dest, id
 		if action == "" {
 			continue
 		}
-		_, err := c.pub.Publish(ctx, push.Message{ID: id, Session: d.Session, Action: action, Data: data, Replaces: e.replaces()})
+		_, err := n.c.pub.Publish(ctx, push.Message{ID: id, Session: d.Session, Action: action, Data: data, Replaces: e.replaces()})
 		if err != nil {
-			c.log.WarnContext(ctx, "event not pushed", "id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
+			n.c.log.WarnContext(ctx, "event not pushed", "id", e.ID, "session", push.Redact(d.Session), "action", action, "error", err)
 		}
 	}
 }
 
-func (c *Client) tellQueued(ctx context.Context, t *task, h Handle, s *settings) {
+func (n notifier) tellQueued(ctx context.Context, t *task, h Handle, s *settings) {
 	if s.actions[eventQueued] == "" {
 		return
 	}
 	e := &Event{ID: t.id, Kind: t.kind, State: h.State, Attempts: s.maxRetry + 1, Gen: h.Gen, NextAt: t.at}
-	c.tell(ctx, eventQueued, e, []dest{{s.session, s.actions}}, fmt.Sprintf("job:%s:%d:queued", t.id, h.Gen))
+	n.tell(ctx, eventQueued, e, []dest{{s.session, s.actions}}, fmt.Sprintf("job:%s:%d:queued", t.id, h.Gen))
 }
 
 // tellEnd gives a late requester of a unique job the end that was decided
 // before.
-func (c *Client) tellEnd(ctx context.Context, id, to string) error {
+func (n notifier) tellEnd(ctx context.Context, id, to string) error {
 	if to == "" {
 		return nil
 	}
-	rec, err := c.load(ctx, id)
+	rec, err := n.c.load(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -180,6 +184,6 @@ func (c *Client) tellEnd(ctx context.Context, id, to string) error {
 	if err != nil || !rec.over() {
 		return err
 	}
-	_, err = c.send(ctx, rec.event(), rec.Result, ds)
+	_, err = n.send(ctx, rec.event(), rec.Result, ds)
 	return err
 }

@@ -62,7 +62,7 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 	case "crowded":
 		return h, fmt.Errorf("%w: too many sessions wait for job %q", ErrInvalid, t.id)
 	case "kept":
-		return h, c.tellEnd(ctx, t.id, to)
+		return h, c.notify.tellEnd(ctx, t.id, to)
 	case "stale":
 		return c.openStale(ctx, t, s, to)
 	case "open":
@@ -75,7 +75,7 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 	h.Existing, h.State = false, t.state(t.made)
 	taken := submitted && r.num(4) == 0
 	if !submitted {
-		c.tellQueued(ctx, t, h, s) // before a worker can have it
+		c.notify.tellQueued(ctx, t, h, s) // before a worker can have it
 		taken, err = c.submit(ctx, t)
 	}
 	if err == nil && taken {

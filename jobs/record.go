@@ -63,7 +63,7 @@ type record struct {
 	run    int64
 	fin    int
 	beat   time.Time
-	owed   bool
+	outbox bool // the end's event is not delivered to all
 	tries  int
 	opts   jobOptions
 	dests  []dest
@@ -80,8 +80,8 @@ const (
 	toldField = "told:"
 )
 
-// untold are the destinations that the end is still owed to.
-func (r *record) untold() []dest {
+// undelivered are the destinations that the end is still owed to.
+func (r *record) undelivered() []dest {
 	return slices.DeleteFunc(slices.Clone(r.dests), func(d dest) bool { return r.told[d.Session] })
 }
 
@@ -105,7 +105,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 			Created: p.time("made"), Updated: p.time(later(m, "upd", "made")), Started: p.time("start"), Ended: p.time("end"),
 			NextAt: p.time("next"),
 		},
-		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), owed: m["out"] == "1",
+		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), outbox: m["out"] == "1",
 		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)),
 	}
 	if v := m["opt"]; v != "" {

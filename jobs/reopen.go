@@ -11,7 +11,7 @@ import (
 // openStale opens a unique job again whose last generation is over: with what is
 // asked for now.
 func (c *Client) openStale(ctx context.Context, t *task, s *settings, to string) (Handle, error) {
-	if err := c.deliver(ctx, t.id); err != nil {
+	if err := c.notify.deliver(ctx, t.id); err != nil {
 		return Handle{}, err
 	}
 	rec, err := c.load(ctx, t.id)
@@ -51,7 +51,7 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 		}
 	}
 	st := t.state(t.made)
-	err = insist(ctx, func() (err error) {
+	err = retryBriefly(ctx, func() (err error) {
 		args := append([]any{rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni, token, string(st)}, fields...)
 		gen, err = c.number(ctx, "reopen", rec.ID, args...)
 		return err
@@ -61,7 +61,7 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 	}
 	t.gen = gen
 	// Told before a worker can have it.
-	c.tell(ctx, eventQueued, &Event{ID: t.id, Kind: t.kind, State: st, Attempts: t.opts.Limit, Gen: gen, NextAt: t.at}, ds,
+	c.notify.tell(ctx, eventQueued, &Event{ID: t.id, Kind: t.kind, State: st, Attempts: t.opts.Limit, Gen: gen, NextAt: t.at}, ds,
 		fmt.Sprintf("job:%s:%d:queued", t.id, gen))
 	taken, err := c.submit(ctx, t)
 	if err == nil && taken {
@@ -80,14 +80,14 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 // is lost, the generation is open and nothing would ever run it.
 const reopenTries = 4
 
-// insist repeats f a few times, until it succeeds or ctx ends.
-func insist(ctx context.Context, f func() error) error {
+// retryBriefly repeats f a few times, until it succeeds or ctx ends.
+func retryBriefly(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()
 		if err == nil || try == reopenTries {
 			return err
 		}
-		timer := time.NewTimer(persistBase << try)
+		timer := time.NewTimer(retryBase << try)
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -223,7 +223,7 @@ func (s *site) survives(session string, kill func(), awaitSwitch func()) {
 	s.wantTold(session, want)
 }
 
-// insist repeats f until it succeeds.
+// retryBriefly repeats f until it succeeds.
 func (s *site) insist(what string, f func(context.Context) error) {
 	s.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)

@@ -23,9 +23,9 @@ const (
 	// A waiting job is looked at again after as long as it has waited, at most
 	// waitCheckEach for each open job of its shard: few jobs are looked at often,
 	// and many cost no more than some 300 looks a second.
-	waitCheckMax  = time.Hour
-	waitCheckEach = 50 * time.Millisecond
-	owedMax       = 5 * time.Minute
+	waitCheckMax   = time.Hour
+	waitCheckEach  = 50 * time.Millisecond
+	undeliveredMax = 5 * time.Minute
 	// leaseGone is how long a task may be active without a heartbeat before
 	// its lease is put back for Asynq's recoverer to find.
 	leaseGone = 3 * time.Minute
@@ -37,11 +37,14 @@ const (
 // themselves; a web process may as well, so that a page learns of the death of
 // the last worker. Any number of processes may watch at a time.
 func (c *Client) Watch(ctx context.Context) error {
-	c.watch(ctx)
+	c.watchdog.watch(ctx)
 	return nil
 }
 
-func (c *Client) watch(ctx context.Context) {
+// watchdog looks after open jobs, of all processes.
+type watchdog struct{ c *Client }
+
+func (w watchdog) watch(ctx context.Context) {
 	timer := time.NewTimer(watchEvery)
 	defer timer.Stop()
 	for {
@@ -51,9 +54,9 @@ func (c *Client) watch(ctx context.Context) {
 		case <-timer.C:
 		}
 		wait := watchEvery
-		if err := c.sweep(ctx); err != nil && ctx.Err() == nil {
-			c.log.WarnContext(ctx, "watchdog failed", "error", err)
-			if cluster, ok := c.rdb.(*redis.ClusterClient); ok {
+		if err := w.sweep(ctx); err != nil && ctx.Err() == nil {
+			w.c.log.WarnContext(ctx, "watchdog failed", "error", err)
+			if cluster, ok := w.c.rdb.(*redis.ClusterClient); ok {
 				cluster.ReloadState(ctx) // a replica may have taken over; by itself the client asks once a minute
 			}
 			wait = watchRecover
@@ -63,32 +66,32 @@ func (c *Client) watch(ctx context.Context) {
 }
 
 // sweep checks every job that is due.
-func (c *Client) sweep(ctx context.Context) error {
-	if err := c.registerQueues(ctx); err != nil {
+func (w watchdog) sweep(ctx context.Context) error {
+	if err := w.registerQueues(ctx); err != nil {
 		return err
 	}
-	if err := c.checkArchived(ctx); err != nil {
+	if err := w.checkArchived(ctx); err != nil {
 		return err
 	}
 	failed := 0
 	for n := range shards {
 		for {
 			now := time.Now()
-			v, err := c.run(ctx, "claim", []string{c.open(n)}, ms(now), ms(now.Add(watchLease)), watchBatch).Slice()
+			v, err := w.c.run(ctx, "claim", []string{w.c.open(n)}, ms(now), ms(now.Add(watchLease)), watchBatch).Slice()
 			if err != nil {
 				return fmt.Errorf("jobs: claim open jobs: %w", err)
 			}
 			r := reply(v)
 			patience := time.Duration(r.num(0)) * waitCheckEach
 			for i := 1; i < len(r); i++ {
-				err := c.inspectJob(ctx, r.str(i), patience)
+				err := w.inspectJob(ctx, r.str(i), patience)
 				if err == nil {
 					continue
 				}
-				if failed++; failed > watchFailures || c.rdb.Ping(ctx).Err() != nil {
+				if failed++; failed > watchFailures || w.c.rdb.Ping(ctx).Err() != nil {
 					return err
 				}
-				c.log.ErrorContext(ctx, "job cannot be checked", "id", r.str(i), "error", err) // the others can
+				w.c.log.ErrorContext(ctx, "job cannot be checked", "id", r.str(i), "error", err) // the others can
 			}
 			if len(r)-1 < watchBatch {
 				break
@@ -100,9 +103,9 @@ func (c *Client) sweep(ctx context.Context) error {
 
 // checkArchived makes jobs due whose tasks were archived since the last sweep:
 // by an operator, if the job is still open.
-func (c *Client) checkArchived(ctx context.Context) error {
+func (w watchdog) checkArchived(ctx context.Context) error {
 	var queues []string
-	c.queues.Range(func(q, _ any) bool {
+	w.c.queues.Range(func(q, _ any) bool {
 		if name, ok := q.(string); ok {
 			queues = append(queues, name)
 		}
@@ -110,17 +113,17 @@ func (c *Client) checkArchived(ctx context.Context) error {
 	})
 	since := time.Now().Add(-2 * watchEvery)
 	for _, q := range queues {
-		archived, err := c.tasks.Archived(ctx, q, since)
+		archived, err := w.c.tasks.Archived(ctx, q, since)
 		if err != nil {
 			return err
 		}
 		if len(archived) == 0 {
 			continue
 		}
-		pipe := c.rdb.Pipeline()
+		pipe := w.c.rdb.Pipeline()
 		for _, task := range archived { // only what is open is in the set
 			id := tasks.JobOf(task)
-			pipe.ZAddXX(ctx, c.open(shard(id)), redis.Z{Score: float64(time.Now().UnixMilli()), Member: id})
+			pipe.ZAddXX(ctx, w.c.open(shard(id)), redis.Z{Score: float64(time.Now().UnixMilli()), Member: id})
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return fmt.Errorf("jobs: check archived tasks: %w", err)
@@ -130,127 +133,127 @@ func (c *Client) checkArchived(ctx context.Context) error {
 }
 
 // registerQueues names our queues to Asynq's inspector again.
-func (c *Client) registerQueues(ctx context.Context) error {
+func (w watchdog) registerQueues(ctx context.Context) error {
 	var names []any
-	c.queues.Range(func(q, _ any) bool {
+	w.c.queues.Range(func(q, _ any) bool {
 		names = append(names, q)
 		return true
 	})
-	return c.tasks.Register(ctx, names)
+	return w.c.tasks.Register(ctx, names)
 }
 
 // inspectJob looks at a job that is due. patience is how long a waiting one may
 // go without another look at least.
-func (c *Client) inspectJob(ctx context.Context, id string, patience time.Duration) error {
-	rec, err := c.load(ctx, id)
+func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Duration) error {
+	rec, err := w.c.load(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return c.rdb.ZRem(ctx, c.open(shard(id)), id).Err()
+		return w.c.rdb.ZRem(ctx, w.c.open(shard(id)), id).Err()
 	}
 	if err != nil {
 		return err
 	}
 	if rec.over() {
-		return c.deliverOwed(ctx, rec)
+		return w.deliverOutbox(ctx, rec)
 	}
-	if _, known := c.queues.LoadOrStore(rec.Queue, struct{}{}); !known {
-		if err := c.registerQueues(ctx); err != nil {
+	if _, known := w.c.queues.LoadOrStore(rec.Queue, struct{}{}); !known {
+		if err := w.registerQueues(ctx); err != nil {
 			return err
 		}
 	}
 	silent := time.Since(rec.beat) > stallAfter
 	if rec.Cancelling && (rec.State != StateRunning || silent) {
-		c.metrics.rescued.WithLabelValues("cancelled").Inc()
-		return c.cancelIdle(ctx, id, rec.Gen, rec.run)
+		w.c.metrics.rescued.WithLabelValues("cancelled").Inc()
+		return w.c.cancelIdle(ctx, id, rec.Gen, rec.run)
 	}
-	info, err := c.inspect.GetTaskInfo(rec.Queue, tasks.IDOf(id, rec.Gen))
+	info, err := w.c.inspect.GetTaskInfo(rec.Queue, tasks.IDOf(id, rec.Gen))
 	orphan := err == nil && info.Type == ""
 	if orphan {
-		if err := c.tasks.RemoveOrphan(ctx, rec.Queue, tasks.IDOf(id, rec.Gen)); err != nil {
+		if err := w.c.tasks.RemoveOrphan(ctx, rec.Queue, tasks.IDOf(id, rec.Gen)); err != nil {
 			return err
 		}
 	}
 	switch {
 	case orphan, tasks.Gone(err):
 		if time.Since(rec.Updated) < firstCheck/2 {
-			return c.checkAgain(ctx, id, firstCheck/2) // it may be on its way
+			return w.checkAgain(ctx, id, firstCheck/2) // it may be on its way
 		}
-		c.metrics.rescued.WithLabelValues("lost").Inc()
-		c.log.WarnContext(ctx, "task of open job is gone", "id", id, "action", rec.Kind)
-		return c.end(ctx, rec, ending{state: StateLost, code: codeLost, err: "the work was lost"})
+		w.c.metrics.rescued.WithLabelValues("lost").Inc()
+		w.c.log.WarnContext(ctx, "task of open job is gone", "id", id, "action", rec.Kind)
+		return w.c.end(ctx, rec, ending{state: StateLost, code: codeLost, err: "the work was lost"})
 	case err != nil:
 		return fmt.Errorf("jobs: inspect task of job %q: %w", id, err)
 	}
-	return c.compare(ctx, rec, info, patience)
+	return w.compare(ctx, rec, info, patience)
 }
 
 // compare brings a record in line with what Asynq says of its task.
-func (c *Client) compare(ctx context.Context, rec *record, info *asynq.TaskInfo, patience time.Duration) error {
+func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo, patience time.Duration) error {
 	switch info.State {
 	case asynq.TaskStateArchived:
-		c.metrics.rescued.WithLabelValues("archived").Inc()
-		c.log.WarnContext(ctx, "task of open job was archived", "id", rec.ID, "action", rec.Kind, "error", info.LastErr)
-		return c.end(ctx, rec, ending{state: StateFailed, code: codeArchived, err: "the work was stopped by an operator"})
+		w.c.metrics.rescued.WithLabelValues("archived").Inc()
+		w.c.log.WarnContext(ctx, "task of open job was archived", "id", rec.ID, "action", rec.Kind, "error", info.LastErr)
+		return w.c.end(ctx, rec, ending{state: StateFailed, code: codeArchived, err: "the work was stopped by an operator"})
 	case asynq.TaskStateCompleted:
-		return c.end(ctx, rec, ending{state: StateCompleted, result: []byte("null")})
+		return w.c.end(ctx, rec, ending{state: StateCompleted, result: []byte("null")})
 	case asynq.TaskStateActive:
-		return c.checkActive(ctx, rec, info)
+		return w.checkActive(ctx, rec, info)
 	default:
 		if rec.State == StateRunning {
-			return c.stalled(ctx, rec)
+			return w.stalled(ctx, rec)
 		}
-		return c.checkAgain(ctx, rec.ID, min(max(time.Since(rec.Updated), firstCheck), max(patience, firstCheck), waitCheckMax))
+		return w.checkAgain(ctx, rec.ID, min(max(time.Since(rec.Updated), firstCheck), max(patience, firstCheck), waitCheckMax))
 	}
 }
 
-func (c *Client) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
+func (w watchdog) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
 	if since := time.Since(rec.Updated); rec.State == StateStalled && since > leaseGone {
-		released, err := c.tasks.Release(ctx, rec.Queue, info.ID)
+		released, err := w.c.tasks.Release(ctx, rec.Queue, info.ID)
 		if err != nil {
 			return err
 		}
 		if released {
-			c.metrics.rescued.WithLabelValues("released").Inc()
-			c.log.WarnContext(ctx, "active task had no lease", "id", rec.ID, "action", rec.Kind)
+			w.c.metrics.rescued.WithLabelValues("released").Inc()
+			w.c.log.WarnContext(ctx, "active task had no lease", "id", rec.ID, "action", rec.Kind)
 		}
 	}
 	if rec.State != StateRunning {
-		return c.checkAgain(ctx, rec.ID, firstCheck)
+		return w.checkAgain(ctx, rec.ID, firstCheck)
 	}
-	return c.stalled(ctx, rec)
+	return w.stalled(ctx, rec)
 }
 
 // stalled marks a silent run, once, and tells the sessions.
-func (c *Client) stalled(ctx context.Context, rec *record) error {
+func (w watchdog) stalled(ctx context.Context, rec *record) error {
 	now := time.Now()
-	n, err := c.number(ctx, "stall", rec.ID, rec.ID, rec.Gen, rec.run, ms(now.Add(-stallAfter)), ms(now), ms(now.Add(firstCheck)))
+	n, err := w.c.number(ctx, "stall", rec.ID, rec.ID, rec.Gen, rec.run, ms(now.Add(-stallAfter)), ms(now), ms(now.Add(firstCheck)))
 	if err != nil || n == 0 {
 		return err
 	}
-	c.metrics.rescued.WithLabelValues("stalled").Inc()
-	c.log.WarnContext(ctx, "job stalled", "id", rec.ID, "action", rec.Kind, "attempt", rec.Attempt)
+	w.c.metrics.rescued.WithLabelValues("stalled").Inc()
+	w.c.log.WarnContext(ctx, "job stalled", "id", rec.ID, "action", rec.Kind, "attempt", rec.Attempt)
 	rec.State = StateStalled
-	c.tell(ctx, string(StateStalled), rec.event(), rec.dests, fmt.Sprintf("job:%s:%d:stalled:%d:%s", rec.ID, rec.Gen, rec.run, ms(rec.beat)))
+	w.c.notify.tell(ctx, string(StateStalled), rec.event(), rec.dests, fmt.Sprintf("job:%s:%d:stalled:%d:%s", rec.ID, rec.Gen, rec.run, ms(rec.beat)))
 	return nil
 }
 
-// deliverOwed delivers an event that whoever decided it did not, less and less
+// deliverOutbox delivers an event that whoever decided it did not, less and less
 // often while it is refused (a full mailbox may stay so for days).
-func (c *Client) deliverOwed(ctx context.Context, rec *record) error {
-	err := c.settle(ctx, rec.event(), rec.Result, rec.untold(), rec.follows(), rec.opts.Retention)
+func (w watchdog) deliverOutbox(ctx context.Context, rec *record) error {
+	err := w.c.notify.settle(ctx, rec.event(), rec.Result, rec.undelivered(), rec.follows(), rec.opts.Retention)
 	if err == nil {
-		c.metrics.rescued.WithLabelValues("delivered").Inc()
+		w.c.metrics.rescued.WithLabelValues("delivered").Inc()
 		return nil
 	}
-	c.log.WarnContext(ctx, "terminal event still owed", "id", rec.ID, "error", err)
-	if err := c.rdb.HIncrBy(ctx, c.job(rec.ID)[0], "outn", 1).Err(); err != nil {
+	w.c.log.WarnContext(ctx, "terminal event still undelivered", "id", rec.ID, "error", err)
+	if err := w.c.rdb.HIncrBy(ctx, w.c.job(rec.ID)[0], "outn", 1).Err(); err != nil {
 		return fmt.Errorf("jobs: count delivery of job %q: %w", rec.ID, err)
 	}
-	return c.checkAgain(ctx, rec.ID, min(watchLease<<min(rec.tries, 10), owedMax))
+	return w.checkAgain(ctx, rec.ID, min(watchLease<<min(rec.tries, 10), undeliveredMax))
 }
 
 // checkAgain puts the next check off.
-func (c *Client) checkAgain(ctx context.Context, id string, d time.Duration) error {
-	err := c.rdb.ZAddXX(ctx, c.open(shard(id)), redis.Z{Score: float64(time.Now().Add(d).UnixMilli()), Member: id}).Err()
+func (w watchdog) checkAgain(ctx context.Context, id string, d time.Duration) error {
+	err := w.c.rdb.ZAddXX(ctx, w.c.open(shard(id)), redis.Z{Score: float64(time.Now().Add(d).UnixMilli()), Member: id}).Err()
 	if err != nil {
 		return fmt.Errorf("jobs: put check of job %q off: %w", id, err)
 	}

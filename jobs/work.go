@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// persistFor is how long the verdict of an execution is insisted on: about
+	// retryFor is how long the verdict of an execution is insisted on: about
 	// as long as Asynq's lease lasts when Redis is away.
-	persistFor  = 25 * time.Second
-	persistBase = 50 * time.Millisecond
-	persistMax  = time.Second
+	retryFor  = 25 * time.Second
+	retryBase = 50 * time.Millisecond
+	retryMax  = time.Second
 	// unsettledDelay is the wait before a task is tried again whose verdict
 	// could not be stored.
 	unsettledDelay = time.Second
@@ -64,8 +64,8 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 		return fmt.Errorf("job %s has no record: %w", x.id, asynq.SkipRetry)
 	case beginOld:
 		return fmt.Errorf("job %s generation %d was opened again: %w", x.id, x.gen, asynq.RevokeTask)
-	case beginOver, beginOwed:
-		return p.wasOver(end, x, b.state, b.beginning == beginOwed)
+	case beginOver, beginUndelivered:
+		return p.wasOver(end, x, b.state, b.beginning == beginUndelivered)
 	default:
 	}
 	x.run, x.attempt, x.limit, x.dests = b.run, b.attempt, b.limit, b.dests
@@ -98,13 +98,13 @@ func (x *execution) describe(span trace.Span, err error) {
 type beginning int
 
 const (
-	beginRun    beginning = iota // the handler may run
-	beginCancel                  // a cancellation is asked for
-	beginSpent                   // the attempts are used up
-	beginOver                    // the job has ended
-	beginOwed                    // likewise, and its event is owed
-	beginOld                     // the job was opened again: the task is of a former generation
-	beginGone                    // there is no record
+	beginRun         beginning = iota // the handler may run
+	beginCancel                       // a cancellation is asked for
+	beginSpent                        // the attempts are used up
+	beginOver                         // the job has ended
+	beginUndelivered                  // likewise, and its event is owed
+	beginOld                          // the job was opened again: the task is of a former generation
+	beginGone                         // there is no record
 )
 
 // begun is a run that the record knows of.
@@ -120,13 +120,13 @@ type begun struct {
 func parseBegun(r reply) (b begun, err error) {
 	var ok bool
 	b.beginning, ok = map[string]beginning{
-		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginOwed, "old": beginOld, "gone": beginGone,
+		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginUndelivered, "old": beginOld, "gone": beginGone,
 	}[r.str(0)]
 	if !ok {
 		return b, fmt.Errorf("begin.lua answered %q", r.str(0))
 	}
 	switch b.beginning {
-	case beginOver, beginOwed:
+	case beginOver, beginUndelivered:
 		b.state = State(r.str(1))
 	case beginRun, beginCancel, beginSpent:
 		b.run, b.attempt, b.limit = r.num(1), int(r.num(2)), int(r.num(3))
@@ -143,7 +143,7 @@ func (p *Pool) begin(ctx context.Context, x *execution, retried int, before bool
 		uncounted = 1
 	}
 	ask := func() error {
-		return p.persist(ctx, func(ctx context.Context) error {
+		return p.retry(ctx, func(ctx context.Context) error {
 			now := time.Now()
 			r, err := p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted)
 			if err != nil {
@@ -183,17 +183,17 @@ func (p *Pool) perform(ctx, end context.Context, x *execution) error {
 			return nil, &codedError{codeUnknown, "this kind of work is not known here", fmt.Errorf("kind %q", x.kind)}
 		}
 	}
-	wait, err := p.client.acquire(end, x)
+	wait, err := p.client.limits.acquire(end, x)
 	if err != nil {
 		return p.again(end, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
 	}
 	if wait > 0 {
 		return p.again(end, x, StateScheduled, wait, true, errors.New("limit reached"))
 	}
-	defer p.client.release(end, x)
+	defer p.client.limits.release(end, x)
 
 	if len(x.dests) > 0 {
-		p.client.tell(end, eventStarted, x.event(StateRunning), x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
+		p.client.notify.tell(end, eventStarted, x.event(StateRunning), x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
 	}
 	begun := time.Now()
 	o := x.execute(ctx)
@@ -265,7 +265,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 		back = 1
 	}
 	var n int
-	err := p.persist(ctx, func(ctx context.Context) (err error) {
+	err := p.retry(ctx, func(ctx context.Context) (err error) {
 		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(firstCheck)), string(s), ms(next), back, code, text)
 		return err
 	})
@@ -281,7 +281,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	if s == StateRetrying {
 		e := x.event(s)
 		e.Code, e.Error, e.NextAt = code, text, next
-		p.client.tell(ctx, string(s), e, x.dests, fmt.Sprintf("job:%s:%d:retrying:%d", x.id, x.gen, x.run))
+		p.client.notify.tell(ctx, string(s), e, x.dests, fmt.Sprintf("job:%s:%d:retrying:%d", x.id, x.gen, x.run))
 	}
 	return &retryError{err: cause, delay: delay, failure: !giveBack}
 }
@@ -299,11 +299,11 @@ func (p *Pool) holds(ctx context.Context, x *execution) (bool, error) {
 	return p.client.tasks.Held(ctx, x.queue, x.task())
 }
 
-// persist repeats f until it succeeds, for about as long as the lease lasts.
-func (p *Pool) persist(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, persistFor)
+// retry repeats f until it succeeds, for about as long as the lease lasts.
+func (p *Pool) retry(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, retryFor)
 	defer cancel()
-	for wait := persistBase; ; wait = min(2*wait, persistMax) {
+	for wait := retryBase; ; wait = min(2*wait, retryMax) {
 		err := f(ctx)
 		if err == nil {
 			return nil

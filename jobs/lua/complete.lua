@@ -1,6 +1,6 @@
 -- Ends a job that completed without its record knowing of the execution: the
 -- record, the push of the end and Asynq's "task is done", all or none. See
--- fresh.go. Behind append, which is nil when nothing is pushed.
+-- run.go. Behind append, which is nil when nothing is pushed.
 -- KEYS: record, open, five of Asynq's own script if ARGV says so, then those of
 -- append. ARGV: id, now, retention, destination that the push goes to or "",
 -- result, start, 1 with Asynq's part, number of fields and values of a new

@@ -1,5 +1,5 @@
 -- Takes up to n tasks out of a queue for one worker, each as Asynq's own script
--- takes one, and tells which of them nobody has begun: see fresh.go.
+-- takes one, and tells which of them nobody has begun: see run.go.
 -- KEYS: pending, paused, active, lease. ARGV: lease end, prefix of task keys, n,
 -- prefix of records or "" when these are elsewhere.
 -- Returns {id, message, mark, destination, ...}. The mark is 0 for tasks that
