@@ -166,35 +166,43 @@ func ForSession(ctx context.Context, c *Client, s push.Session) ([]Info, error) 
 // when the job was over before, and ErrNotFound when there is none. Repeating
 // it is safe.
 func (c *Client) Cancel(ctx context.Context, id string) error {
-	r, err := c.reply(ctx, "cancel", id, ms(time.Now()))
-	if err == nil && r.str(0) == "gone" {
+	found, err := c.askCancel(ctx, id)
+	if err == nil && found.cancelling == cancelGone {
 		if err := c.adoptFound(ctx, id); err != nil {
 			return err
 		}
-		r, err = c.reply(ctx, "cancel", id, ms(time.Now()))
+		found, err = c.askCancel(ctx, id)
 	}
 	if err != nil {
 		return err
 	}
-	gen, run, state := int(r.num(1)), r.num(2), State(r.str(3))
-	switch r.str(0) {
-	case "gone":
+	switch found.cancelling {
+	case cancelGone:
 		return fmt.Errorf("%w: %q", ErrNotFound, id)
-	case "owed":
+	case cancelUndelivered:
 		if err := c.notify.deliver(ctx, id); err != nil {
 			return err
 		}
 		fallthrough
-	case "over":
-		if state != StateCancelled {
-			return fmt.Errorf("%w: %q is %s", ErrEnded, id, state)
+	case cancelOver:
+		if found.state != StateCancelled {
+			return fmt.Errorf("%w: %q is %s", ErrEnded, id, found.state)
 		}
 		return nil
-	case "signal":
+	case cancelSignal:
 		c.signal(ctx, id)
 		return nil
+	default:
+		return c.cancelIdle(ctx, id, found.gen, found.run)
 	}
-	return c.cancelIdle(ctx, id, gen, run)
+}
+
+func (c *Client) askCancel(ctx context.Context, id string) (cancelled, error) {
+	r, err := c.reply(ctx, "cancel", id, ms(time.Now()))
+	if err != nil {
+		return cancelled{}, err
+	}
+	return parseCancelled(r)
 }
 
 // signal tells workers to look whether the job was cancelled. The heartbeat

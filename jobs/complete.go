@@ -69,26 +69,6 @@ type ending struct {
 	retry func(context.Context, func(context.Context) error) error
 }
 
-// decision is what came of deciding on an end.
-type decision int
-
-const (
-	// endStored: it is the job's end now.
-	endStored decision = iota
-	// endWasDecided: the job had ended before; state says how.
-	endWasDecided
-	// endStale: the run or the generation is not the job's any more.
-	endStale
-)
-
-func parseDecision(s string) (decision, error) {
-	d, ok := map[string]decision{"done": endStored, "over": endWasDecided, "stale": endStale}[s]
-	if !ok {
-		return 0, fmt.Errorf("finish.lua answered %q", s)
-	}
-	return d, nil
-}
-
 // ended is an end that was decided.
 type ended struct {
 	decision
@@ -139,7 +119,7 @@ func (c *Client) finish(ctx context.Context, e *ending) (ended, error) {
 	if err != nil {
 		return ended{}, err
 	}
-	d, err := parseDecision(r.str(0))
+	d, err := parseDecision(r)
 	if err != nil {
 		return ended{}, fmt.Errorf("jobs: end job %q: %w", e.id, err)
 	}

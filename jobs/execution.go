@@ -223,17 +223,19 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	call, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer stop()
 	c, now := x.pool.client, time.Now()
-	var r reply
-	verdict, state, err := c.join(call, x)
-	if err == nil && verdict != joined {
+	v, state, err := c.join(call, x)
+	if err == nil && v != joined {
 		if state == StateCancelled {
 			cancel(ErrCancelled)
 		}
 		cancel(errSuperseded)
 		return
 	}
+	var b beat
 	if err == nil {
+		var r reply
 		r, err = c.reply(call, "beat", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(stallAfter)), fraction, message)
+		b = parseBeat(r)
 	}
 	if err != nil {
 		x.pool.log.WarnContext(ctx, "heartbeat failed", "id", x.id, "error", err)
@@ -242,23 +244,23 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 		x.mu.Unlock()
 		return
 	}
-	switch r.num(0) {
-	case -1:
+	if b.superseded {
 		cancel(errSuperseded)
 		return
-	case 1:
+	}
+	if b.cancelled {
 		cancel(ErrCancelled)
 	}
 	if now.Sub(x.renewed) >= beatEvery {
 		x.renewed = now
 		c.limits.renew(call, x)
 	}
-	if int(r.num(1)) != len(x.dests) {
+	if b.dests != len(x.dests) {
 		if rec, err := c.load(call, x.id); err == nil {
 			x.dests = rec.dests
 		}
 	}
-	if r.num(2) == 1 { // it was told to be stalled
+	if b.stalled { // the sessions were told so
 		c.notify.tell(call, eventStarted, x.event(StateRunning), x.dests, "")
 	}
 	if dirty {

@@ -39,15 +39,6 @@ func (t *plainTask) fields(st State, attempts int, now time.Time) []any {
 	}
 }
 
-// joining is what came of tying a run to its job's record.
-type joining int
-
-const (
-	joined    joining = iota // the record knows of the run
-	joinOver                 // the job has ended
-	joinStale                // another run has the job
-)
-
 // join ties an execution that its job's record does not know of to the record.
 // With joinOver and joinStale it has no say.
 func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, err error) {
@@ -63,35 +54,32 @@ func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, er
 	if err != nil {
 		return 0, "", err
 	}
-	switch verdict := r.str(0); verdict {
-	case "run":
-		x.run, x.record = 1, recordKnows
-		return joined, "", nil
-	case "over":
-		return joinOver, State(r.str(1)), nil
-	case "stale":
-		return joinStale, State(r.str(1)), nil
-	default:
-		return 0, "", fmt.Errorf("jobs: join job %q: join.lua answered %q", x.id, verdict)
+	v, err = parseJoining(r)
+	if err != nil {
+		return v, "", fmt.Errorf("jobs: join job %q: %w", x.id, err)
 	}
+	if v == joined {
+		x.run, x.record = 1, recordKnows
+	}
+	return v, State(r.str(1)), nil
 }
 
 // join is the client's, insisted on. It returns true when x has no say, with
 // the verdict for Asynq.
 func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error) {
-	var verdict joining
+	var v joining
 	var s State
 	err = p.retry(ctx, func(ctx context.Context) (err error) {
-		verdict, s, err = p.client.join(ctx, x)
+		v, s, err = p.client.join(ctx, x)
 		return err
 	})
 	switch {
 	case err != nil:
 		p.log.WarnContext(ctx, "record of job not stored", "id", x.id, "error", err)
 		return true, &retryError{err: err, delay: unsettledDelay}
-	case verdict == joinStale:
+	case v == joinStale:
 		return true, &retryError{err: errSuperseded, delay: unsettledDelay}
-	case verdict == joinOver:
+	case v == joinOver:
 		return true, p.wasOver(ctx, x, s, false)
 	}
 	return false, nil

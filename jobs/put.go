@@ -56,24 +56,25 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 	if err != nil {
 		return Handle{}, err
 	}
-	h := Handle{ID: t.id, Gen: int(r.num(1)), State: State(r.str(3)), Existing: true}
+	h := Handle{ID: t.id, Gen: r.gen, State: r.state, Existing: true}
 	t.gen = h.Gen
-	switch r.str(0) {
-	case "crowded":
+	switch r.creation {
+	case createCrowded:
 		return h, fmt.Errorf("%w: too many sessions wait for job %q", ErrInvalid, t.id)
-	case "kept":
+	case createKept:
 		return h, c.notify.tellEnd(ctx, t.id, to)
-	case "stale":
+	case createStale:
 		return c.openStale(ctx, t, s, to)
-	case "open":
-		if r.num(2) > 0 || submitted {
+	case createOpen:
+		if r.run > 0 || submitted {
 			return h, nil // it has run, so it is in the queue
 		}
 		_, err := c.submit(ctx, t)
 		return h, err
+	case createNew:
 	}
 	h.Existing, h.State = false, t.state(t.made)
-	taken := submitted && r.num(4) == 0
+	taken := submitted && !r.enqueued
 	if !submitted {
 		c.notify.tellQueued(ctx, t, h, s) // before a worker can have it
 		taken, err = c.submit(ctx, t)
@@ -112,11 +113,11 @@ func (c *Client) supplant(ctx context.Context, t *task) error {
 // where one script can do it all and nothing is to be told in between. Otherwise the record comes before the task,
 // and the list first: listed without a record a job does not show, so the order
 // hides none.
-func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r reply, submitted bool, err error) {
+func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r created, submitted bool, err error) {
 	now, life := t.made, s.listed(t)
 	args, err := c.createArgs(t, s, to)
 	if err != nil {
-		return nil, false, err
+		return created{}, false, err
 	}
 	if c.single() && c.known.Enqueue && !t.at.After(now) && s.actions[eventQueued] == "" {
 		p := &putting{args: args, keys: slices.Clip(c.job(t.id)), listed: []any{ms(now), maxListed, msOf(life), t.id}}
@@ -133,14 +134,22 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r
 		if err == nil && !p.answered {
 			err = fmt.Errorf("jobs: enqueue task %q: %w", t.id, errUnanswered)
 		}
-		return p.reply, true, err
+		if err != nil {
+			return created{}, true, err
+		}
+		r, err := parseCreated(p.reply)
+		return r, true, err
 	}
 	if s.session != "" {
 		if err := c.index(ctx, s.session, t.id, now, life); err != nil {
-			return nil, false, err
+			return created{}, false, err
 		}
 	}
-	r, err = c.reply(ctx, "create", t.id, args...)
+	answer, err := c.reply(ctx, "create", t.id, args...)
+	if err != nil {
+		return created{}, false, err
+	}
+	r, err = parseCreated(answer)
 	return r, false, err
 }
 

@@ -94,47 +94,6 @@ func (x *execution) describe(span trace.Span, err error) {
 	}
 }
 
-// beginning is the record's answer to a run that begins.
-type beginning int
-
-const (
-	beginRun         beginning = iota // the handler may run
-	beginCancel                       // a cancellation is asked for
-	beginSpent                        // the attempts are used up
-	beginOver                         // the job has ended
-	beginUndelivered                  // likewise, and its event is owed
-	beginOld                          // the job was opened again: the task is of a former generation
-	beginGone                         // there is no record
-)
-
-// begun is a run that the record knows of.
-type begun struct {
-	beginning
-	state          State // of a job that has ended
-	run            int64
-	attempt, limit int
-	dests          []dest
-}
-
-// parseBegun reads what begin.lua answers.
-func parseBegun(r reply) (b begun, err error) {
-	var ok bool
-	b.beginning, ok = map[string]beginning{
-		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginUndelivered, "old": beginOld, "gone": beginGone,
-	}[r.str(0)]
-	if !ok {
-		return b, fmt.Errorf("begin.lua answered %q", r.str(0))
-	}
-	switch b.beginning {
-	case beginOver, beginUndelivered:
-		b.state = State(r.str(1))
-	case beginRun, beginCancel, beginSpent:
-		b.run, b.attempt, b.limit = r.num(1), int(r.num(2)), int(r.num(3))
-	default:
-	}
-	return b, nil
-}
-
 // begin asks the record whether a run may begin. before tells that there may
 // have been one of which it does not know.
 func (p *Pool) begin(ctx context.Context, x *execution, retried int, before bool) (b begun, err error) {
@@ -272,9 +231,9 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	switch {
 	case err != nil:
 		p.log.WarnContext(ctx, "wait of job not stored", "id", x.id, "error", err)
-	case n == 2:
+	case waiting(n) == waitCancel:
 		return p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
-	case n < 0:
+	case waiting(n) == waitStale:
 		return &retryError{err: errSuperseded, delay: unsettledDelay}
 	}
 	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
