@@ -18,6 +18,26 @@ import (
 //	P:jobs:q:{<kind>:<k>}  string  rate limits   one period            one number
 //	both with ":w"       zset    limits          2 minutes, renewed    one member a job that waits for it
 //	P:jobs:b:<id>        hash    batches         30 days + retention   3 fields, and one a member (1,000)
+//
+// The fields of a record, as the scripts name them:
+//
+//	gen fin     the generation, and the last one that ended: equal when the job is over
+//	run att lim the fence, which each run raises; attempts begun, and how many there may be
+//	st          the state
+//	tok         the call that changed gen or run last, so that a repeat changes nothing
+//	cancel      1 while a cancellation waits for the worker
+//	to0.. ton   the destinations, and how many there are
+//	out outn    1 while the event of the end is undelivered, and how often it was tried
+//	told:<s>    the generation whose end session s has; went: the one whose end has set off what follows
+//	joined      1 when somebody else has asked for a job that has not run
+//	hb next uni when it was last heard of, when it is due, until when it is unique
+//	made upd start end          times of its steps
+//	kind queue pay opt follow   what it is, and what follows it
+//	frac msg res code err why   what it said, and how it ended
+//
+// Two things always hold. A run's scripts change nothing unless gen is its own,
+// and run too once it has one. And what ends a generation sets fin and, if
+// anybody is to hear of it, out in the same script.
 const (
 	shards     = 16
 	maxListed  = 200

@@ -1,4 +1,4 @@
 // Package tasks is everything that jobs knows of the insides of Asynq. What it
 // knows is compared with the Asynq in the program by [Probe]. It knows no
-// records, sessions or pushes; only package jobs may call it.
+// records, sessions or pushes. Only jobs and the packages below it may call it.
 package tasks
