@@ -32,10 +32,11 @@ import (
 // are logged when the test fails.
 func New(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
-	return NewFor(t, lifetime, options...)
+	return NewFor(t, 2*patience.Limit, options...)
 }
 
-// NewFor is New for a test that takes longer than the usual five minutes.
+// NewFor is New for a test that takes longer than usual: lifetime bounds the
+// browser, twice patience.Limit in New.
 func NewFor(t testing.TB, lifetime time.Duration, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path, err := find()
@@ -54,7 +55,7 @@ func NewFor(t testing.TB, lifetime time.Duration, options ...chromedp.ExecAlloca
 	// The browser outlives t.Context, which ends before the clean-ups run that
 	// may still want a last look at the page.
 	// A page that hangs fails its test and not the whole run.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*patience.Limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), lifetime)
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewExecAllocator(ctx, append(all, options...)...)
 	t.Cleanup(stop)

@@ -1,7 +1,6 @@
 package clientbrowser_test
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -32,9 +31,8 @@ func with(units ...unit) func(*server) {
 			}
 			skeleton = strings.ReplaceAll(skeleton, "{"+n+"}", mark)
 		}
-		text, _ := json.Marshal(obj{"v": 1, "r": 0, "b": []any{obj{"h": skeleton, "u": kinds}}})
 		s.content = html
-		s.manifests["m1"] = string(text)
+		s.manifests["m1"] = text(obj{"v": 1, "r": 0, "b": []any{obj{"h": skeleton, "u": kinds}}})
 	}
 }
 

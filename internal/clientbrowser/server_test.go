@@ -42,6 +42,7 @@ type server struct {
 	t         testing.TB
 	addr      string
 	raw       string // the content with its marks
+	policy    string // Content-Security-Policy
 	content   string // inside the container
 	layout    string // beside the container
 	extra     string // behind the client's script
@@ -168,6 +169,9 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	default:
 		config, _ := json.Marshal(s.config)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if s.policy != "" {
+			w.Header().Set("Content-Security-Policy", s.policy)
+		}
 		fmt.Fprintf(w, `<!doctype html><html lang=en><title>first</title><link rel=icon href=data:>
 <main><div id="live" data-live="%s">%s</div>%s</main>
 <script src="?_live=client.js" defer></script><script type="module">%s</script>`,

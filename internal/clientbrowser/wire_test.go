@@ -31,3 +31,12 @@ func snapshot(value string) any { return []any{-1, value} }
 
 // impossible is a patch that fits no page.
 func impossible() any { return []any{7, "1"} }
+
+// text is a value as JSON.
+func text(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}

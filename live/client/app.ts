@@ -1,6 +1,7 @@
 // The running page: joins its patcher to the socket, the user's events to the
 // outbox, and tells the page's scripts and its user what happens.
 
+import { call, of } from "./dom";
 import { listen } from "./events";
 import { createHooks } from "./hooks";
 import { createInputs } from "./input";
@@ -14,7 +15,7 @@ import { Socket, type SocketHost } from "./socket";
 const STALE_AFTER = 1000;
 /** The same for a page just loaded, which is as fresh as can be. */
 const FIRST_STALE_AFTER = 3000;
-/** At most one reload for another protocol version in this time. */
+/** At most one reload in this time. */
 const RELOAD_EVERY = 60_000;
 const RELOADED = "live:reloaded";
 
@@ -81,7 +82,7 @@ export class App implements PageHost, SocketHost {
     // Another tab has taken the connection over, a duplicate of this one:
     // start a connection of our own instead of taking turns.
     if (code === CODE_TAKEN) this.config.token = "";
-    if (code === CODE_VERSION) this.#reload();
+    if (code === CODE_VERSION) this.reload("version", `not ${VERSION}`);
     this.#outbox.down(code === 1009);
     this.#page.reset();
     this.#watch();
@@ -170,9 +171,9 @@ export class App implements PageHost, SocketHost {
   #mark(el: Element, by: number): void {
     const count = (this.#pending.get(el) ?? 0) + by;
     this.#pending.set(el, count);
-    el.classList.toggle("live-pending", count > 0);
-    if (count) el.setAttribute("aria-busy", "true");
-    else el.removeAttribute("aria-busy");
+    of(el, "classList").toggle("live-pending", count > 0);
+    if (count) call(el, "setAttribute", "aria-busy", "true");
+    else call(el, "removeAttribute", "aria-busy");
   }
 
   #navigate(u: string, replace?: boolean): void {
@@ -182,9 +183,8 @@ export class App implements PageHost, SocketHost {
     location[replace ? "replace" : "assign"](target);
   }
 
-  /** Loads the page again for another protocol version, but not over and over. */
-  #reload(): void {
-    this.report("version", `not ${VERSION}`);
+  reload(code: string, why: string): void {
+    this.report(code, why);
     try {
       const now = Date.now();
       if (now - +(sessionStorage.getItem(RELOADED) ?? 0) < RELOAD_EVERY) return;

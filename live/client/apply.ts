@@ -1,6 +1,7 @@
 // Patches and snapshots on the instances of a page; docs/protocol.md has their
 // grammar.
 
+import { call, of } from "./dom";
 import { check, decode, isElement, listOf, type Block } from "./blocks";
 import { eachNode, enroll, firstNode, move, rowKey, type Instance } from "./instance";
 import { source, writeUnit, type Context } from "./units";
@@ -37,8 +38,8 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
   const nodes = parts.map(({ path }) => {
     let n = path.length ? root : parent; // a page can be one unit
     for (let i = single ? 1 : 0; i < path.length; i++) {
-      n = n.firstChild!;
-      for (let k = path[i]; k--; ) n = n.nextSibling!;
+      n = of(n, "firstChild")!;
+      for (let k = path[i]; k--; ) n = of(n, "nextSibling")!;
     }
     return n;
   });
@@ -56,7 +57,7 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
     else if (kind !== "B") writeUnit(part, n, v);
     else if (v) inst.fills[i] = make(page, v as WireInstance, n.parentNode!, n);
   });
-  parent.insertBefore(root, ref);
+  call(parent, "insertBefore", root, ref);
   enroll(inst);
   return inst;
 }
@@ -71,7 +72,7 @@ function insert(page: Page, rows: WireInstance[], ref: Node): Instance[] {
 function drop(page: Page, inst: Instance): void {
   eachNode(inst, (n) => {
     page.destroyed(n);
-    n.remove();
+    call(n, "remove");
   });
 }
 
@@ -94,7 +95,7 @@ export function sync(page: Page, inst: Instance, w: WireInstance): void {
 /** Gives a unit its new value, or applies the operation on it. */
 function set(page: Page, inst: Instance, i: number, op: unknown): void {
   const n = inst.nodes[i];
-  check(n, "unit");
+  check(n && of(n, "parentNode"), "unit");
   const part = inst.block.parts[i];
   const { kind } = part;
   const fill = inst.fills[i] as Instance;
@@ -161,7 +162,7 @@ function syncRows(page: Page, old: Instance[], wire: WireInstance[], end: Node):
   for (let j = wire.length, ref = end; j--; ref = firstNode(out[j])) {
     const row = found[j];
     if (row) {
-      if (row.last.nextSibling !== ref) move(row, ref);
+      if (of(row.last, "nextSibling") !== ref) move(row, ref);
       sync(page, row, wire[j]);
     }
     out[j] = row ?? insert(page, [wire[j]], ref)[0];

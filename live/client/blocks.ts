@@ -1,5 +1,7 @@
 // Blocks: the manifest's skeletons, prepared once and cloned for each instance.
 
+import { call, of } from "./dom";
+
 /** What the server sends once about its templates; docs/protocol.md has the grammar. */
 export interface Manifest {
   v: number;
@@ -73,12 +75,12 @@ export const listOf = <T>(v: T | T[]): T[] => (Array.isArray(v) ? v : [v]);
 
 const MARK = "\uFDD0";
 
-export const isElement = (n?: Node | null): n is Element => n?.nodeType === 1;
-export const isText = (n?: Node | null): n is Text => n?.nodeType === 3;
-export const isComment = (n?: Node | null): n is Comment => n?.nodeType === 8;
+export const isElement = (n?: Node | null): n is Element => n instanceof Element;
+export const isText = (n?: Node | null): n is Text => n instanceof Text;
+export const isComment = (n?: Node | null): n is Comment => n instanceof Comment;
 
 /** The node that holds a node's children; a template's are its content's. */
-export const inside = (n: Node): Node => (n.nodeName === "TEMPLATE" ? (n as HTMLTemplateElement).content : n);
+export const inside = (n: Node): Node => (n instanceof HTMLTemplateElement ? n.content : n);
 
 /** A document where nothing loads and nothing runs. */
 const inert = inside(document.createElement("template")).ownerDocument!;
@@ -86,10 +88,15 @@ const inert = inside(document.createElement("template")).ownerDocument!;
 /** Keeps Chromium from its fast parser, which decodes "&copy=1" in attributes. */
 const SLOW = "<!---->";
 
+/** What the server sends is html/template's output: a page with Trusted Types allows it by the policy "lastmile". */
+const policy = (window as { trustedTypes?: { createPolicy(name: string, rules: object): { createHTML(html: string): string } } })
+  .trustedTypes?.createPolicy("lastmile", { createHTML: (html: string) => html });
+const trusted = (html: string) => policy?.createHTML(html) ?? html;
+
 /** Parses HTML as the content of an element like the one given. */
 export function parse(html: string, like?: Node | null): ParentNode & Node {
   const host = isElement(like) ? inert.importNode(like) : inert.createElement("div");
-  host.innerHTML = SLOW + html;
+  host.innerHTML = trusted(SLOW + html);
   const content = inside(host) as ParentNode & Node;
   content.firstChild!.remove();
   return content;
@@ -100,7 +107,7 @@ const pad = inert.createElement("div");
 /** Decodes the entities of text or, as an attribute, of a value, where "&copy=1" is none. */
 export function decode(s: string, attribute?: boolean): string {
   if (!s.includes("&")) return s;
-  pad.innerHTML = attribute ? `${SLOW}<p a="${s.replace(/"/g, "&#34;")}">` : s;
+  pad.innerHTML = trusted(attribute ? `${SLOW}<p a="${s.replace(/"/g, "&#34;")}">` : s);
   return attribute ? (pad.lastChild as Element).getAttribute("a")! : pad.textContent!;
 }
 
@@ -122,10 +129,10 @@ export function prepare(id: number, m: ManifestBlock): Block {
 /** Describes the children of a node; own gets the unit that is all it holds. */
 function walk(parent: Node, parts: Part[], path: number[], own: number[]): Spot[] {
   const spots: Spot[] = [];
-  [...inside(parent).childNodes].forEach((n, i, all) => {
+  [...of(inside(parent), "childNodes")].forEach((n, i, all) => {
     const here = [...path, i];
     const units: number[] = [];
-    const spot: Spot = { tag: n.nodeName, data: (n as Text).data, units, inner: [] };
+    const spot: Spot = { tag: of(n, "nodeName"), data: isElement(n) ? undefined : (n as Text).data, units, inner: [] };
     if (isElement(n)) {
       attributes(n, parts, here, units);
       const inner = walk(n, parts, here, units);
@@ -159,18 +166,18 @@ const isContent = ({ kind }: Part) => "RHI".includes(kind);
 const unitOf = (s: string) => +s.split(MARK)[1];
 
 function attributes(e: Element, parts: Part[], path: number[], units: number[]): void {
-  for (const name of e.getAttributeNames()) {
-    const unit = unitOf(name + e.getAttribute(name));
+  for (const name of call(e, "getAttributeNames")) {
+    const unit = unitOf(name + call(e, "getAttribute", name));
     const part = parts[unit];
     if (!part) continue;
     units.push(unit);
     part.path = path;
     if (part.kind === "A") {
       part.name = name;
-      e.setAttribute(name, "");
+      call(e, "getAttributeNode", name)!.value = "";
     } else {
-      e.removeAttribute(name);
-      part.fixed = e.getAttributeNames();
+      call(e, "removeAttribute", name);
+      part.fixed = call(e, "getAttributeNames");
     }
     part.control = (part.name ? [name] : (part.names ?? ["value"])).some((n) => /^(value|checked|selected)$/.test(n));
   }

@@ -2,6 +2,7 @@
 // kind on the container, so that patches never need to bind any. Edits are
 // input.ts's.
 
+import { call } from "./dom";
 import { fieldData, formData, submitAction, values } from "./forms";
 import type { Field, Inputs } from "./input";
 import type { Data, Send } from "./protocol";
@@ -18,14 +19,14 @@ export function listen(root: HTMLElement, page: string, { fields, all }: Inputs,
 
   const click = (e: MouseEvent) => {
     const target = e.target as Element;
-    const el = target.closest("[live-click]");
+    const el = call(target, "closest", "[live-click]");
     if (!el || !root.contains(el) || e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
-    const inner = target.closest(INTERACTIVE);
-    if (inner && inner !== el && el.contains(inner)) return;
-    if (el.matches(":disabled,[aria-disabled=true]")) return;
+    const inner = call(target, "closest", INTERACTIVE);
+    if (inner && inner !== el && call(el, "contains", inner)) return;
+    if (call(el, "matches", ":disabled,[aria-disabled=true]")) return;
     const button = inner as HTMLButtonElement | null;
     if (inner?.matches("a") || (button?.form && /^(submit|reset|image)$/.test(button.type))) e.preventDefault();
-    send(el.getAttribute("live-click")!, { ...fieldData(el), ...values(el) }, [el]);
+    send(call(el, "getAttribute", "live-click")!, { ...fieldData(el), ...values(el) }, [el]);
   };
 
   const submit = (e: SubmitEvent) => {
@@ -34,7 +35,7 @@ export function listen(root: HTMLElement, page: string, { fields, all }: Inputs,
     const button = e.submitter;
     const action = submitAction(form, button, page);
     if (!action) return;
-    const method = button?.getAttribute("formmethod") ?? form.getAttribute("method");
+    const method = button?.getAttribute("formmethod") ?? call(form, "getAttribute", "method");
     if (method !== "dialog") e.preventDefault(); // a dialog closes besides
     const data: Data = { ...formData(form, button), ...values(form), ...values(button) };
     const old = pending.get(form);
@@ -42,7 +43,7 @@ export function listen(root: HTMLElement, page: string, { fields, all }: Inputs,
     let m: Entry | undefined;
     m = send(action, data, button ? [form, button] : [form], (error) => {
       if (pending.get(form) === m) pending.delete(form);
-      if (!error && form.hasAttribute("live-reset")) clear(form, m!);
+      if (!error && call(form, "hasAttribute", "live-reset")) clear(form, m!);
     });
     if (m.done) return;
     pending.set(form, m);
@@ -54,7 +55,7 @@ export function listen(root: HTMLElement, page: string, { fields, all }: Inputs,
     const kept = new Map<Field, unknown>();
     const old = fieldsOf(form).filter((f) => !fields.newer(f, m) || !kept.set(f, fields.port.shown(f)));
     clearing = true;
-    form.reset();
+    call(form, "reset");
     clearing = false;
     kept.forEach((v, f) => fields.port.display(f, v));
     fields.resetted(old, true);

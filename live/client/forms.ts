@@ -1,5 +1,6 @@
 // Turning forms, fields and attributes into the data of an action.
 
+import { call, of } from "./dom";
 import type { Data } from "./protocol";
 
 const ACTION = "live-action";
@@ -16,7 +17,7 @@ function add(data: Data, name: string, value: unknown): void {
 /** The live-value-* attributes of an element. */
 export function values(el: Element | null): Data {
   const data = empty();
-  for (const { name, value } of el?.attributes ?? []) {
+  for (const { name, value } of el ? of(el, "attributes") : []) {
     if (name.startsWith(VALUE)) data[name.slice(VALUE.length)] = value;
   }
   return data;
@@ -35,7 +36,7 @@ export function formData(form: HTMLFormElement, submitter?: HTMLElement | null):
 export function fieldData(el: Element): Data {
   const data = empty();
   const field = el as HTMLInputElement; // or what else has a name and a value
-  if (!field.name || field.name === ACTION || field.value === undefined) return data;
+  if (el instanceof HTMLFormElement || !field.name || field.name === ACTION || field.value === undefined) return data;
   if (el instanceof HTMLSelectElement && el.multiple) {
     data[el.name] = Array.from(el.selectedOptions, (o) => o.value);
   } else if (/^(checkbox|radio)$/.test(field.type)) {
@@ -54,7 +55,7 @@ export function submitAction(form: HTMLFormElement, submitter: HTMLElement | nul
   const fields = new FormData(form, submitter);
   const button = submitter as HTMLButtonElement | null;
   const action = button?.name === ACTION ? button.value : fields.get(ACTION);
-  const attribute = (name: string) => button?.getAttribute("form" + name) ?? form.getAttribute(name) ?? "";
+  const attribute = (name: string) => button?.getAttribute("form" + name) ?? call(form, "getAttribute", name) ?? "";
   if (typeof action !== "string" || attribute("target")) return "";
   const address = new URL(attribute("action") || page, document.baseURI);
   if (address.origin + address.pathname !== page.replace(/[?#].*/, "")) return "";

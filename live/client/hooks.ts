@@ -1,5 +1,6 @@
 // Hooks: application code bound to elements with a live-hook attribute.
 
+import { call } from "./dom";
 import { isElement } from "./blocks";
 
 export interface Hook {
@@ -23,20 +24,20 @@ export function createHooks(root: Element, report: (message: string) => void): H
     try {
       hook[step]?.(el);
     } catch (e) {
-      report(`hook ${el.getAttribute("live-hook")} ${step}: ${e}`);
+      report(`hook ${call(el, "getAttribute", "live-hook")} ${step}: ${e}`);
     }
   };
 
   const each = (tree: Node, fn: (el: Element) => void) => {
     if (!isElement(tree)) return;
-    if (tree.matches("[live-hook]")) fn(tree);
-    tree.querySelectorAll("[live-hook]").forEach(fn);
+    if (call(tree, "matches", "[live-hook]")) fn(tree);
+    call(tree, "querySelectorAll", "[live-hook]").forEach(fn);
   };
 
   // Elements are mounted once, however often they are found.
   const mount = (tree: Node) =>
     each(tree, (el) => {
-      const hook = defined.get(el.getAttribute("live-hook")!);
+      const hook = defined.get(call(el, "getAttribute", "live-hook")!);
       if (!hook || mounted.has(el)) return;
       mounted.set(el, hook);
       run(hook, "mounted", el);
@@ -49,7 +50,7 @@ export function createHooks(root: Element, report: (message: string) => void): H
     },
     mount,
     update(n) {
-      const owner = isElement(n) && n.closest("[live-hook]");
+      const owner = isElement(n) && call(n, "closest", "[live-hook]");
       const hook = owner && mounted.get(owner);
       if (hook) run(hook, "updated", owner);
     },

@@ -1,6 +1,7 @@
 // Hydration: adopts the server's HTML by walking skeletons and live nodes side
 // by side. Comments mark the regions (docs/protocol.md); nothing is rendered.
 
+import { call, of } from "./dom";
 import { check, isComment, isText, type Block, type Spot } from "./blocks";
 import { enroll, type Instance, type Run } from "./instance";
 
@@ -36,7 +37,7 @@ function adopt(id: number): Instance {
   } else if (block.parts[0]) {
     inst.nodes[0] = under;
     next = null;
-  } else inst.first = inst.last = under.insertBefore(new Text(), next);
+  } else inst.first = inst.last = call(under, "insertBefore", new Text(), next);
   enroll(inst);
   return inst;
 }
@@ -51,15 +52,15 @@ function spot(inst: Instance, s: Spot): Node {
 
 function element(inst: Instance, { tag, inner }: Spot): Node {
   const n = next;
-  check(n?.nodeName === tag, tag);
+  check(n && of(n, "nodeName") === tag, tag);
   if (inner[0]) {
     const outer = under;
     under = n;
-    next = n.firstChild;
+    next = of(n, "firstChild");
     for (const s of inner) spot(inst, s);
     under = outer;
   }
-  next = n.nextSibling;
+  next = of(n, "nextSibling");
   return n;
 }
 
@@ -72,7 +73,7 @@ function text({ data, units }: Spot): Node {
   } else if (isComment(n) && n.data === "[h") {
     n = html(n);
   } else if (!isText(n)) {
-    n = under.insertBefore(new Text(), n);
+    n = call(under, "insertBefore", new Text(), n);
   }
   next = n.nextSibling;
   return n;
@@ -83,7 +84,7 @@ function html(start: Comment): Text {
   const run: Run = new Text();
   run.html = [];
   let n = start.nextSibling;
-  for (; n && !isEnd(n); n = n.nextSibling) run.html.push(n);
+  for (; n && !isEnd(n); n = of(n, "nextSibling")) run.html.push(n);
   check(n, "end");
   n.replaceWith(run);
   start.remove();
@@ -108,7 +109,7 @@ function region(inst: Instance, unit: number): Node {
     const rows: Instance[] = (inst.fills[unit] = []);
     while (next && !isEnd(next)) rows.push(adopt(shape || numberOf(take(), 0)));
   } else if (shape) inst.fills[unit] = adopt(shape);
-  const end = only ? under.insertBefore(new Comment("]"), null) : next;
+  const end = only ? call(under, "insertBefore", new Comment("]"), null) : next;
   check(isEnd(end), "end");
   next = end.nextSibling;
   return end;

@@ -1,10 +1,11 @@
 // The DOM's side of the input policy: how fields of a page are read, written and
 // told from one another. What happens to them is decided in fields.ts.
 
+import { call, of } from "./dom";
 import { isElement } from "./blocks";
 import { createFields, type Fields } from "./fields";
 import { fieldData, formData, values } from "./forms";
-import { controlled, keyed } from "./instance";
+import { controlled, keyed, setAttribute } from "./instance";
 import { CHANGE, INPUT, type Binding, type On, type Port, type Value } from "./port";
 import type { Data } from "./protocol";
 import { Queue } from "./queue";
@@ -16,8 +17,8 @@ export type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
  * user has acted. Only what changed on the server is ever written.
  */
 export interface InputPolicy {
-  /** Sets an attribute, or removes it with null. */
-  write(el: Element, name: string, value: string | null): void;
+  /** Sets an attribute, or removes it with null. like has it as the parser makes it. */
+  write(el: Element, name: string, value: string | null, like?: Element): void;
   /** Follows a change of an element's text, a textarea's default. */
   text(el: Element): void;
   /** A tree has come into the page. */
@@ -37,12 +38,12 @@ export interface Inputs extends InputPolicy {
 }
 
 const FIELD = "input,select,textarea";
-const isField = (n: EventTarget | null): n is Field => isElement(n as Node) && (n as Element).matches(FIELD);
+const isField = (n: EventTarget | null): n is Field => isElement(n as Node) && call(n as Element, "matches", FIELD);
 const isBox = (el: Element): el is HTMLInputElement => el instanceof HTMLInputElement && /^(checkbox|radio)$/.test(el.type);
 const isSelect = (el: Element): el is HTMLSelectElement => el instanceof HTMLSelectElement;
 
 /** All fields of a tree. */
-const fieldsOf = (tree: ParentNode): Field[] => [...tree.querySelectorAll<Field>(FIELD)];
+const fieldsOf = (tree: Element): Field[] => [...(call(tree, "querySelectorAll", FIELD) as NodeListOf<Field>)];
 
 /** As one value: of a select the values chosen, never a position. */
 const shown = (f: Field): Value =>
@@ -66,8 +67,8 @@ const blank = document.createElement("form");
 
 function fresh(f: Field): Value {
   const copy = f.cloneNode(true) as Field;
-  blank.replaceChildren(copy);
-  blank.reset();
+  call(blank, "replaceChildren", copy);
+  call(blank, "reset");
   return shown(copy);
 }
 
@@ -83,23 +84,23 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
 
   const name = (f: Field) => {
     let rows = "";
-    for (let n: Element | null = f; n && n !== root; n = n.parentElement) rows += inRow(n) ? `${keyOf(n)}\0` : "";
+    for (let n: Element | null = f; n && n !== root; n = of(n, "parentElement")) rows += inRow(n) ? `${keyOf(n, "data-key") ?? keyOf(n, "key") ?? keyOf(n, "id")}\0` : "";
     const { form, id } = f;
     if (!id && !f.name) return "";
     const kind = isBox(f) ? f.type + f.value : isSelect(f) || f.type === "file" ? f.type : "";
-    return [id ? "" : `${rows}${form && (form.getAttribute("id") || form.getAttribute("name"))}`, id, f.name, kind].join("\0\0");
+    return [id ? "" : `${rows}${form && (keyOf(form, "id") || keyOf(form, "name"))}`, id, f.name, kind].join("\0\0");
   };
 
   const bound = (f: Field, on: On): Binding | undefined => {
     const el = f.closest(`[${on}]`);
     if (!el || !root.contains(el)) return;
     const whole = el instanceof HTMLFormElement;
-    const attribute = (a: string) => f.getAttribute(a) ?? el.getAttribute(a);
+    const attribute = (a: string) => f.getAttribute(a) ?? keyOf(el, a);
     return {
       on, whole,
       owner: el,
       about: whole ? el : f,
-      act: el.getAttribute(on)!,
+      act: keyOf(el, on)!,
       delay: Math.max(0, +(attribute("live-debounce") ?? 0) || 0),
       recover: attribute("live-recover") !== "no",
     };
@@ -155,24 +156,24 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
   });
   root.addEventListener("focusout", (e) => isField(e.target) && fields.leftBy(e.target));
 
-  const set = (el: Element, name: string, value: string | null) => {
-    if (value !== null) el.setAttribute(name, value);
+  const set = (el: Element, name: string, value: string | null, like?: Element) => {
+    if (value !== null) setAttribute(el, name, value, like);
     // A modal dialog must be closed before its attribute goes, or the page stays inert.
     else if (name === "open" && el instanceof HTMLDialogElement) el.close();
-    else el.removeAttribute(name);
+    else call(el, "removeAttribute", name);
   };
 
   return {
     fields,
     all: () => fieldsOf(root),
-    write(el, name, value) {
+    write(el, name, value, like) {
       const box = isBox(el);
       // Another name is another field, except in a row that is known by its key.
       if ((name === "name" && isField(el) && !el.closest("[data-key],[key]") && !within(el)) || (name === "value" && box)) {
         fields.gone(el as Field, true);
         came.push(el);
       }
-      set(el, name, value);
+      set(el, name, value, like);
       if (/^(value|checked|selected)$/.test(name)) controlled.add(el);
       if (el instanceof HTMLInputElement && name === (box ? "checked" : "value") && el.type !== "file") fields.written(el);
       else if (el instanceof HTMLOptionElement && name === "selected") {
@@ -187,7 +188,7 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
       came.push(tree);
     },
     destroyed(tree) {
-      for (const f of fields.touched()) if (tree.contains(f)) fields.gone(f);
+      for (const f of fields.touched()) if (call(tree, "contains", f)) fields.gone(f);
     },
     before(seen = 0, first = false, anew = false) {
       came = [];
@@ -206,20 +207,29 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
       }
       fields.settleAll(found, anew);
       const to = left && found.get(activeId);
-      if (!to || focused()) return;
-      to.focus({ preventScroll: true });
-      if (caret[0] !== null) (to as HTMLInputElement).setSelectionRange(...caret);
+      if (to && !focused()) {
+        to.focus({ preventScroll: true });
+        if (caret[0] !== null) (to as HTMLInputElement).setSelectionRange(...caret);
+      }
+      // As in a page just loaded, unless the user is somewhere.
+      const at = focused();
+      if (!at || !port.busy(at)) {
+        for (const n of came) {
+          const eager = isElement(n) && of(n, "isConnected") && (call(n, "matches", "[autofocus]") ? n : call(n, "querySelector", "[autofocus]"));
+          if (eager) return (eager as HTMLElement).focus();
+        }
+      }
     },
   };
 
   function within(el: Element): boolean {
-    for (let n: Element | null = el; n && n !== root; n = n.parentElement) if (keyed.has(n)) return true;
+    for (let n: Element | null = el; n && n !== root; n = of(n, "parentElement")) if (keyed.has(n)) return true;
     return false;
   }
 
   function inRow(n: Element): boolean {
-    return keyed.has(n) || n.matches("[data-key],[key]");
+    return keyed.has(n) || call(n, "matches", "[data-key],[key]");
   }
 }
 
-const keyOf = (n: Element) => n.getAttribute("data-key") ?? n.getAttribute("key") ?? n.getAttribute("id");
+const keyOf = (n: Element, name: string) => call(n, "getAttribute", name);

@@ -1,7 +1,8 @@
 // Instances: blocks that are in the page. They hold no values, only the nodes
 // that values go to.
 
-import { listOf, type Block } from "./blocks";
+import { call, of } from "./dom";
+import { check, listOf, type Block } from "./blocks";
 
 export interface Instance {
   block: Block;
@@ -30,25 +31,42 @@ export function enroll({ block: { key, parts }, nodes }: Instance): void {
   if (key !== undefined && parts[key].name) keyed.add(nodes[key]);
 }
 
+/**
+ * Sets an attribute, as the parser has made it for an element like this one:
+ * with its namespace and its case, and under names that setAttribute refuses.
+ */
+export function setAttribute(el: Element, name: string, value: string, like?: Element): void {
+  const old = call(el, "getAttributeNode", name);
+  const made = like && call(like, "getAttributeNode", name);
+  if (old) old.value = value;
+  else if (made) call(el, "setAttributeNode", made.cloneNode() as Attr);
+  else call(el, "setAttribute", name, value);
+}
+
 export function firstNode({ block, first, nodes, fills }: Instance): Node {
   if (!block.lead) return first;
   const child = listOf(fills[0])[0];
   return child ? firstNode(child) : ((nodes[0] as Run).html?.[0] ?? nodes[0]);
 }
 
-/** Calls fn for each top node of an instance; fn may move or remove it. */
+/**
+ * Calls fn for each top node of an instance; fn may move or remove it. Throws
+ * before the first when somebody has replaced the instance's ends, as page
+ * translators do.
+ */
 export function eachNode(inst: Instance, fn: (n: ChildNode) => void): void {
-  for (let n: Node | null = firstNode(inst); n; ) {
-    const next: Node | null = n === inst.last ? null : n.nextSibling;
-    fn(n as ChildNode);
-    n = next;
+  const all: Node[] = [];
+  for (let n: Node | null = firstNode(inst); all.at(-1) !== inst.last; n = of(n, "nextSibling")) {
+    check(n && of(n, "parentNode"), "node");
+    all.push(n);
   }
+  (all as ChildNode[]).forEach(fn);
 }
 
 /** Moves a node, keeping what moving would lose where browsers can. */
 export function moveNode(n: Node, parent: Node & { moveBefore?(n: Node, ref: Node | null): void }, ref: Node | null): void {
   const active = document.activeElement as HTMLElement | null;
-  parent[parent.moveBefore && parent.isConnected ? "moveBefore" : "insertBefore"]!(n, ref);
+  call(parent, of(parent, "moveBefore") && of(parent, "isConnected") ? "moveBefore" : "insertBefore", n, ref);
   if (active !== document.activeElement) active?.focus({ preventScroll: true });
 }
 
@@ -61,5 +79,5 @@ export function move(inst: Instance, ref: Node): Instance {
 export function rowKey({ block: { key, parts }, nodes, fills }: Instance): string | null | undefined {
   if (key === undefined) return;
   const { name } = parts[key];
-  return name ? (nodes[key] as Element).getAttribute(name) : fills[key] && rowKey(fills[key] as Instance);
+  return name ? call(nodes[key] as Element, "getAttribute", name) : fills[key] && rowKey(fills[key] as Instance);
 }

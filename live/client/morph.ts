@@ -1,6 +1,7 @@
 // Keyed morph: turns the children of a node into those of another with as few
 // changes as it can. For irregular templates and for pages of unknown content.
 
+import { call, of } from "./dom";
 import { inside, isElement } from "./blocks";
 import type { InputPolicy } from "./input";
 import { moveNode } from "./instance";
@@ -17,16 +18,17 @@ export interface MorphContext {
 /** Nodes of one kind and key can become each other. Boxes and radios are known by their values too. */
 const signature = (n: Node): string => {
   if (!isElement(n)) return n.nodeName;
-  const box = /^(checkbox|radio)$/i.test(n.getAttribute("type")!) && n.getAttribute("value");
-  return `${n.nodeName} ${["id", "data-key", "key", "name"].map((k) => n.getAttribute(k)).find(Boolean)} ${box}`;
+  const get = (name: string) => call(n, "getAttribute", name);
+  const box = /^(checkbox|radio)$/i.test(get("type")!) && get("value");
+  return `${of(n, "nodeName")} ${["id", "data-key", "key", "name"].map(get).find(Boolean)} ${box}`;
 };
 
 /** Gives live the children of next, which is used up. */
 export function morph(live: Node, next: Node, c: MorphContext): void {
   c.paired?.(next, live);
   live = inside(live);
-  const free = new Set(live.childNodes);
-  const pairs = [...inside(next).childNodes].map((n) => {
+  const free = new Set(of(live, "childNodes"));
+  const pairs = [...of(inside(next), "childNodes")].map((n) => {
     for (const m of free) {
       if (signature(m) === signature(n)) {
         free.delete(m);
@@ -37,15 +39,15 @@ export function morph(live: Node, next: Node, c: MorphContext): void {
   });
   for (const n of free) {
     c.destroyed(n);
-    n.remove();
+    call(n, "remove");
   }
-  let at: Node | null = live.firstChild;
+  let at: Node | null = of(live, "firstChild");
   for (const [n, m] of pairs) {
     // Elements stay where they can: it is the texts between them that move.
-    if (isElement(m)) while (at && at !== m && !isElement(at)) at = at.nextSibling;
-    if (m && m === at) at = m.nextSibling;
+    if (isElement(m)) while (at && at !== m && !isElement(at)) at = of(at, "nextSibling");
+    if (m && m === at) at = of(m, "nextSibling");
     else if (m) moveNode(m, live, at);
-    else live.insertBefore(n, at);
+    else call(live, "insertBefore", n, at);
     if (m) same(m, n, c);
     else c.mounted(n);
   }
@@ -57,18 +59,18 @@ function same(live: Node, next: Node, c: MorphContext): void {
     if (live.nodeValue !== next.nodeValue) live.nodeValue = next.nodeValue;
     return;
   }
-  const force = live.hasAttribute("live-force");
+  const force = call(live, "hasAttribute", "live-force");
   let changed = false;
-  for (const name of new Set([...live.getAttributeNames(), ...next.getAttributeNames()])) {
-    const v = next.getAttribute(name);
+  for (const name of new Set([...call(live, "getAttributeNames"), ...call(next, "getAttributeNames")])) {
+    const v = call(next, "getAttribute", name);
     // Whether a details or dialog is open is the user's to say.
-    if (live.getAttribute(name) === v || (name === "open" && v === null && !force)) continue;
-    c.inputs.write(live, name, v);
+    if (call(live, "getAttribute", name) === v || (name === "open" && v === null && !force)) continue;
+    c.inputs.write(live, name, v, next);
     changed = true;
   }
   if (changed) c.updated(live);
   const area = live instanceof HTMLTextAreaElement;
-  if (area || live.hasAttribute("live-ignore")) c.paired?.(next, live);
+  if (area || call(live, "hasAttribute", "live-ignore")) c.paired?.(next, live);
   else morph(live, next, c);
   if (area && live.defaultValue !== next.textContent) {
     live.textContent = next.textContent;

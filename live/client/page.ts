@@ -15,6 +15,8 @@ export interface PageHost {
   readonly hooks: Hooks;
   readonly inputs: Inputs;
   report(code: string, message: string): void;
+  /** Says why the page has to be loaded again, and does so, but not over and over. */
+  reload(code: string, why: string): void;
   /** Asks the server for a snapshot; false when there is no connection to ask over. */
   request(): boolean;
   /** Before the frame's changes. */
@@ -41,6 +43,8 @@ export class Page {
   #applied = 0; // last frame that reached the DOM, on any connection
   #broken = false; // only a snapshot helps
   #asking = 0;
+  /** Snapshots that could not be applied, one behind the other. */
+  #failed = 0;
 
   #host: PageHost;
 
@@ -146,11 +150,13 @@ export class Page {
       if (f.r !== undefined) {
         this.#patcher!.snapshot(f.r);
         this.#broken = false;
+        this.#failed = 0;
         this.#asked();
       } else if (f.p !== undefined && !this.#broken) this.#patcher!.patch(f.p);
     } catch (e) {
       this.#broken = true; // and the patcher will build from the snapshot alone
       this.#host.report("patch", `${e}`);
+      if (f.r !== undefined && this.#failed++) this.#host.reload("repair", `${e}`);
     }
   }
 

@@ -1,7 +1,8 @@
 // Units: how one value reaches its place in the DOM.
 
+import { call, of } from "./dom";
 import { check, decode, inside, isElement, parse, type Part } from "./blocks";
-import type { Run } from "./instance";
+import { setAttribute, type Run } from "./instance";
 import type { MorphContext } from "./morph";
 
 /** What units need of the program around the patch core. */
@@ -31,12 +32,12 @@ export function writeUnit(part: Part, n: Node, value: unknown, c?: Context): boo
   const holder = kind === "T" ? n.parentNode : n;
   check(holder, "text");
   const first = holder === n || !n.previousSibling;
-  if (first && /^(PRE|LISTING|TEXTAREA)$/.test(holder.nodeName)) v = v.replace(/^\n/, "");
+  if (first && /^(PRE|LISTING|TEXTAREA)$/.test(of(holder, "nodeName"))) v = v.replace(/^\n/, "");
   if (kind === "T") return writeText(n as Run, v, isElement(holder) ? holder : part.host, c);
   if (kind === "R") return writeRaw(e, v, c);
   const next = parse(v, n);
   if (c) c.morph(n, next);
-  else (inside(n) as Element).append(...next.childNodes);
+  else call(inside(n) as Element, "append", ...next.childNodes);
   return true;
 }
 
@@ -51,7 +52,7 @@ function writeText(n: Run, v: string, host: Element, c?: Context): boolean {
   if (same && old.length === nodes.length && old.every((h, i) => h.isEqualNode(nodes[i]))) return false;
   for (const h of old) {
     c?.destroyed(h);
-    h.remove();
+    call(h, "remove");
   }
   n.before(...nodes);
   n.html = html ? nodes : undefined;
@@ -59,19 +60,20 @@ function writeText(n: Run, v: string, host: Element, c?: Context): boolean {
   return true;
 }
 
-function writeAttribute(e: Element, name: string, v: string | null, c?: Context): boolean {
-  if (!c && v !== null) e.setAttribute(name, v);
-  else if (e.getAttribute(name) === v) return false;
-  else c!.inputs.write(e, name, v);
+function writeAttribute(e: Element, name: string, v: string | null, c?: Context, like?: Element): boolean {
+  if (!c && v !== null) setAttribute(e, name, v, like);
+  else if (call(e, "getAttribute", name) === v) return false;
+  else c!.inputs.write(e, name, v, like);
   return true;
 }
 
 /** A run of attributes: those that the server may set and did not are removed. */
 function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: Context): boolean {
-  const next = parse(`<${e.nodeName} ${v} >`, host).firstChild as Element;
+  const parent = of(e, "parentNode");
+  const next = parse(`<${of(e, "nodeName")} ${v} >`, isElement(parent) ? parent : host).firstChild as Element;
   let changed = false;
-  for (const name of new Set([...(names ?? e.getAttributeNames()), ...next.getAttributeNames()])) {
-    if (!fixed!.includes(name) && writeAttribute(e, name, next.getAttribute(name), c)) changed = true;
+  for (const name of new Set([...(names ?? call(e, "getAttributeNames")), ...call(next, "getAttributeNames")])) {
+    if (!fixed!.includes(name) && writeAttribute(e, name, call(next, "getAttribute", name), c, next)) changed = true;
   }
   return changed;
 }
