@@ -20,7 +20,11 @@ build: ## Build both programs into bin/
 
 .PHONY: test
 test: deps ## Run every test, with the race detector, on real Redis and Chromium too
-	@go run ./internal/tools/testcount -require=unit,conformance,engine,browser,e2e -race -shuffle=on -timeout 22m ./...
+	@go run ./internal/tools/testcount -require=unit,conformance,engine,browser,e2e -race -shuffle=on -timeout 2h ./...
+
+.PHONY: stress
+stress: ## Run all tests N times (10) in a setting: ON=alone, onecore or busy (eight busy processes beside)
+	@.ci/stress $(or $(ON),alone) $(or $(N),10)
 
 .PHONY: deps
 deps: ## Install redis-server and Chromium from Debian's packages when they are missing
@@ -40,7 +44,7 @@ mutants: ## Make faults on purpose that the unit tests must notice (ARGS="'deliv
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests: real processes, killed ones, a real browser
-	go test -race -v -timeout 22m ./internal/e2e/...
+	go test -race -v -timeout 2h ./internal/e2e/...
 
 .PHONY: soak
 soak: ## Run the long form of the fault tests (SOAKTIME=10m)
