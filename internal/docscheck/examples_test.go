@@ -27,6 +27,7 @@ var shown = map[string][]string{
 	"push":             {"Session", "Trigger", "TriggerAction", "Subscribe", "Pending", "Ack", "Publish", "Run"},
 	"push/mempush":     {},
 	"push/redisstream": {},
+	"push/pushtest":    {},
 }
 
 // unshown are functions for who writes a transport or a tool, not a program.
