@@ -154,7 +154,7 @@ func TestGate(t *testing.T) {
 		}
 		shared := g.ask(false, false)
 		time.Sleep(2 * time.Minute) // again does not return
-		if !g.started(shared) || !g.wait(t.Context(), shared, 0) {
+		if !g.started(shared) || !g.wait(t.Context(), shared, time.Second) {
 			t.Error("one that does not return keeps the others waiting")
 		}
 		g.end(again)
