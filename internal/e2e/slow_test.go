@@ -145,10 +145,10 @@ func (f *flood) open() {
 func (f *flood) publish(first, end int) {
 	cargo := strings.Repeat("0123456789abcdef", 4<<10/16)
 	for n := first; n < end; n++ {
-		if err := f.session.TriggerAction("Weigh", map[string]any{"token": n, "cargo": cargo}); err != nil {
-			f.t.Errorf("push %d: %v", n, err)
-			return
-		}
+		patience.UntilSaid(f.t, fmt.Sprintf("push %d", n), func() (bool, string) {
+			_, err := f.session.Trigger(f.t.Context(), "Weigh", map[string]any{"token": n, "cargo": cargo}, push.WithID(fmt.Sprint("push-", n)))
+			return err == nil, fmt.Sprint(err)
+		})
 	}
 }
 

@@ -226,14 +226,14 @@ func (s *soak) client(n int) *http.Client {
 func (s *soak) open(n int, name string, client *http.Client) *soakTab {
 	s.t.Helper()
 	tab := &soakTab{name: name, session: testapp.SessionID(n)}
-	page, err := wsclient.Open(s.t.Context(), wsclient.Config{
-		Client: client, URL: s.proxy.URL(), Heartbeat: 2 * time.Second,
-		Show: func(mount int, text string) { s.show(tab, mount, text) },
+	patience.UntilSaid(s.t, "the page of "+name, func() (bool, string) { // a busy store fails it at times
+		page, err := wsclient.Open(s.t.Context(), wsclient.Config{
+			Client: client, URL: s.proxy.URL(), Heartbeat: 2 * time.Second,
+			Show: func(mount int, text string) { s.show(tab, mount, text) },
+		})
+		tab.Page = page
+		return err == nil, fmt.Sprint(err)
 	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	tab.Page = page
 	return tab
 }
 

@@ -46,11 +46,18 @@ func TestWaitsEndWithWhatTheyWaitFor(t *testing.T) {
 		since := time.Now()
 		late := func() bool { return time.Since(since) > 9*time.Minute }
 		for name, wait := range map[string]func(t testing.TB){
-			"until": func(t testing.TB) { patience.Until(t, "the moon", func() bool { return false }) },
-			"said": func(t testing.TB) {
-				patience.UntilSaid(t, "the moon", func() (bool, string) { return false, "the moon is away" })
+			"until": func(tb testing.TB) {
+				tb.Helper()
+				patience.Until(tb, "the moon", func() bool { return false })
 			},
-			"receive": func(t testing.TB) { patience.Receive(t, "the moon", make(chan int)) },
+			"said": func(tb testing.TB) {
+				tb.Helper()
+				patience.UntilSaid(tb, "the moon", func() (bool, string) { return false, "the moon is away" })
+			},
+			"receive": func(tb testing.TB) {
+				tb.Helper()
+				patience.Receive(tb, "the moon", make(chan int))
+			},
 		} {
 			if got := said(wait); !strings.Contains(got, "the moon") || !strings.Contains(got, "10m0s") {
 				t.Errorf("%s: fails with %q", name, got)
