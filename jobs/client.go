@@ -26,7 +26,7 @@ type Publisher interface {
 // joiner is a publisher whose pushes can be stored within other scripts, as
 // those of a *push.Publisher can be.
 type joiner interface {
-	PublishWithin(ctx context.Context, at any, m push.Message, run func(context.Context, push.Script) (any, error)) (push.Receipt, error)
+	PublishVia(ctx context.Context, m push.Message, store func(context.Context, push.Appender, push.Message) (push.Receipt, error)) (push.Receipt, error)
 }
 
 // ClientConfig tunes a Client. The zero value is ready for production.

@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"lastmile/internal/script"
 	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
@@ -173,7 +174,7 @@ func (c *Client) pushable(x *execution) bool {
 // notWithin tells the errors of a push that has to go by way of the record, and
 // what they say again if they are of the push.
 func notWithin(err error) bool {
-	return errors.Is(err, push.ErrApart) || errors.Is(err, push.ErrMailboxFull) || hopeless(err)
+	return errors.Is(err, script.ErrApart) || errors.Is(err, push.ErrMailboxFull) || hopeless(err)
 }
 
 // completed is what came of a completion.
@@ -185,13 +186,13 @@ type completed struct {
 // completeRun decides, stores, pushes and settles in one script, and removes the
 // task if it is told how.
 func (c *Client) completeRun(ctx context.Context, end *completion, remove tasks.Removal) (done completed, err error) {
-	store := func(ctx context.Context, s push.Script) (any, error) {
+	store := func(ctx context.Context, s script.Append) (any, error) {
 		r, err := c.runComplete(ctx, end, remove, s)
 		if err != nil {
 			return nil, err
 		}
 		if done = (completed{r.num(0) == 1, r.num(1) == 1}); !done.stored || len(r) < 3 {
-			return nil, push.ErrApart // or nothing was to be pushed
+			return nil, script.ErrApart // or nothing was to be pushed
 		}
 		return r[2], nil
 	}
@@ -201,9 +202,9 @@ func (c *Client) completeRun(ctx context.Context, end *completion, remove tasks.
 	case err != nil:
 		return completed{}, nil // the record's way comes to the same, and says so
 	case m == nil:
-		_, err = store(ctx, push.Script{})
+		_, err = store(ctx, script.Append{})
 	case ok:
-		_, err = joins.PublishWithin(ctx, c.rdb, *m, store)
+		_, err = script.Publish(ctx, joins, c.rdb, *m, store)
 	default:
 		return completed{}, nil
 	}
@@ -218,7 +219,7 @@ func (c *Client) completeRun(ctx context.Context, end *completion, remove tasks.
 }
 
 // runComplete runs the script.
-func (c *Client) runComplete(ctx context.Context, end *completion, remove tasks.Removal, s push.Script) (reply, error) {
+func (c *Client) runComplete(ctx context.Context, end *completion, remove tasks.Removal, s script.Append) (reply, error) {
 	x, now, script := end.x, time.Now(), c.scripts["complete"]
 	var fields []any
 	if x.record == noRecord {

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"lastmile/internal/script"
 	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
@@ -250,13 +251,20 @@ type within struct {
 	err error // before the script
 }
 
-func (w within) PublishWithin(ctx context.Context, _ any, m push.Message, run func(context.Context, push.Script) (any, error)) (push.Receipt, error) {
+func (w within) PublishVia(ctx context.Context, m push.Message, store func(context.Context, push.Appender, push.Message) (push.Receipt, error)) (push.Receipt, error) {
 	if w.err != nil {
 		return push.Receipt{}, w.err
 	}
 	w.pushes = append(w.pushes, m)
-	_, err := run(ctx, push.Script{Body: "return {0}", Keys: []string{"mailbox"}, Args: []any{"entry"}})
-	return push.Receipt{}, err
+	return store(ctx, joinable{}, m)
+}
+
+// joinable is a store whose appends may be part of a script.
+type joinable struct{ push.Appender }
+
+func (joinable) ScriptAppend(context.Context, redis.UniversalClient, push.Message) (script.Append, error) {
+	read := func(any) (push.Receipt, error) { return push.Receipt{}, nil }
+	return script.Append{Body: "return {0}", Keys: []string{"mailbox"}, Args: []any{"entry"}, Read: read}, nil
 }
 
 func TestCompleteRun(t *testing.T) {
@@ -279,7 +287,7 @@ func TestCompleteRun(t *testing.T) {
 		{name: "the record decides", asked: true, answer: []any{int64(0)}, remove: removal, script: true},
 		{name: "the mailbox is full", asked: true, before: push.ErrMailboxFull},
 		{name: "the session is closed", asked: true, before: push.ErrSessionClosed},
-		{name: "the store takes no part", asked: true, before: push.ErrApart},
+		{name: "the store takes no part", asked: true, before: script.ErrApart},
 		{name: "the publisher takes no part", asked: true, apart: true},
 		{name: "the push fails", asked: true, before: errBroken, wantErr: true},
 		{name: "the script fails", script: true, wantErr: true},

@@ -72,18 +72,18 @@ func (d dying) Publish(ctx context.Context, m push.Message) (push.Receipt, error
 	return d.Publisher.Publish(ctx, m)
 }
 
-// PublishWithin dies before the end is stored, or before anybody hears of it.
-func (d dying) PublishWithin(ctx context.Context, at any, m push.Message, run func(context.Context, push.Script) (any, error)) (push.Receipt, error) {
+// PublishVia dies before the end is stored, or before anybody hears of it.
+func (d dying) PublishVia(ctx context.Context, m push.Message, store func(context.Context, push.Appender, push.Message) (push.Receipt, error)) (push.Receipt, error) {
 	dies := rand.IntN(100) < d.percent
-	return d.Publisher.PublishWithin(ctx, at, m, func(ctx context.Context, s push.Script) (any, error) {
+	return d.Publisher.PublishVia(ctx, m, func(ctx context.Context, a push.Appender, m push.Message) (push.Receipt, error) {
 		if dies && rand.IntN(2) == 0 {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
-		reply, err := run(ctx, s)
+		r, err := store(ctx, a, m)
 		if dies {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
-		return reply, err
+		return r, err
 	})
 }
 

@@ -43,7 +43,17 @@ func redisStore(t *testing.T) store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return flat(s)
+}
+
+// flat returns the parts of a store as one.
+func flat(s *redisstream.Transport) store {
+	return struct {
+		*redisstream.Transport
+		push.States
+		push.DeadLetters
+		push.Broker
+	}{s, s.States(), s.DeadLetters(), s.Topics()}
 }
 
 // quiet returns a logger that says nothing.

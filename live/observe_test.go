@@ -143,7 +143,7 @@ func TestStoreThatLostEverything(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := startNode(t, s, live.Config{})
+		n := startNode(t, flat(s), live.Config{})
 		v := view(t, n, newListing(), list{}, listHTML)
 		b := livetest.NewBrowser(t)
 		p := b.Open(v, "/")

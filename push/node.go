@@ -71,7 +71,7 @@ func (c *NodeConfig) fill() error {
 // It listens for hints, and where one is missing or late it reads the mailbox.
 // All methods are safe for concurrent use.
 type Node struct {
-	store   Transport
+	store   NodeStore
 	cfg     NodeConfig
 	metrics nodeMetrics
 	id      string
@@ -95,9 +95,9 @@ type Node struct {
 
 // NewNode checks cfg and fills its defaults. The node has a new random ID; it
 // delivers nothing until Run is called.
-func NewNode(t Transport, cfg NodeConfig) (*Node, error) {
-	if t == nil {
-		return nil, errors.New("push: NewNode: no Transport")
+func NewNode(s NodeStore, cfg NodeConfig) (*Node, error) {
+	if s == nil {
+		return nil, errors.New("push: NewNode: no NodeStore")
 	}
 	if err := cfg.fill(); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func NewNode(t Transport, cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("push: register metrics: %w", err)
 	}
-	n := &Node{store: t, cfg: cfg, metrics: metrics, id: NewID(), boxes: make(map[string]*mailbox)}
+	n := &Node{store: s, cfg: cfg, metrics: metrics, id: NewID(), boxes: make(map[string]*mailbox)}
 	n.work.wake = make(chan struct{}, 1)
 	n.later.wake = make(chan struct{}, 1)
 	return n, nil
@@ -226,7 +226,7 @@ func (n *Node) join(session string, f *Feed) {
 }
 
 // Pending returns what a fresh mount of a page has to apply, and the cursor to
-// subscribe from afterwards. See Transport.Pending.
+// subscribe from afterwards. See Mailbox.Pending.
 func (n *Node) Pending(ctx context.Context, session string, after Seq) (b Backlog, err error) {
 	err = n.call(ctx, "pending", func(ctx context.Context) error {
 		b, err = n.store.Pending(ctx, session, after)
@@ -240,7 +240,7 @@ func (n *Node) Pending(ctx context.Context, session string, after Seq) (b Backlo
 }
 
 // Ack acknowledges at once, for a mount without a feed. a.Node and a.Route
-// are set by it. See Transport.Ack.
+// are set by it. See Mailbox.Ack.
 func (n *Node) Ack(ctx context.Context, session string, a Ack) error {
 	a.Node = n.id
 	a.Route = a.UpTo
@@ -260,7 +260,7 @@ func (n *Node) Ack(ctx context.Context, session string, a Ack) error {
 }
 
 // DeadLetter moves an entry to the dead letters. b.Node is set by it. It is
-// idempotent. See Transport.DeadLetter.
+// idempotent. See Mailbox.DeadLetter.
 func (n *Node) DeadLetter(ctx context.Context, session string, seq Seq, b Failure) error {
 	b.Node = n.id
 	b.Error = cutError(b.Error)

@@ -113,21 +113,37 @@ func (p *Publisher) Session(id string) Session { return handle{p, id} }
 // ErrTooLarge or ErrInvalid when the push was not stored. With any other error its fate is unknown;
 // publishing again with the ID of the returned receipt is safe.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
-	return p.publishBy(ctx, m, p.append)
+	start := time.Now()
+	receipt, err := p.publish(ctx, m, p.append)
+	p.count(start, receipt, err)
+	return receipt, err
 }
 
-// publishBy is Publish with a way of storing.
-func (p *Publisher) publishBy(ctx context.Context, m Message, store func(context.Context, Message) (Receipt, error)) (Receipt, error) {
+// PublishVia is Publish for a caller that stores the push itself at the
+// publisher's Appender, together with something of its own. store is called
+// once at most and gets m complete. After an error the caller may Publish
+// under the ID of the returned receipt, so only what was stored is counted.
+func (p *Publisher) PublishVia(ctx context.Context, m Message, store func(context.Context, Appender, Message) (Receipt, error)) (Receipt, error) {
+	start := time.Now()
+	receipt, err := p.publish(ctx, m, func(ctx context.Context, m Message) (Receipt, error) { return store(ctx, p.store, m) })
+	if err == nil {
+		p.count(start, receipt, nil)
+	}
+	return receipt, err
+}
+
+func (p *Publisher) count(start time.Time, receipt Receipt, err error) {
+	p.metrics.seconds.Observe(time.Since(start).Seconds())
+	p.metrics.published.WithLabelValues(outcome(receipt, err)).Inc()
+}
+
+// publish stores m in the way of store, once the replicas and the other
+// publishes leave room for it.
+func (p *Publisher) publish(ctx context.Context, m Message, store func(context.Context, Message) (Receipt, error)) (Receipt, error) {
 	if m.ID == "" {
 		m.ID = NewID()
 	}
-	start := time.Now()
-	receipt, err := p.publish(ctx, m, store)
-	if errors.Is(err, ErrApart) {
-		return Receipt{ID: m.ID}, err
-	}
-	p.metrics.seconds.Observe(time.Since(start).Seconds())
-	p.metrics.published.WithLabelValues(outcome(receipt, err)).Inc()
+	receipt, err := p.guarded(ctx, m, store)
 	receipt.ID = m.ID
 	if err != nil {
 		return receipt, fmt.Errorf("push: publish %s %q: %w", m.Action, m.ID, err)
@@ -135,7 +151,8 @@ func (p *Publisher) publishBy(ctx context.Context, m Message, store func(context
 	return receipt, nil
 }
 
-func (p *Publisher) publish(ctx context.Context, m Message, store func(context.Context, Message) (Receipt, error)) (Receipt, error) {
+// guarded keeps m, if it has to be kept, from before it is stored.
+func (p *Publisher) guarded(ctx context.Context, m Message, store func(context.Context, Message) (Receipt, error)) (Receipt, error) {
 	if err := p.check(m); err != nil {
 		return Receipt{}, err
 	}

@@ -1,25 +1,22 @@
 package push
 
-import (
-	"context"
-)
+import "context"
 
 // Appender stores pushes. It is all that a Publisher needs.
 type Appender interface {
 	// Append stores m in its session's mailbox and wakes the nodes that hold
 	// the session's connections. When it returns nil the push is stored, or the
-	// receipt says that it was superseded (see Message.Final). An error that is neither of ErrMailboxFull, ErrSessionClosed, ErrTooLarge
-	// nor ErrInvalid leaves the fate unknown: repeating with the same ID is
-	// safe. Safe for concurrent use.
+	// receipt says that it was superseded (see Message.Final). An error that is
+	// neither of ErrMailboxFull, ErrSessionClosed, ErrTooLarge nor ErrInvalid
+	// leaves the fate unknown: repeating with the same ID is safe. Safe for
+	// concurrent use.
 	Append(ctx context.Context, m Message) (Receipt, error)
 }
 
-// Transport stores mailboxes and wakes nodes. The mailbox is the truth; what
-// Listen reports is a hint, and losing it costs delay, never data. All methods
-// are safe for concurrent use.
-type Transport interface {
-	Appender
-
+// Router wakes nodes for the sessions whose connections they hold. What Listen
+// reports is a hint, and losing it costs delay, never data. All methods are
+// safe for concurrent use.
+type Router interface {
 	// Listen registers the node and reports what is appended for the sessions
 	// it attached, until ctx ends; it returns nil then. It survives outages of
 	// the store by itself, with backoff, and calls l.Resync whenever hints may
@@ -38,6 +35,16 @@ type Transport interface {
 	// Detach removes the route. A route left behind is harmless.
 	Detach(ctx context.Context, node, session string) error
 
+	// Check reports the state of sessions that the node has attached, and
+	// restores routes that are missing, with everything in the mailbox beyond
+	// them (see Ack.Route). Sessions come back in order. It is how a node whose
+	// hints are lost learns of an emptied store.
+	Check(ctx context.Context, node string, sessions []string) ([]Status, error)
+}
+
+// Mailbox gives what is stored for a session, and is told what became of it. It
+// is the truth. All methods are safe for concurrent use.
+type Mailbox interface {
 	// Read returns up to limit entries after the cursor, oldest first. A
 	// short result is the mailbox's end.
 	Read(ctx context.Context, session string, after Seq, limit int) ([]Entry, error)
@@ -53,6 +60,14 @@ type Transport interface {
 	// trims what is past the resume window.
 	Ack(ctx context.Context, session string, a Ack) error
 
+	// DeadLetter moves an entry to the dead letters. It is idempotent: an entry that
+	// is gone already is no error.
+	DeadLetter(ctx context.Context, session string, seq Seq, f Failure) error
+}
+
+// Starts counts how often an entry was started, by processes that may have died
+// of it. All methods are safe for concurrent use.
+type Starts interface {
 	// CountStart counts the start of an entry that is being redelivered, so that one
 	// which kills its process is found out, unless most or more starts are
 	// counted already. It returns how many were counted before: this one counts
@@ -64,16 +79,20 @@ type Transport interface {
 	// ClearStarts forgets the starts of an entry: a process has survived it. It is
 	// idempotent.
 	ClearStarts(ctx context.Context, session string, seq Seq) error
+}
 
-	// DeadLetter moves an entry to the dead letters. It is idempotent: an entry that
-	// is gone already is no error.
-	DeadLetter(ctx context.Context, session string, seq Seq, f Failure) error
+// NodeStore is all that a Node needs.
+type NodeStore interface {
+	Router
+	Mailbox
+	Starts
+}
 
-	// Check reports the state of sessions that the node has attached, and
-	// restores routes that are missing, with everything in the mailbox beyond
-	// them (see Ack.Route). Sessions come back in order. It is how
-	// a node whose hints are lost learns of an emptied store.
-	Check(ctx context.Context, node string, sessions []string) ([]Status, error)
+// Transport is a whole store of pushes, as push/redisstream and push/mempush
+// have it.
+type Transport interface {
+	Appender
+	NodeStore
 
 	// CloseSession closes a session: what waits in its mailbox is discarded,
 	// Append and Attach fail with ErrSessionClosed for as long as the session's
@@ -117,7 +136,7 @@ type Attachment struct {
 	Parked []Entry
 }
 
-// Backlog is what a fresh mount has to apply. See Transport.Pending.
+// Backlog is what a fresh mount has to apply. See Mailbox.Pending.
 type Backlog struct {
 	// Entries wait to be applied, oldest first.
 	Entries []Entry
@@ -129,7 +148,7 @@ type Backlog struct {
 	Epoch string
 }
 
-// Ack is one connection's acknowledgement. See Transport.Ack.
+// Ack is one connection's acknowledgement. See Mailbox.Ack.
 type Ack struct {
 	Node    string
 	After   Seq

@@ -110,7 +110,7 @@ func (p *parts) delivery(ctx context.Context) error {
 	if p.node, err = push.NewNode(p.transport, push.NodeConfig{Logger: p.log, Registerer: p.reg}); err != nil {
 		return err
 	}
-	p.hub, err = live.New(live.Deps{Node: p.node, Publisher: p.publisher, States: p.transport, Broker: p.transport}, live.Config{
+	p.hub, err = live.New(live.Deps{Node: p.node, Publisher: p.publisher, States: p.transport.States(), Broker: p.transport.Topics()}, live.Config{
 		Secret: p.secret, AllowedOrigins: s.AllowedOrigins, Topics: topics, MaxConns: s.MaxConns, ResumeTTL: s.ResumeTTL,
 		DrainTimeout: s.ShutdownTimeout, Dev: s.Dev, Logger: p.log, Registerer: p.reg,
 	})
@@ -157,7 +157,7 @@ func (p *parts) routes(a *app) error {
 	if err := reports.Register(mux, reports.Deps{Hub: p.hub, Jobs: p.jobs, Files: p.files, UI: p.ui, Log: p.log, Demo: s.Demo}); err != nil {
 		return err
 	}
-	operations, view, err := ops.New(ops.Deps{Hub: p.hub, Store: p.transport, Queues: p.queues, UI: p.ui, Embedded: s.embedded(), Node: p.node.ID(), Log: p.log})
+	operations, view, err := ops.New(ops.Deps{Hub: p.hub, Store: p.transport, Dead: p.transport.DeadLetters(), Queues: p.queues, UI: p.ui, Embedded: s.embedded(), Node: p.node.ID(), Log: p.log})
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (c *deadList) Run(ctx context.Context, t *tools) error {
 		return err
 	}
 	q.After, q.Limit = c.After, c.Limit
-	letters, err := t.transport.List(ctx, q)
+	letters, err := t.transport.DeadLetters().List(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ type deadShow struct {
 
 // Run shows a dead letter.
 func (c *deadShow) Run(ctx context.Context, t *tools) error {
-	l, err := t.transport.Get(ctx, c.ID)
+	l, err := t.transport.DeadLetters().Get(ctx, c.ID)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (c *deadReplay) Run(ctx context.Context, t *tools) error {
 	list, rows := []replayed{}, [][]string{}
 	var failed []error
 	for _, id := range c.IDs {
-		r, err := t.transport.Replay(ctx, id)
+		r, err := t.transport.DeadLetters().Replay(ctx, id)
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -157,7 +157,7 @@ func (c *deadPurge) Run(ctx context.Context, t *tools) error {
 	if q.Session == "" && q.Reason == "" && !c.All {
 		return fmt.Errorf("%w: --all=false: must be given to remove every dead letter; or name a --session or a --reason", config.ErrUsage)
 	}
-	n, err := t.transport.Purge(ctx, q)
+	n, err := t.transport.DeadLetters().Purge(ctx, q)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func newStack(b *testing.B, aof string) *stack {
 	node := must(push.NewNode(transport, push.NodeConfig{Logger: quiet()}))(b)
 	publisher := must(push.NewPublisher(transport, push.PublisherConfig{Logger: quiet()}))(b)
 	hub := must(live.New(
-		live.Deps{Node: node, Publisher: publisher, States: transport, Broker: transport},
+		live.Deps{Node: node, Publisher: publisher, States: transport.States(), Broker: transport.Topics()},
 		live.Config{Secret: make([]byte, 32), Authenticator: fixed(benchSession), MessageRate: 1e6, MessageBurst: 1e6, Logger: quiet()},
 	))(b)
 	client := must(jobs.NewClient(s.client(b), publisher, jobs.ClientConfig{Logger: quiet()}))(b)

@@ -95,7 +95,7 @@ func (s *soak) poisonAll(store *redisstream.Transport) (deaths int) {
 			s.click()
 			clicked = time.Now()
 		}
-		n, err := store.Count(s.t.Context())
+		n, err := store.DeadLetters().Count(s.t.Context())
 		return err == nil && n >= *besideKillers && pushed == *besideKillers, fmt.Sprint(n, err)
 	})
 	return deaths

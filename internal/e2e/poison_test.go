@@ -61,7 +61,7 @@ func (s *soak) poison(store *redisstream.Transport) (deaths int) {
 		s.pushDeadly(publisher, i)
 		patience.UntilSaid(s.t, "a dead letter", func() (bool, string) {
 			deaths += s.startDead()
-			n, err := store.Count(s.t.Context())
+			n, err := store.DeadLetters().Count(s.t.Context())
 			return n == i+1 && s.checker.Missing() == 0, fmt.Sprint(n, err)
 		})
 	}
@@ -94,7 +94,7 @@ func (s *soak) mend() {
 // replayDead checks the dead letters and replays them all.
 func (s *soak) replayDead(store *redisstream.Transport) int {
 	s.t.Helper()
-	letters, err := store.List(s.t.Context(), push.DeadQuery{Limit: 1000})
+	letters, err := store.DeadLetters().List(s.t.Context(), push.DeadQuery{Limit: 1000})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func (s *soak) replayDead(store *redisstream.Transport) int {
 		if l.Reason != push.ReasonCrashLoop || l.Attempts != 4 {
 			s.t.Errorf("given up for %s after %d starts, want crash-loop after 4", l.Reason, l.Attempts)
 		}
-		r, err := store.Replay(s.t.Context(), l.ID)
+		r, err := store.DeadLetters().Replay(s.t.Context(), l.ID)
 		if err != nil {
 			s.t.Fatal(err)
 		}

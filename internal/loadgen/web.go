@@ -59,7 +59,7 @@ func web(ctx context.Context, s Spec) error {
 		return fmt.Errorf("loadgen: %w", err)
 	}
 	hub, err := live.New(
-		live.Deps{Node: node, Publisher: publisher, States: transport, Broker: transport},
+		live.Deps{Node: node, Publisher: publisher, States: transport.States(), Broker: transport.Topics()},
 		live.Config{Secret: secret, Authenticator: byCookie{}},
 	)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/script"
 	"lastmile/jobs"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -115,21 +116,24 @@ func (e entrance) Append(ctx context.Context, m push.Message) (push.Receipt, err
 	return e.done(m, r, err, after)
 }
 
-// Script implements push.Scripter.
-func (e entrance) Script(ctx context.Context, at any, m push.Message) (push.Script, error) {
-	if before, _ := e.box.hooks(); before != nil {
+// ScriptAppend implements script.Store.
+func (e entrance) ScriptAppend(ctx context.Context, client redis.UniversalClient, m push.Message) (script.Append, error) {
+	before, after := e.box.hooks()
+	if before != nil {
 		if err := before(m); err != nil {
-			return push.Script{}, err
+			return script.Append{}, err
 		}
 	}
-	return e.Transport.Script(ctx, at, m)
-}
-
-// Scripted implements push.Scripter.
-func (e entrance) Scripted(m push.Message, reply any) (push.Receipt, error) {
-	_, after := e.box.hooks()
-	r, err := e.Transport.Scripted(m, reply)
-	return e.done(m, r, err, after)
+	part, err := e.Transport.ScriptAppend(ctx, client, m)
+	if err != nil {
+		return part, err
+	}
+	read := part.Read
+	part.Read = func(reply any) (push.Receipt, error) {
+		r, err := read(reply)
+		return e.done(m, r, err, after)
+	}
+	return part, nil
 }
 
 func (e entrance) done(m push.Message, r push.Receipt, err error, after func(push.Message)) (push.Receipt, error) {

@@ -19,7 +19,7 @@ func backend(t *testing.T, client redis.UniversalClient, cfg redisstream.Config,
 	t.Helper()
 	transport := newTransport(t, client, cfg)
 	return pushtest.Backend{
-		Transport: transport, States: transport, Dead: transport, Broker: transport,
+		Transport: transport, States: transport.States(), Dead: transport.DeadLetters(), Broker: transport.Topics(),
 		Advance: func(d time.Duration) {
 			for d > 0 { // a day without housekeeping is what the keys' lifetimes allow
 				step := min(d, 12*time.Hour)

@@ -25,6 +25,15 @@ const (
 	deadLimit, maxDeadLimit = 100, 1000
 )
 
+var _ push.DeadLetters = (*DeadLetters)(nil)
+
+// DeadLetters is the operator's view of the pushes that were given up. Get it
+// from Transport.DeadLetters.
+type DeadLetters struct{ t *Transport }
+
+// DeadLetters returns the pushes that were given up.
+func (t *Transport) DeadLetters() *DeadLetters { return &DeadLetters{t} }
+
 // DeadLetter implements push.Transport.
 func (t *Transport) DeadLetter(ctx context.Context, session string, seq push.Seq, b push.Failure) error {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
@@ -66,7 +75,7 @@ func (d deadID) compare(o deadID) int {
 }
 
 // parseDeadID reads an ID; ok is false for what cannot name a dead letter.
-func (t *Transport) parseDeadID(id string) (d deadID, ok bool) {
+func (l *DeadLetters) parseDeadID(id string) (d deadID, ok bool) {
 	parts := strings.Split(id, "-")
 	if len(parts) != 3 {
 		return d, false
@@ -75,7 +84,7 @@ func (t *Transport) parseDeadID(id string) (d deadID, ok bool) {
 	d.ms, errs[0] = strconv.ParseUint(parts[0], 10, 64)
 	d.n, errs[1] = strconv.ParseUint(parts[1], 10, 64)
 	d.p, errs[2] = strconv.Atoi(parts[2])
-	ok = errors.Join(errs[:]...) == nil && d.p >= 0 && d.p < t.cfg.Partitions && d.String() == id
+	ok = errors.Join(errs[:]...) == nil && d.p >= 0 && d.p < l.t.cfg.Partitions && d.String() == id
 	return d, ok
 }
 
@@ -104,12 +113,12 @@ func storedOf(p int, m redis.XMessage) stored {
 }
 
 // List implements push.DeadLetters.
-func (t *Transport) List(ctx context.Context, q push.DeadQuery) ([]push.DeadLetter, error) {
+func (l *DeadLetters) List(ctx context.Context, q push.DeadQuery) ([]push.DeadLetter, error) {
 	limit := min(cmp.Or(max(q.Limit, 0), deadLimit), maxDeadLimit)
 	var found []stored
-	for _, p := range t.partitionsOf(q) {
+	for _, p := range l.partitionsOf(q) {
 		n := 0
-		err := t.walkDead(ctx, p, q, limit, func(page []stored) (bool, error) {
+		err := l.walkDead(ctx, p, q, limit, func(page []stored) (bool, error) {
 			found = append(found, page...)
 			n += len(page)
 			return n < limit, nil
@@ -127,11 +136,11 @@ func (t *Transport) List(ctx context.Context, q push.DeadQuery) ([]push.DeadLett
 	return out, nil
 }
 
-func (t *Transport) partitionsOf(q push.DeadQuery) []int {
+func (l *DeadLetters) partitionsOf(q push.DeadQuery) []int {
 	if q.Session != "" {
-		return []int{t.keys.partition(q.Session)}
+		return []int{l.t.keys.partition(q.Session)}
 	}
-	all := make([]int, t.cfg.Partitions)
+	all := make([]int, l.t.cfg.Partitions)
 	for p := range all {
 		all[p] = p
 	}
@@ -140,10 +149,10 @@ func (t *Transport) partitionsOf(q push.DeadQuery) []int {
 
 // walkDead hands a partition's dead letters that q selects to fn, a page at a
 // time and oldest first, until fn says that it is enough.
-func (t *Transport) walkDead(ctx context.Context, p int, q push.DeadQuery, page int, fn func([]stored) (bool, error)) error {
+func (l *DeadLetters) walkDead(ctx context.Context, p int, q push.DeadQuery, page int, fn func([]stored) (bool, error)) error {
 	from := "-"
 	if q.After != "" {
-		after, ok := t.parseDeadID(q.After)
+		after, ok := l.parseDeadID(q.After)
 		if !ok {
 			return fmt.Errorf("redisstream: %w: dead letter %q", push.ErrInvalid, q.After)
 		}
@@ -156,9 +165,9 @@ func (t *Transport) walkDead(ctx context.Context, p int, q push.DeadQuery, page 
 		page = deadPage // most of it may be passed over
 	}
 	for {
-		list, err := t.client.XRangeN(ctx, t.keys.dead(p), from, "+", int64(page)).Result()
+		list, err := l.t.client.XRangeN(ctx, l.t.keys.dead(p), from, "+", int64(page)).Result()
 		if err != nil {
-			return t.fail("list dead letters", "", err)
+			return l.t.fail("list dead letters", "", err)
 		}
 		var keep []stored
 		for _, m := range list {
@@ -176,14 +185,14 @@ func (t *Transport) walkDead(ctx context.Context, p int, q push.DeadQuery, page 
 }
 
 // get reads one dead letter.
-func (t *Transport) get(ctx context.Context, id string) (stored, error) {
-	d, ok := t.parseDeadID(id)
+func (l *DeadLetters) get(ctx context.Context, id string) (stored, error) {
+	d, ok := l.parseDeadID(id)
 	if !ok {
 		return stored{}, fmt.Errorf("redisstream: dead letter %q: %w", id, push.ErrNotFound)
 	}
-	list, err := t.client.XRangeN(ctx, t.keys.dead(d.p), d.stream(), d.stream(), 1).Result()
+	list, err := l.t.client.XRangeN(ctx, l.t.keys.dead(d.p), d.stream(), d.stream(), 1).Result()
 	if err != nil {
-		return stored{}, t.fail("get dead letter", "", err)
+		return stored{}, l.t.fail("get dead letter", "", err)
 	}
 	if len(list) == 0 {
 		return stored{}, fmt.Errorf("redisstream: dead letter %q: %w", id, push.ErrNotFound)
@@ -192,8 +201,8 @@ func (t *Transport) get(ctx context.Context, id string) (stored, error) {
 }
 
 // Get implements push.DeadLetters.
-func (t *Transport) Get(ctx context.Context, id string) (push.DeadLetter, error) {
-	d, err := t.get(ctx, id)
+func (l *DeadLetters) Get(ctx context.Context, id string) (push.DeadLetter, error) {
+	d, err := l.get(ctx, id)
 	return d.DeadLetter, err
 }
 
@@ -202,27 +211,27 @@ func (t *Transport) Get(ctx context.Context, id string) (push.DeadLetter, error)
 // replaces nothing. The new ID is remembered for DedupeTTL, and the dead letter
 // goes only after the append: whatever fails in between, a repeat stores
 // nothing twice.
-func (t *Transport) Replay(ctx context.Context, id string) (push.Receipt, error) {
-	d, err := t.get(ctx, id)
+func (l *DeadLetters) Replay(ctx context.Context, id string) (push.Receipt, error) {
+	d, err := l.get(ctx, id)
 	if err != nil {
 		return push.Receipt{}, err
 	}
 	m := push.Message{ID: "replay:" + id, Session: d.Entry.Session}
-	r, err := t.store(ctx, m, []byte(d.payload))
+	r, err := l.t.store(ctx, m, []byte(d.payload))
 	if err != nil {
 		return push.Receipt{}, err
 	}
-	if err := t.client.XDel(ctx, t.keys.dead(d.id.p), d.id.stream()).Err(); err != nil {
-		return push.Receipt{}, t.fail("replay dead letter", d.Entry.Session, err)
+	if err := l.t.client.XDel(ctx, l.t.keys.dead(d.id.p), d.id.stream()).Err(); err != nil {
+		return push.Receipt{}, l.t.fail("replay dead letter", d.Entry.Session, err)
 	}
 	return r, nil
 }
 
 // Purge implements push.DeadLetters.
-func (t *Transport) Purge(ctx context.Context, q push.DeadQuery) (int, error) {
+func (l *DeadLetters) Purge(ctx context.Context, q push.DeadQuery) (int, error) {
 	purged := 0
-	for _, p := range t.partitionsOf(q) {
-		err := t.walkDead(ctx, p, q, deadPage, func(page []stored) (bool, error) {
+	for _, p := range l.partitionsOf(q) {
+		err := l.walkDead(ctx, p, q, deadPage, func(page []stored) (bool, error) {
 			if len(page) == 0 {
 				return true, nil
 			}
@@ -230,10 +239,10 @@ func (t *Transport) Purge(ctx context.Context, q push.DeadQuery) (int, error) {
 			for i, d := range page {
 				ids[i] = d.id.stream()
 			}
-			n, err := t.client.XDel(ctx, t.keys.dead(p), ids...).Result()
+			n, err := l.t.client.XDel(ctx, l.t.keys.dead(p), ids...).Result()
 			purged += int(n)
 			if err != nil {
-				return false, t.fail("purge dead letters", "", err)
+				return false, l.t.fail("purge dead letters", "", err)
 			}
 			return true, nil
 		})
@@ -245,16 +254,16 @@ func (t *Transport) Purge(ctx context.Context, q push.DeadQuery) (int, error) {
 }
 
 // Count implements push.DeadLetters.
-func (t *Transport) Count(ctx context.Context) (int, error) {
-	lens := make([]*redis.IntCmd, t.cfg.Partitions)
-	_, err := t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+func (l *DeadLetters) Count(ctx context.Context) (int, error) {
+	lens := make([]*redis.IntCmd, l.t.cfg.Partitions)
+	_, err := l.t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range lens {
-			lens[i] = p.XLen(ctx, t.keys.dead(i))
+			lens[i] = p.XLen(ctx, l.t.keys.dead(i))
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, t.fail("count dead letters", "", err)
+		return 0, l.t.fail("count dead letters", "", err)
 	}
 	n := 0
 	for _, l := range lens {

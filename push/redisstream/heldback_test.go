@@ -50,7 +50,7 @@ func heldBack(t *testing.T, hold func(link *proxy)) (total int, lacked int) {
 	cfg := redistest.Config{AOF: "everysec", Args: []string{"--repl-diskless-sync-delay", "0"}}
 	primary, replica := redistest.Start(t, cfg), redistest.Start(t, cfg)
 	link, front := newProxy(t, primary.Addr()), newProxy(t, primary.Addr())
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	replicate(ctx, t, replica, link.l.Addr().String())
 

@@ -36,7 +36,7 @@ func TestOldPushesBecomeDeadLetters(t *testing.T) {
 		time.Sleep(time.Hour)
 		mustAppend(t, transport, message("s", "young"))
 		time.Sleep(time.Hour + 2*time.Minute)
-		list, err := transport.List(ctx, push.DeadQuery{})
+		list, err := transport.DeadLetters().List(ctx, push.DeadQuery{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestDeadLettersOfAllPartitionsInOneOrder(t *testing.T) {
 		var q push.DeadQuery
 		var got []push.DeadLetter
 		for q.Limit = 7; ; {
-			page, err := transport.List(ctx, q)
+			page, err := transport.DeadLetters().List(ctx, q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,10 +114,10 @@ func TestDeadLettersOfAllPartitionsInOneOrder(t *testing.T) {
 		if len(got) != n || len(known) != n {
 			t.Errorf("pages of 7 gave %d dead letters, %d different ones, want %d", len(got), len(known), n)
 		}
-		if purged, err := transport.Purge(ctx, push.DeadQuery{Reason: push.ReasonPanic, Limit: 1}); err != nil || purged != n/4 {
+		if purged, err := transport.DeadLetters().Purge(ctx, push.DeadQuery{Reason: push.ReasonPanic, Limit: 1}); err != nil || purged != n/4 {
 			t.Errorf("purged %d, %v, want %d", purged, err, n/4)
 		}
-		if left, err := transport.Count(ctx); err != nil || left != n-n/4 {
+		if left, err := transport.DeadLetters().Count(ctx); err != nil || left != n-n/4 {
 			t.Errorf("%d are left, %v, want %d", left, err, n-n/4)
 		}
 	})
@@ -176,7 +176,7 @@ func TestDamagedSessionsHoldUpNobody(t *testing.T) {
 		if err := transport.Tidy(ctx); err == nil {
 			t.Error("no error though sessions are damaged")
 		}
-		if n, err := transport.Count(ctx); err != nil || n != sound {
+		if n, err := transport.DeadLetters().Count(ctx); err != nil || n != sound {
 			t.Errorf("%d dead letters, %v, want %d", n, err, sound)
 		}
 	})

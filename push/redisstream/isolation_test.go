@@ -138,14 +138,14 @@ func TestSubscriptionComesBack(t *testing.T) {
 	t.Parallel()
 	transport, s := onServer(t, redisstream.Config{})
 	got := make(chan string, 100)
-	stop, err := transport.Follow(t.Context(), "topic", func(b []byte) { got <- string(b) })
+	stop, err := transport.Topics().Follow(t.Context(), "topic", func(b []byte) { got <- string(b) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
 	for round := range 3 {
 		patience.Until(t, "a message", func() bool {
-			if err := transport.Publish(t.Context(), "topic", []byte("hello")); err != nil {
+			if err := transport.Topics().Publish(t.Context(), "topic", []byte("hello")); err != nil {
 				return false
 			}
 			select {
@@ -165,7 +165,7 @@ func TestSubscriptionComesBack(t *testing.T) {
 	patience.Until(t, "no subscription", func() bool {
 		return len(s.Client(t).PubSubChannels(t.Context(), "*").Val()) == 0
 	})
-	again, err := transport.Follow(t.Context(), "topic", func([]byte) {})
+	again, err := transport.Topics().Follow(t.Context(), "topic", func([]byte) {})
 	if err != nil {
 		t.Fatalf("Follow after the last stop: %v", err)
 	}
@@ -265,10 +265,10 @@ func TestNamesAreChecked(t *testing.T) {
 		"CountStart": func(s string) error { _, err := transport.CountStart(ctx, s, 1, 2); return err },
 		"DeadLetter": func(s string) error { return transport.DeadLetter(ctx, s, 1, push.Failure{}) },
 		"Close":      func(s string) error { return transport.CloseSession(ctx, s) },
-		"Take":       func(s string) error { _, err := transport.TakeConn(ctx, s, "c", time.Minute); return err },
-		"Load":       func(s string) error { _, err := transport.LoadView(ctx, s, "v"); return err },
+		"Take":       func(s string) error { _, err := transport.States().TakeConn(ctx, s, "c", time.Minute); return err },
+		"Load":       func(s string) error { _, err := transport.States().LoadView(ctx, s, "v"); return err },
 		"Commit": func(s string) error {
-			_, err := transport.Commit(ctx, push.Commit{Conn: push.ConnRecord{Session: s, Conn: "c"}})
+			_, err := transport.States().Commit(ctx, push.Commit{Conn: push.ConnRecord{Session: s, Conn: "c"}})
 			return err
 		},
 	} {

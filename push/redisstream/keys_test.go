@@ -84,8 +84,8 @@ func useEverything(t *testing.T, transport *redisstream.Transport) {
 		must(transport.DeadLetter(ctx, session, seqs[1], push.Failure{Reason: push.ReasonError}))
 		must(transport.Ack(ctx, session, push.Ack{Node: "a", UpTo: seqs[0], Skipped: seqs[:1]}))
 		r := push.ConnRecord{Session: session, Conn: "c", View: "v"}
-		must(transport.CreateConn(ctx, r, time.Minute))
-		_, err = transport.Commit(ctx, push.Commit{Conn: r, ConnTTL: time.Hour, View: &push.ViewRecord{}, ViewTTL: time.Hour})
+		must(transport.States().CreateConn(ctx, r, time.Minute))
+		_, err = transport.States().Commit(ctx, push.Commit{Conn: r, ConnTTL: time.Hour, View: &push.ViewRecord{}, ViewTTL: time.Hour})
 		must(err)
 	}
 	must(transport.CloseSession(ctx, "s1"))
@@ -128,7 +128,7 @@ func onServerPartitions(t *testing.T, n int) map[string]bool {
 	t.Cleanup(func() { _ = c.Close() })
 	transport := newTransport(t, c, redisstream.Config{Partitions: n})
 	for i := range 100 * n {
-		if err := transport.DropConn(t.Context(), fmt.Sprintf("session-%d", i), "c"); err != nil {
+		if err := transport.States().DropConn(t.Context(), fmt.Sprintf("session-%d", i), "c"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -154,11 +154,11 @@ func TestSessionsNeverMeet(t *testing.T) {
 			}
 			for i, p := range pair {
 				r := push.ConnRecord{Session: p[0], Conn: p[1], View: "v", State: []byte{'0' + byte(i)}}
-				if err := transport.CreateConn(t.Context(), r, time.Minute); err != nil {
+				if err := transport.States().CreateConn(t.Context(), r, time.Minute); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r, err := transport.TakeConn(t.Context(), pair[0][0], pair[0][1], time.Minute)
+			r, err := transport.States().TakeConn(t.Context(), pair[0][0], pair[0][1], time.Minute)
 			if err != nil || string(r.State) != "0" {
 				t.Errorf("record of %q: %q, %v, want its own", pair[0], r.State, err)
 			}
@@ -172,16 +172,16 @@ func TestCommitRepeatedByTheClientIsOneCommit(t *testing.T) {
 	proxy := newProxy(t, s.Addr())
 	transport := newTransport(t, proxy.client(t), redisstream.Config{})
 	ctx := t.Context()
-	if err := transport.CreateConn(ctx, push.ConnRecord{Session: "s", Conn: "c", View: "v"}, time.Minute); err != nil {
+	if err := transport.States().CreateConn(ctx, push.ConnRecord{Session: "s", Conn: "c", View: "v"}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	c := push.Commit{Conn: push.ConnRecord{Session: "s", Conn: "c", View: "v"}, ConnTTL: time.Minute, View: &push.ViewRecord{State: []byte("{}")}, ViewTTL: time.Minute}
-	if _, err := transport.Commit(ctx, c); err != nil { // so that the script is known
+	if _, err := transport.States().Commit(ctx, c); err != nil { // so that the script is known
 		t.Fatal(err)
 	}
 	c.View.Version = 1
 	proxy.loseReply()
-	got, err := transport.Commit(ctx, c)
+	got, err := transport.States().Commit(ctx, c)
 	if err != nil || got.View.Version != 2 {
 		t.Errorf("commit whose first answer was lost: version %d, %v, want version 2", got.View.Version, err)
 	}

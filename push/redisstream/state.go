@@ -21,33 +21,41 @@ const (
 	commitConflict
 )
 
+var _ push.States = (*States)(nil)
+
+// States keeps connections' and views' states. Get it from Transport.States.
+type States struct{ t *Transport }
+
+// States returns the states that are stored beside the mailboxes.
+func (t *Transport) States() *States { return &States{t} }
+
 // CreateConn implements push.States.
-func (t *Transport) CreateConn(ctx context.Context, r push.ConnRecord, ttl time.Duration) error {
+func (s *States) CreateConn(ctx context.Context, r push.ConnRecord, ttl time.Duration) error {
 	if err := errors.Join(check("session", r.Session), check("connection", r.Conn), checkSeq(r.Cursor)); err != nil {
 		return err
 	}
-	key := t.keys.box(r.Session).conn(r.Conn)
-	_, err := t.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	key := s.t.keys.box(r.Session).conn(r.Conn)
+	_, err := s.t.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.Del(ctx, key)
 		p.HSet(ctx, key, "v", r.View, "s", r.State, "c", r.Cursor.String(), "m", r.Client, "f", 0, "e", r.Epoch)
 		p.PExpire(ctx, key, time.Duration(milliseconds(ttl))*time.Millisecond)
 		return nil
 	})
 	if err != nil {
-		return t.fail("create connection", r.Session, err)
+		return s.t.fail("create connection", r.Session, err)
 	}
 	return nil
 }
 
 // TakeConn implements push.States.
-func (t *Transport) TakeConn(ctx context.Context, session, conn string, ttl time.Duration) (push.ConnRecord, error) {
+func (s *States) TakeConn(ctx context.Context, session, conn string, ttl time.Duration) (push.ConnRecord, error) {
 	if err := errors.Join(check("session", session), check("connection", conn)); err != nil {
 		return push.ConnRecord{}, err
 	}
-	key := t.keys.box(session).conn(conn)
-	reply, err := t.run(ctx, call{script: t.scripts.take, keys: []string{key}, args: []any{milliseconds(ttl)}})
+	key := s.t.keys.box(session).conn(conn)
+	reply, err := s.t.run(ctx, call{script: s.t.scripts.take, keys: []string{key}, args: []any{milliseconds(ttl)}})
 	if err != nil {
-		return push.ConnRecord{}, t.fail("take connection", session, err)
+		return push.ConnRecord{}, s.t.fail("take connection", session, err)
 	}
 	if len(reply) == 0 {
 		return push.ConnRecord{}, fmt.Errorf("redisstream: connection of session %s: %w", push.Redact(session), push.ErrNoState)
@@ -65,13 +73,13 @@ func (t *Transport) TakeConn(ctx context.Context, session, conn string, ttl time
 }
 
 // LoadView implements push.States.
-func (t *Transport) LoadView(ctx context.Context, session, view string) (push.ViewRecord, error) {
+func (s *States) LoadView(ctx context.Context, session, view string) (push.ViewRecord, error) {
 	if err := errors.Join(check("session", session), check("view", view)); err != nil {
 		return push.ViewRecord{}, err
 	}
-	reply, err := t.client.HMGet(ctx, t.keys.box(session).view(view), "s", "c", "n").Result()
+	reply, err := s.t.client.HMGet(ctx, s.t.keys.box(session).view(view), "s", "c", "n").Result()
 	if err != nil {
-		return push.ViewRecord{}, t.fail("load view", session, err)
+		return push.ViewRecord{}, s.t.fail("load view", session, err)
 	}
 	return viewOf(reply)
 }
@@ -89,11 +97,11 @@ func viewOf(reply []any) (push.ViewRecord, error) {
 }
 
 // Commit implements push.States.
-func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResult, error) {
+func (s *States) Commit(ctx context.Context, c push.Commit) (push.CommitResult, error) {
 	if err := checkCommit(c); err != nil {
 		return push.CommitResult{}, err
 	}
-	b := t.keys.box(c.Conn.Session)
+	b := s.t.keys.box(c.Conn.Session)
 	// Without a connection, or a view, its key is not touched; it is there so
 	// that the script has a key in the right slot.
 	keys := []string{b.conn(c.Conn.Conn), b.view(c.Conn.View)}
@@ -106,9 +114,9 @@ func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResul
 	if c.View != nil {
 		args = append(args, c.View.Version, c.View.State, c.View.Cursor.String(), milliseconds(c.ViewTTL))
 	}
-	reply, err := t.run(ctx, call{script: t.scripts.commit, keys: keys, args: args})
+	reply, err := s.t.run(ctx, call{script: s.t.scripts.commit, keys: keys, args: args})
 	if err != nil {
-		return push.CommitResult{}, t.fail("commit", c.Conn.Session, err)
+		return push.CommitResult{}, s.t.fail("commit", c.Conn.Session, err)
 	}
 	code, _ := reply[0].(int64)
 	if code == commitStored {
@@ -153,12 +161,12 @@ func commitError(code int64, session string) error {
 }
 
 // DropConn implements push.States.
-func (t *Transport) DropConn(ctx context.Context, session, conn string) error {
+func (s *States) DropConn(ctx context.Context, session, conn string) error {
 	if err := errors.Join(check("session", session), check("connection", conn)); err != nil {
 		return err
 	}
-	if err := t.client.Unlink(ctx, t.keys.box(session).conn(conn)).Err(); err != nil {
-		return t.fail("drop connection", session, err)
+	if err := s.t.client.Unlink(ctx, s.t.keys.box(session).conn(conn)).Err(); err != nil {
+		return s.t.fail("drop connection", session, err)
 	}
 	return nil
 }

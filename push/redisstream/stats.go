@@ -44,7 +44,7 @@ func (t *Transport) Stats(ctx context.Context) (Stats, error) {
 	}
 	s := Stats{DeadLetterBound: t.cfg.DeadLetterLen * t.cfg.Partitions}
 	var err error
-	if s.DeadLetters, err = t.Count(ctx); err != nil {
+	if s.DeadLetters, err = t.DeadLetters().Count(ctx); err != nil {
 		return Stats{}, err
 	}
 	if s.Epoch, err = t.epoch(ctx); err != nil {

@@ -15,15 +15,11 @@ import (
 	"lastmile/push"
 )
 
-var (
-	_ push.Transport   = (*Transport)(nil)
-	_ push.States      = (*Transport)(nil)
-	_ push.DeadLetters = (*Transport)(nil)
-	_ push.Broker      = (*Transport)(nil)
-)
+var _ push.Transport = (*Transport)(nil)
 
-// Transport keeps mailboxes, states, dead letters and topics in Redis. It is
-// safe for concurrent use and needs no closing; the client stays the caller's.
+// Transport keeps mailboxes in Redis, and beside them states, dead letters and
+// topics: see States, DeadLetters and Topics. It is safe for concurrent use and
+// needs no closing; the client stays the caller's.
 type Transport struct {
 	client redis.UniversalClient
 	// impatient is the same for a listener's own upkeep.
@@ -45,7 +41,7 @@ type Transport struct {
 	routes   atomic.Pointer[routing] // what follows from it, nil before
 
 	appends *flight.Group[call, []any]
-	topics  topics
+	topics  *Topics
 }
 
 // New returns a Transport on client, which must be of one of go-redis's types
@@ -78,6 +74,7 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 		client: client, impatient: impatient(client, tendTimeout), cfg: cfg, keys: keys, scripts: newScripts(cfg, keys),
 		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,
 	}
+	t.topics = &Topics{t: t}
 	t.appends = flight.New(flight.Config[call, []any]{One: t.run, Many: t.runMany})
 	return t, nil
 }

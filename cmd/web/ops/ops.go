@@ -33,7 +33,6 @@ const refreshEvery = 3 * time.Second
 
 // Store is the mailboxes' own view of themselves; *redisstream.Transport is one.
 type Store interface {
-	push.DeadLetters
 	Stats(ctx context.Context) (redisstream.Stats, error)
 	Warnings(ctx context.Context) []string
 }
@@ -50,6 +49,7 @@ type Queue struct {
 type Deps struct {
 	Hub   *live.Hub
 	Store Store
+	Dead  push.DeadLetters
 	// Queues lists the job queues.
 	Queues func(ctx context.Context) ([]Queue, error)
 	UI     *ui.UI
@@ -165,7 +165,7 @@ func (c *controller) Filter(s State, ctx *live.Context) (State, error) {
 
 // Show opens a dead letter.
 func (c *controller) Show(s State, ctx *live.Context) (State, error) {
-	l, err := c.d.Store.Get(ctx, ctx.GetString("id"))
+	l, err := c.d.Dead.Get(ctx, ctx.GetString("id"))
 	if errors.Is(err, push.ErrNotFound) {
 		ctx.SetFlash("error", "This dead letter is gone.")
 		return c.look(s, ctx)
@@ -189,7 +189,7 @@ func (c *controller) Close(s State, _ *live.Context) (State, error) {
 // Replay sends a dead letter to its session again.
 func (c *controller) Replay(s State, ctx *live.Context) (State, error) {
 	id := ctx.GetString("id")
-	switch r, err := c.d.Store.Replay(ctx, id); {
+	switch r, err := c.d.Dead.Replay(ctx, id); {
 	case errors.Is(err, push.ErrNotFound):
 		ctx.SetFlash("error", "This dead letter is gone.")
 	case errors.Is(err, push.ErrMailboxFull), errors.Is(err, push.ErrSessionClosed):
@@ -212,7 +212,7 @@ func (c *controller) Purge(s State, ctx *live.Context) (State, error) {
 		s.Confirm = true
 		return s, nil
 	}
-	n, err := c.d.Store.Purge(ctx, push.DeadQuery{Reason: s.Reason})
+	n, err := c.d.Dead.Purge(ctx, push.DeadQuery{Reason: s.Reason})
 	if err != nil {
 		return s, err
 	}
@@ -233,7 +233,7 @@ func (c *controller) look(s State, ctx context.Context) (State, error) { //nolin
 	if err != nil {
 		return s, err
 	}
-	dead, err := c.d.Store.List(ctx, push.DeadQuery{Reason: s.Reason, Limit: maxLetters})
+	dead, err := c.d.Dead.List(ctx, push.DeadQuery{Reason: s.Reason, Limit: maxLetters})
 	if err != nil {
 		return s, err
 	}

@@ -53,7 +53,7 @@ func start(t *testing.T, dead int) *world {
 	queues := func(context.Context) ([]ops.Queue, error) {
 		return []ops.Queue{{Name: "critical", Pending: 7, Paused: true}}, nil
 	}
-	o, page, err := ops.New(ops.Deps{Hub: w.Hub, Store: w.Transport, Queues: queues, UI: w.UI, Node: w.Node.ID(), Embedded: true, Log: w.Log})
+	o, page, err := ops.New(ops.Deps{Hub: w.Hub, Store: w.Transport, Dead: w.Transport.DeadLetters(), Queues: queues, UI: w.UI, Node: w.Node.ID(), Embedded: true, Log: w.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func start(t *testing.T, dead int) *world {
 // send pushes to the fussy page and waits until that is dead.
 func (w *world) send(t *testing.T, n int) {
 	t.Helper()
-	before, err := w.Transport.Count(t.Context())
+	before, err := w.Transport.DeadLetters().Count(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func (w *world) send(t *testing.T, n int) {
 		t.Fatal(err)
 	}
 	w.page.Wait("the dead letter", func() bool {
-		now, err := w.Transport.Count(t.Context())
+		now, err := w.Transport.DeadLetters().Count(t.Context())
 		return err == nil && now > before
 	})
 }
@@ -113,11 +113,11 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("%d letters are left, want 1", n)
 		}
 		w.ops.Click("button[value=Purge]", nil)
-		if n, err := w.Transport.Count(t.Context()); err != nil || n != 1 {
+		if n, err := w.Transport.DeadLetters().Count(t.Context()); err != nil || n != 1 {
 			t.Errorf("the first click on Purge left %d letters, %v, want 1", n, err)
 		}
 		w.ops.Click("button[value=Purge]", nil)
-		if n, err := w.Transport.Count(t.Context()); err != nil || n != 0 {
+		if n, err := w.Transport.DeadLetters().Count(t.Context()); err != nil || n != 0 {
 			t.Errorf("the second click on Purge left %d letters, %v, want none", n, err)
 		}
 		w.ops.WaitText("None. Pushes that")
@@ -159,11 +159,11 @@ func TestStoreInTrouble(t *testing.T) {
 		w := start(t, 0)
 		broken := errors.New("connection refused")
 		queues := func(context.Context) ([]ops.Queue, error) { return nil, broken }
-		hub, err := live.New(live.Deps{Node: w.Node, Publisher: w.Publisher, States: w.Transport}, live.Config{Secret: make([]byte, 32), Logger: w.Log})
+		hub, err := live.New(live.Deps{Node: w.Node, Publisher: w.Publisher, States: w.Transport.States()}, live.Config{Secret: make([]byte, 32), Logger: w.Log})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, page, err := ops.New(ops.Deps{Hub: hub, Store: w.Transport, Queues: queues, UI: w.UI, Node: "n", Log: w.Log})
+		_, page, err := ops.New(ops.Deps{Hub: hub, Store: w.Transport, Dead: w.Transport.DeadLetters(), Queues: queues, UI: w.UI, Node: "n", Log: w.Log})
 		if err != nil {
 			t.Fatal(err)
 		}

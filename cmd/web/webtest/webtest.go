@@ -56,7 +56,7 @@ func New(t *testing.T, files filestore.Config) *World {
 	must()
 	w.Node, err = push.NewNode(w.Transport, push.NodeConfig{Logger: w.Log})
 	must()
-	w.Hub, err = live.New(live.Deps{Node: w.Node, Publisher: w.Publisher, States: w.Transport, Broker: w.Transport}, live.Config{
+	w.Hub, err = live.New(live.Deps{Node: w.Node, Publisher: w.Publisher, States: w.Transport.States(), Broker: w.Transport.Topics()}, live.Config{
 		Secret: make([]byte, 32), Topics: func(live.Identity, string) error { return nil }, Logger: w.Log,
 	})
 	must()

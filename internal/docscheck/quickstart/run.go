@@ -80,7 +80,7 @@ func New(ctx context.Context, rdb redis.UniversalClient) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: transport, Broker: transport}, live.Config{Secret: secret})
+	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: transport.States(), Broker: transport.Topics()}, live.Config{Secret: secret})
 	if err != nil {
 		return nil, err
 	}

@@ -149,9 +149,9 @@ func (s Spec) appender(t *redisstream.Transport) push.Appender {
 
 func (s Spec) states(t *redisstream.Transport) push.States {
 	if s.Break == Cursor {
-		return cursorless{t}
+		return cursorless{t.States()}
 	}
-	return t
+	return t.States()
 }
 
 func (s Spec) transport(t *redisstream.Transport) push.Transport {

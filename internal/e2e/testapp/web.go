@@ -83,7 +83,7 @@ func web(ctx context.Context, s Spec) error {
 	if s.Deadly {
 		cfg.ActionTimeout = time.Second // what seems to kill waits as long for the sign of life
 	}
-	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: s.states(transport), Broker: transport}, cfg)
+	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: s.states(transport), Broker: transport.Topics()}, cfg)
 	if err != nil {
 		return fmt.Errorf("testapp: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/internal/redistest"
+	"lastmile/internal/script"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
@@ -26,7 +27,7 @@ func TestAppendWithinAScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []bool{false, true} {
-		r, err := p.PublishWithin(t.Context(), client, message("s", "once"), func(ctx context.Context, s push.Script) (any, error) {
+		r, err := script.Publish(t.Context(), p, client, message("s", "once"), func(ctx context.Context, s script.Append) (any, error) {
 			text := "local function append(KEYS, ARGV) " + s.Body + " end redis.call('INCR', 'other') return append(KEYS, ARGV)"
 			return redis.NewScript(text).Run(ctx, client, s.Keys, s.Args...).Result()
 		})
@@ -48,22 +49,22 @@ func TestScriptsThatHaveNoPlaceForAppends(t *testing.T) {
 	own, other := server.Client(t), server.Client(t)
 	for _, tt := range []struct {
 		name string
-		at   any
+		at   redis.UniversalClient
 		cfg  redisstream.Config
 		want error
 	}{
 		{"its own", own, redisstream.Config{}, nil},
-		{"another client", other, redisstream.Config{}, push.ErrApart},
-		{"no client", "here", redisstream.Config{}, push.ErrApart},
-		{"several servers", own, redisstream.Config{Sharded: true}, push.ErrApart},
-		{"waits for replicas", own, redisstream.Config{WaitReplicas: 1}, push.ErrApart},
+		{"another client", other, redisstream.Config{}, script.ErrApart},
+		{"no client", nil, redisstream.Config{}, script.ErrApart},
+		{"several servers", own, redisstream.Config{Sharded: true}, script.ErrApart},
+		{"waits for replicas", own, redisstream.Config{WaitReplicas: 1}, script.ErrApart},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.cfg.Prefix = tt.name
 			transport := newTransport(t, own, tt.cfg)
-			if s, err := transport.Script(t.Context(), tt.at, message("s", "id")); !errors.Is(err, tt.want) || err == nil && s.Body == "" {
-				t.Errorf("Script: %d bytes, %v; want %v", len(s.Body), err, tt.want)
+			if s, err := transport.ScriptAppend(t.Context(), tt.at, message("s", "id")); !errors.Is(err, tt.want) || err == nil && s.Body == "" {
+				t.Errorf("ScriptAppend: %d bytes, %v; want %v", len(s.Body), err, tt.want)
 			}
 		})
 	}

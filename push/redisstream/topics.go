@@ -24,9 +24,14 @@ func checkTopic(topic string) error {
 	return nil
 }
 
-// topics is a Transport's subscription: one connection, there while somebody
-// follows a topic.
-type topics struct {
+var _ push.Broker = (*Topics)(nil)
+
+// Topics carries topic messages by PUB/SUB: over one connection, there while
+// somebody follows a topic. Get it from Transport.Topics. It is safe for
+// concurrent use.
+type Topics struct {
+	t *Transport
+
 	mu     sync.Mutex
 	next   int
 	fns    map[string]map[int]func([]byte) // by channel
@@ -35,36 +40,38 @@ type topics struct {
 	stop   context.CancelFunc
 }
 
+// Topics returns the topics of the store. All calls return the same.
+func (t *Transport) Topics() *Topics { return t.topics }
+
 // Publish implements push.Broker.
-func (t *Transport) Publish(ctx context.Context, topic string, payload []byte) error {
+func (s *Topics) Publish(ctx context.Context, topic string, payload []byte) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	channel := t.keys.channel(topic)
+	channel := s.t.keys.channel(topic)
 	// A cluster passes a message on to all its servers: which one takes it in
 	// matters for the order alone.
-	server, err := t.server(ctx, channel)
+	server, err := s.t.server(ctx, channel)
 	if err == nil {
 		err = server.Publish(ctx, channel, payload).Err()
 	}
 	if err != nil {
-		return t.fail("publish", "", err)
+		return s.t.fail("publish", "", err)
 	}
 	return nil
 }
 
 // Follow implements push.Broker. It returns once Redis has confirmed the
-// subscription. One goroutine of this Transport, there while anything is
+// subscription. One goroutine of the Topics, there while anything is
 // followed, calls the functions.
-func (t *Transport) Follow(ctx context.Context, topic string, fn func(payload []byte)) (stop func(), err error) {
+func (s *Topics) Follow(ctx context.Context, topic string, fn func(payload []byte)) (stop func(), err error) {
 	if err := checkTopic(topic); err != nil {
 		return nil, err
 	}
-	channel := t.keys.channel(topic)
-	s := &t.topics
+	channel := s.t.keys.channel(topic)
 	s.mu.Lock()
 	if s.pubsub == nil {
-		t.open(ctx)
+		s.open(ctx)
 	}
 	s.next++
 	n := s.next
@@ -80,29 +87,27 @@ func (t *Transport) Follow(ctx context.Context, topic string, fn func(payload []
 	s.mu.Unlock()
 
 	var once sync.Once
-	stop = func() { once.Do(func() { t.unfollow(context.WithoutCancel(ctx), channel, n) }) }
+	stop = func() { once.Do(func() { s.unfollow(context.WithoutCancel(ctx), channel, n) }) }
 	select {
 	case <-ready:
 		return stop, nil
 	case <-ctx.Done():
 		stop()
-		return nil, t.fail("follow", "", ctx.Err())
+		return nil, s.t.fail("follow", "", ctx.Err())
 	}
 }
 
 // open starts the subscription's connection. The caller holds the lock.
-func (t *Transport) open(ctx context.Context) {
-	s := &t.topics
+func (s *Topics) open(ctx context.Context) {
 	s.fns, s.ready = map[string]map[int]func([]byte){}, map[string]chan struct{}{}
 	// The subscription outlives the call that began it; the last stop ends it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.pubsub, s.stop = t.client.Subscribe(ctx), cancel
-	go t.receive(ctx, s.pubsub)
+	s.pubsub, s.stop = s.t.client.Subscribe(ctx), cancel
+	go s.receive(ctx, s.pubsub)
 }
 
 // unfollow takes a function off, and the subscription with the last one.
-func (t *Transport) unfollow(ctx context.Context, channel string, n int) {
-	s := &t.topics
+func (s *Topics) unfollow(ctx context.Context, channel string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.fns[channel], n)
@@ -124,14 +129,14 @@ func (t *Transport) unfollow(ctx context.Context, channel string, n int) {
 
 // receive hands messages on until ctx ends. The PubSub reconnects and
 // subscribes again by itself.
-func (t *Transport) receive(ctx context.Context, ps *redis.PubSub) {
+func (s *Topics) receive(ctx context.Context, ps *redis.PubSub) {
 	failures, silent := 0, false
 	for ctx.Err() == nil {
 		msg, err := ps.ReceiveTimeout(ctx, topicProbe)
 		switch {
 		case err == nil:
 			failures, silent = 0, false
-			t.deliver(ps, msg)
+			s.deliver(ps, msg)
 		case ctx.Err() != nil:
 			return
 		case classOf(err) == "timeout" && !silent:
@@ -139,9 +144,9 @@ func (t *Transport) receive(ctx context.Context, ps *redis.PubSub) {
 			_ = ps.Ping(ctx) // its answer ends the silence; without one the connection is dead
 		default:
 			if failures == 0 {
-				t.log.WarnContext(ctx, "topic subscription broke", "class", classOf(err), "error", err)
+				s.t.log.WarnContext(ctx, "topic subscription broke", "class", classOf(err), "error", err)
 			}
-			t.metrics.failed("follow", err)
+			s.t.metrics.failed("follow", err)
 			wait(ctx, push.Backoff(failures, backoffBase, backoffMax)+backoffBase/2)
 			failures++
 		}
@@ -149,8 +154,7 @@ func (t *Transport) receive(ctx context.Context, ps *redis.PubSub) {
 }
 
 // deliver calls the functions of a message's topic.
-func (t *Transport) deliver(ps *redis.PubSub, msg any) {
-	s := &t.topics
+func (s *Topics) deliver(ps *redis.PubSub, msg any) {
 	s.mu.Lock()
 	if s.pubsub != ps {
 		s.mu.Unlock()
