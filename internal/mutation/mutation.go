@@ -35,6 +35,9 @@ type Mutation struct {
 	Func string
 	// Old is found in the function exactly once, and New replaces it.
 	Old, New string
+	// Tests matches the tests that count, where others of the package need more
+	// than its code. Empty for all.
+	Tests string
 }
 
 func (m Mutation) String() string {
@@ -110,13 +113,13 @@ var ErrNotGreen = errors.New("mutation: the tests fail without a mutation")
 // Run tries the mutations, some at a time, and returns how many were not killed.
 // The tests of each package must pass without one first.
 func (r Runner) Run(ctx context.Context, mutations []Mutation) (left int, err error) {
-	green := map[string]bool{}
+	green := map[[2]string]bool{}
 	for _, m := range mutations {
-		if dir := m.dir(); !green[dir] {
-			if passed, out := r.test(ctx, dir, ""); !passed {
-				return 0, fmt.Errorf("%w: %s\n%s", ErrNotGreen, dir, out)
+		if tests := [2]string{m.dir(), m.Tests}; !green[tests] {
+			if passed, out := r.test(ctx, m, ""); !passed {
+				return 0, fmt.Errorf("%w: %s\n%s", ErrNotGreen, m.dir(), out)
 			}
-			green[dir] = true
+			green[tests] = true
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -163,7 +166,7 @@ func (r Runner) try(ctx context.Context, m Mutation) (Result, error) {
 	if err := errors.Join(os.WriteFile(changed, text, 0o600), os.WriteFile(overlay, list, 0o600)); err != nil {
 		return Result{}, fmt.Errorf("mutation: %w", err)
 	}
-	passed, out := r.test(ctx, m.dir(), overlay)
+	passed, out := r.test(ctx, m, overlay)
 	res := Result{Mutation: m, Verdict: Killed, Output: out, Took: time.Since(start)}
 	switch {
 	case ctx.Err() != nil:
@@ -176,14 +179,14 @@ func (r Runner) try(ctx context.Context, m Mutation) (Result, error) {
 	return res, nil
 }
 
-// test runs a package's tests and says whether they passed. go vet's checks are
+// test runs the tests of a mutation's package and says whether they passed. go vet's checks are
 // left out: a mutation that it would refuse is one that only it would notice.
-func (r Runner) test(ctx context.Context, dir, overlay string) (passed bool, out string) {
-	args := []string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", patience.String()}
+func (r Runner) test(ctx context.Context, m Mutation, overlay string) (passed bool, out string) {
+	args := []string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", patience.String(), "-run", m.Tests}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, dir)...) //nolint:gosec // the packages of the table
+	cmd := exec.CommandContext(ctx, "go", append(args, m.dir())...) //nolint:gosec // the packages of the table
 	cmd.Dir = r.Root
 	b, err := cmd.CombinedOutput()
 	return err == nil, string(b)

@@ -1,0 +1,75 @@
+package mutation
+
+// verdicts has pushes run twice, too early, or never.
+func verdicts() []Mutation {
+	return in(
+		"live/internal/delivery/decide.go", "",
+		[3]string{"decide", `case f.from == FromTopic:`, `case f.from == FromTopic && !f.known:`},
+		[3]string{"decide", `return runTopic`, `return start`},
+		[3]string{"decide", `case f.deadLettered:`, `case f.deadLettered && !f.givenUp:`},
+		[3]string{"decide", `return passOver`, `return deadLetter`},
+		[3]string{"decide", `case f.givenUp:`, `case f.givenUp && !f.unreadable:`},
+		[3]string{"decide", `return deadLetter`, `return passOver`},
+		[3]string{"decide", `case f.unreadable:`, `case f.unreadable && f.handled:`},
+		[3]string{"decide", `return fail`, `return park`},
+		[3]string{"decide", `case !f.handled:`, `case !f.handled && !f.known:`},
+		[3]string{"decide", `return park`, `return repeat`},
+		[3]string{"decide", `case !f.known:`, `case !f.known && !f.held:`},
+		[3]string{"decide", `return start`, `return catchUp`},
+		[3]string{"decide", `f.shares && !f.looked`, `f.shares && f.looked`},
+		[3]string{"decide", `f.shares && !f.looked`, `!f.looked`},
+		[3]string{"decide", `f.shares && !f.looked`, `f.shares && !f.looked && !f.held`},
+		[3]string{"decide", `return look`, `return repeat`},
+		[3]string{"decide", `f.held || !f.shares`, `f.held`},
+		[3]string{"decide", `f.held || !f.shares`, `!f.shares`},
+		[3]string{"decide", `return repeat`, `return catchUp`},
+		[3]string{"decide", `return catchUp`, `return repeat`},
+		[3]string{"most", `if isolated {`, `if !isolated {`},
+		[3]string{"decideStart", `before < most(isolated)`, `before <= most(isolated)`},
+		[3]string{"decideStart", `before < maxStarts`, `before <= maxStarts`},
+		[3]string{"decideStart", `return mustIsolate`, `return mayStart`},
+		[3]string{"decideStart", `return isSuspect`, `return mustIsolate`},
+		[3]string{"decideFailure", `final || tries >= bound`, `tries >= bound`},
+		[3]string{"decideFailure", `tries >= bound`, `tries > bound`},
+		[3]string{"decideSuspect", `now.Before(giveUpAt)`, `!now.After(giveUpAt)`},
+		[3]string{"decideSuspect", `case !looked:`, `case !looked && !held:`},
+		[3]string{"decideSuspect", `case held:`, `case !held:`},
+		[3]string{"decideSuspect", `return condemn`, `return clearOfIt`},
+	)
+}
+
+// sharedFields loses or repeats what pushes and clicks did to the fields that
+// the tabs of a session share.
+func sharedFields() []Mutation {
+	return in(
+		"live/internal/delivery/shared.go", "",
+		[3]string{"merge", `slices.Clone(theirs)`, `slices.Clone(base)`},
+		[3]string{"merge", `!bytes.Equal(mine[i], base[i])`, `bytes.Equal(mine[i], base[i])`},
+		[3]string{"merge", `!bytes.Equal(mine[i], base[i])`, `!bytes.Equal(mine[i], theirs[i])`},
+		[3]string{"merge", `out[i] == nil || `, ``},
+		[3]string{"merge", `out[i] = mine[i]`, `out[i] = base[i]`},
+		[3]string{"holds", `e.Seq <= v.Cursor`, `e.Seq < v.Cursor`},
+		[3]string{"holds", `&& !slices.Contains(v.Skipped, e.Seq)`, ``},
+		[3]string{"holds", `|| v.Applied.has(e)`, ``},
+		[3]string{"encode", `n > maxViewSkipped`, `n > 2*maxViewSkipped`},
+		[3]string{"encode", `doc.Skipped[n-maxViewSkipped:]`, `doc.Skipped[:maxViewSkipped]`},
+		[3]string{"skip", `slices.Contains(sh.skipped, seq) || sh.none()`, `sh.none()`},
+		[3]string{"skip", `slices.Contains(sh.skipped, seq) || sh.none()`, `slices.Contains(sh.skipped, seq)`},
+		[3]string{"unskip", `s == seq`, `s != seq`},
+		[3]string{"next", `err != nil || now.Equal(sh.base)`, `err != nil`},
+		[3]string{"next", `max(sh.view.Cursor, place)`, `place`},
+		[3]string{"next", `sh.view.Applied.join(sh.applied)`, `sh.view.Applied`},
+		[3]string{"next", `slices.Concat(sh.view.Skipped, sh.skipped)`, `sh.view.Skipped`},
+		[3]string{"next", `s <= v.Cursor && `, ``},
+		[3]string{"stored", `v.Version = version`, ``},
+		[3]string{"stored", `v, v.Fields, nil, nil`, `v, v.Fields, sh.skipped, sh.applied`},
+		[3]string{"adopt", `&& sh.view.Version > 0 && fellBack`, `&& sh.view.Version > 0`},
+		[3]string{"adopt", `&& sh.view.Version > 0 && fellBack`, `&& fellBack`},
+		[3]string{"adopt", `state = sh.fields.With(state, v.Fields)`, ``},
+		[3]string{"adopt", `base = sh.fields.Defaults() // there`, `_ = 0 // there`},
+		[3]string{"run", `if !held {`, `if held {`},
+		[3]string{"run", `out.State = sh.fields.With(out.State, before)`, `_ = before`},
+		[3]string{"only", `sh.fields.With(before, fields)`, `out.State`},
+		[3]string{"save", `sh.stored(v, res.View.Version)`, ``},
+	)
+}
