@@ -43,6 +43,17 @@ func packages(t *testing.T, dirs ...string) []*structure.Package {
 	return list
 }
 
+// libraries are what applications import, with what is internal to it.
+var libraries = []string{"live", "jobs", "push"}
+
+// public returns the libraries' packages that applications can import.
+func public(t *testing.T, dirs ...string) []*structure.Package {
+	t.Helper()
+	return slices.DeleteFunc(packages(t, dirs...), func(p *structure.Package) bool {
+		return p.Name == "main" || slices.Contains(strings.Split(p.Path, "/"), "internal")
+	})
+}
+
 // TestFunctionsAreShort: a function of 80 lines is two functions.
 func TestFunctionsAreShort(t *testing.T) {
 	t.Parallel()
@@ -57,5 +68,95 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 	if functions < 1000 {
 		t.Errorf("only %d functions found", functions)
+	}
+}
+
+// TestTypesHaveFewMethods: a type with more methods than one can keep in mind is
+// several types in one name space.
+func TestTypesHaveFewMethods(t *testing.T) {
+	t.Parallel()
+	const most = 40
+	for _, p := range packages(t, libraries...) {
+		for name, n := range p.Methods() {
+			if n > most {
+				t.Errorf("%s.%s has %d methods, want at most %d", p.Path, name, n, most)
+			}
+		}
+	}
+}
+
+// TestConnIsSmall: what one goroutine does for a connection stays in one head
+// only while its fields are few and each is written in one place or two.
+func TestConnIsSmall(t *testing.T) {
+	t.Parallel()
+	const most, places = 25, 2
+	var fields []structure.Field
+	for _, p := range packages(t, "live") {
+		if p.Path == "lastmile/live" {
+			fields = p.Fields("conn")
+		}
+	}
+	if len(fields) == 0 {
+		t.Fatal("live.conn was not found")
+	}
+	if len(fields) > most {
+		t.Errorf("live.conn has %d fields, want at most %d", len(fields), most)
+	}
+	for _, f := range fields {
+		if len(f.WrittenIn) > places {
+			t.Errorf("live.conn.%s is written in %v, want at most %d files", f.Name, f.WrittenIn, places)
+		}
+	}
+}
+
+// TestExportedSignaturesCanBeNamed: a user must be able to write down the type
+// of everything that is handed to them.
+func TestExportedSignaturesCanBeNamed(t *testing.T) {
+	t.Parallel()
+	for _, p := range public(t, libraries...) {
+		for _, s := range p.API() {
+			for _, typ := range s.Types {
+				if why := structure.Hidden(typ); why != "" {
+					t.Errorf("%s: %s: %s", p.Line(s.Pos), s.Name, why)
+				}
+			}
+		}
+	}
+}
+
+// TestPushSpeaksNoLua: how a store does its work is no part of the ports, nor
+// is a value of any type except an action's data.
+func TestPushSpeaksNoLua(t *testing.T) {
+	t.Parallel()
+	for _, p := range public(t, "push") {
+		for _, s := range p.API() {
+			name := strings.ToLower(s.Name)
+			if strings.Contains(name, "script") || strings.Contains(name, "lua") {
+				t.Errorf("%s: %s is exported", p.Line(s.Pos), s.Name)
+			}
+			for _, v := range s.Params {
+				if v.Type().String() == "any" && v.Name() != "data" {
+					t.Errorf("%s: %s takes %s of any type", p.Line(s.Pos), s.Name, v.Name())
+				}
+			}
+		}
+	}
+}
+
+// TestContextsAreCalledCtx: a function that has two says what the other is for
+// before the Ctx, as in drainCtx.
+func TestContextsAreCalledCtx(t *testing.T) {
+	t.Parallel()
+	contexts := 0
+	for _, p := range packages(t) {
+		for _, id := range p.Contexts() {
+			contexts++
+			if id.Name != "ctx" && id.Name != "_" && id.Name != "" && !strings.HasSuffix(id.Name, "Ctx") {
+				t.Errorf("%s: the context %s is not called ctx", p.Line(id.Pos()), id.Name)
+			}
+		}
+	}
+	if contexts < 200 {
+		t.Errorf("only %d contexts found", contexts)
 	}
 }
