@@ -94,7 +94,7 @@ func (s *stepSpec) payload() []byte {
 // one of the first job with "+" and its place, such as "import+1". A job that is
 // opened again has steps of its own after it.
 func Then(steps ...Step) Option {
-	return func(s *settings) { s.follow = &follow{Next: steps} }
+	return Option{func(s *settings) { s.follow = &follow{Next: steps} }}
 }
 
 // Err reports what is wrong with the step's definition, options or arguments.

@@ -30,7 +30,7 @@ const codecJSON = "json/1"
 // that does not know a job's codec fails the attempt; a newer worker may get the
 // next one.
 func Codecs(c Codec, older ...Codec) Option {
-	return func(s *settings) { s.codecs = append([]Codec{c}, older...) }
+	return Option{func(s *settings) { s.codecs = append([]Codec{c}, older...) }}
 }
 
 // codec returns the name of the codec that encodes, "" for JSON.
@@ -87,7 +87,7 @@ func (d *definition) decode(codec string, b []byte, v any) error {
 func (d *definition) with(opts []Option) (settings, error) {
 	s := d.base
 	for _, o := range opts {
-		o(&s)
+		o.apply(&s)
 	}
 	if s.codec() != d.base.codec() {
 		return s, fmt.Errorf("%w: Codecs is an option of Define", ErrInvalid)

@@ -220,10 +220,10 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	x.dirty = false
 	x.mu.Unlock()
 
-	call, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	callCtx, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer stop()
 	c, now := x.pool.client, time.Now()
-	v, state, err := c.join(call, x)
+	v, state, err := c.join(callCtx, x)
 	if err == nil && v != joined {
 		if state == StateCancelled {
 			cancel(ErrCancelled)
@@ -234,7 +234,7 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	var b beat
 	if err == nil {
 		var r reply
-		r, err = c.reply(call, "beat", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(stallAfter)), fraction, message)
+		r, err = c.reply(callCtx, "beat", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(stallAfter)), fraction, message)
 		b = parseBeat(r)
 	}
 	if err != nil {
@@ -253,19 +253,19 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	}
 	if now.Sub(x.renewed) >= beatEvery {
 		x.renewed = now
-		c.limits.renew(call, x)
+		c.limits.renew(callCtx, x)
 	}
 	if b.dests != len(x.dests) {
-		if rec, err := c.load(call, x.id); err == nil {
+		if rec, err := c.load(callCtx, x.id); err == nil {
 			x.dests = rec.dests
 		}
 	}
 	if b.stalled { // the sessions were told so
-		c.notify.tell(call, eventStarted, x.event(StateRunning), x.dests, "")
+		c.notify.tell(callCtx, eventStarted, x.event(StateRunning), x.dests, "")
 	}
 	if dirty {
 		// No ID: each value is news, and the key keeps the latest only.
-		c.notify.tell(call, eventProgress, x.event(StateRunning), x.dests, "")
+		c.notify.tell(callCtx, eventProgress, x.event(StateRunning), x.dests, "")
 	}
 }
 

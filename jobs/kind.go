@@ -29,7 +29,7 @@ type definition struct {
 func Define[A, R any](name string, opts ...Option) *Kind[A, R] {
 	d := &definition{name: name, base: defaults()}
 	for _, o := range opts {
-		o(&d.base)
+		o.apply(&d.base)
 	}
 	if err := validKind(name); err != nil {
 		d.err = err

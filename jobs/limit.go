@@ -35,7 +35,7 @@ type limit struct {
 // attempt. After a crash a place is free again within 30 seconds. The key may
 // be empty: then the bound is for the kind.
 func Concurrency(key string, n int) Option {
-	return func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, 0}) }
+	return Option{func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, 0}) }}
 }
 
 // RateLimit bounds how many jobs of the kind with the same key start in a
@@ -43,7 +43,7 @@ func Concurrency(key string, n int) Option {
 // holding a worker or using an attempt. The key may be empty: then the bound is
 // for the kind.
 func RateLimit(key string, n int, per time.Duration) Option {
-	return func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, per}) }
+	return Option{func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, per}) }}
 }
 
 func (l limit) check() error {

@@ -12,7 +12,7 @@ import (
 
 // Option changes how jobs of a kind run, given to [Define], or one job, given
 // to [Kind.Enqueue].
-type Option func(*settings)
+type Option struct{ apply func(*settings) }
 
 type settings struct {
 	queue       string
@@ -51,39 +51,39 @@ func defaults() settings {
 }
 
 // Queue names the queue. Defaults to "default".
-func Queue(name string) Option { return func(s *settings) { s.queue = name } }
+func Queue(name string) Option { return Option{func(s *settings) { s.queue = name }} }
 
 // MaxRetry is how often a failed job is run again; a crash of the worker counts
 // as a failure. Defaults to 10; at most 500.
-func MaxRetry(n int) Option { return func(s *settings) { s.maxRetry = n } }
+func MaxRetry(n int) Option { return Option{func(s *settings) { s.maxRetry = n }} }
 
 // Timeout bounds one attempt: the handler's context ends then, with a
 // context.DeadlineExceeded as its cause, and the attempt fails. A handler that
 // ignores its context keeps running, unable to report anything. Defaults to 30
 // minutes; at most a day.
-func Timeout(d time.Duration) Option { return func(s *settings) { s.timeout = d } }
+func Timeout(d time.Duration) Option { return Option{func(s *settings) { s.timeout = d }} }
 
 // Retention is how long a job can be looked up after its end. Defaults to 24
 // hours; at most 90 days.
-func Retention(d time.Duration) Option { return func(s *settings) { s.retention = d } }
+func Retention(d time.Duration) Option { return Option{func(s *settings) { s.retention = d }} }
 
 // RetryBackoff sets the wait after a failed attempt: base, doubled for each
 // further one up to limit, less up to a quarter at random. Defaults to 2
 // seconds and 10 minutes.
 func RetryBackoff(base, limit time.Duration) Option {
-	return func(s *settings) { s.backoffBase, s.backoffMax = base, limit }
+	return Option{func(s *settings) { s.backoffBase, s.backoffMax = base, limit }}
 }
 
 // ID names the job instead of a random name, which makes repeating an Enqueue
 // safe: while the job or its record exists, the same ID is not enqueued again.
 // Inside an action of a live page IDs derive from the action by themselves.
-func ID(id string) Option { return func(s *settings) { s.id = id } }
+func ID(id string) Option { return Option{func(s *settings) { s.id = id }} }
 
 // ProcessAt puts the start off until t, or up to a second later.
-func ProcessAt(t time.Time) Option { return func(s *settings) { s.at, s.in = t, 0 } }
+func ProcessAt(t time.Time) Option { return Option{func(s *settings) { s.at, s.in = t, 0 }} }
 
 // ProcessIn puts the start off by d, or up to a second longer.
-func ProcessIn(d time.Duration) Option { return func(s *settings) { s.in, s.at = d, time.Time{} } }
+func ProcessIn(d time.Duration) Option { return Option{func(s *settings) { s.in, s.at = d, time.Time{} }} }
 
 // Unique makes jobs of the kind with equal arguments, or with the given key, one:
 // while such a job is open, and for d after it was made when it completed,
@@ -91,7 +91,7 @@ func ProcessIn(d time.Duration) Option { return func(s *settings) { s.in, s.at =
 // get its events. A job that failed, was cancelled or got lost makes room at
 // once.
 func Unique(d time.Duration, key ...string) Option {
-	return func(s *settings) { s.unique, s.uniqueKey = max(d, 1), key }
+	return Option{func(s *settings) { s.unique, s.uniqueKey = max(d, 1), key }}
 }
 
 // Binding names the action that gets one kind of event: [OnDone], [OnFailed],
@@ -103,13 +103,13 @@ type Binding func(map[string]string)
 // beside it. The job is listed by [ForSession] also without a binding. Inside
 // an action of a live page the session is the default, with no bindings.
 func Notify(s push.Session, bindings ...Binding) Option {
-	return func(o *settings) {
+	return Option{func(o *settings) {
 		o.session = s.ID()
 		o.actions = make(map[string]string, len(bindings))
 		for _, b := range bindings {
 			b(o.actions)
 		}
-	}
+	}}
 }
 
 // OnDone binds the end of a job that completed. A result that is too large for a

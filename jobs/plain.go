@@ -98,9 +98,9 @@ func (p *Pool) keepReason(ctx context.Context, x *execution, cause error) {
 // the queue is counted by Asynq, for that is how the next execution knows of the
 // record. A failed job goes round once more for that, and begin archives it, so
 // that an operator's re-run out of the archive finds it over too.
-func (p *Pool) performPlain(ctx, end context.Context, x *execution) error {
+func (p *Pool) performPlain(ctx, endCtx context.Context, x *execution) error {
 	x.attempt, x.limit = 1, x.opts.Limit
-	err := p.perform(ctx, end, x)
+	err := p.perform(ctx, endCtx, x)
 	if r, ok := errors.AsType[*retryError](err); ok {
 		r.failure = true
 		return r

@@ -166,12 +166,12 @@ func (p *Pool) Run(ctx context.Context) error {
 	worker := asynq.NewServerFromRedisClient(p.server(rdb, hook), p.serverConfig(ctx))
 
 	var wg sync.WaitGroup
-	aux, stop := context.WithCancel(context.WithoutCancel(ctx))
+	helpersCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer wg.Wait()
 	defer stop()
-	wg.Go(func() { p.client.watchdog.watch(aux) })
-	wg.Go(func() { p.hearCancels(aux) })
-	wg.Go(func() { p.keepPending(aux) })
+	wg.Go(func() { p.client.watchdog.watch(helpersCtx) })
+	wg.Go(func() { p.hearCancels(helpersCtx) })
+	wg.Go(func() { p.keepPending(helpersCtx) })
 
 	if err := worker.Start(asynq.HandlerFunc(p.process)); err != nil {
 		return fmt.Errorf("jobs: start server: %w", err)

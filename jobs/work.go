@@ -46,16 +46,16 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	}
 	ctx, span := p.tracer.Start(ctx, "job "+x.kind, trace.WithSpanKind(trace.SpanKindConsumer))
 	defer func() { x.describe(span, err); span.End() }()
-	end := context.WithoutCancel(ctx) // what the run comes to is stored whatever ends it
+	endCtx := context.WithoutCancel(ctx) // what the run comes to is stored whatever ends it
 	retried, _ := asynq.GetRetryCount(ctx)
 	if x.record == noRecord && retried == 0 {
-		return p.performPlain(ctx, end, x)
+		return p.performPlain(ctx, endCtx, x)
 	}
-	before := p.runUnrecorded(end, x, retried)
+	before := p.runUnrecorded(endCtx, x, retried)
 	if x.record == recordUnaware {
-		return p.perform(ctx, end, x)
+		return p.perform(ctx, endCtx, x)
 	}
-	b, err := p.begin(end, x, retried, before)
+	b, err := p.begin(endCtx, x, retried, before)
 	if err != nil {
 		return &retryError{err: err, delay: unsettledDelay}
 	}
@@ -65,19 +65,19 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	case beginOld:
 		return fmt.Errorf("job %s generation %d was opened again: %w", x.id, x.gen, asynq.RevokeTask)
 	case beginOver, beginUndelivered:
-		return p.wasOver(end, x, b.state, b.beginning == beginUndelivered)
+		return p.wasOver(endCtx, x, b.state, b.beginning == beginUndelivered)
 	default:
 	}
 	x.run, x.attempt, x.limit, x.dests = b.run, b.attempt, b.limit, b.dests
 	switch b.beginning {
 	case beginCancel:
-		return p.conclude(end, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
+		return p.conclude(endCtx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 	case beginSpent:
 		x.attempt = x.limit
 		err := errors.New("the worker died in the last attempt")
-		return p.conclude(end, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", err)
+		return p.conclude(endCtx, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", err)
 	default:
-		return p.perform(ctx, end, x)
+		return p.perform(ctx, endCtx, x)
 	}
 }
 
@@ -134,7 +134,7 @@ func newToken() string {
 }
 
 // perform runs the handler and settles what came of it.
-func (p *Pool) perform(ctx, end context.Context, x *execution) error {
+func (p *Pool) perform(ctx, endCtx context.Context, x *execution) error {
 	if h, ok := p.handlers[x.kind]; ok {
 		x.handler = h
 	} else {
@@ -142,22 +142,22 @@ func (p *Pool) perform(ctx, end context.Context, x *execution) error {
 			return nil, &codedError{codeUnknown, "this kind of work is not known here", fmt.Errorf("kind %q", x.kind)}
 		}
 	}
-	wait, err := p.client.limits.acquire(end, x)
+	wait, err := p.client.limits.acquire(endCtx, x)
 	if err != nil {
-		return p.again(end, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
+		return p.again(endCtx, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
 	}
 	if wait > 0 {
-		return p.again(end, x, StateScheduled, wait, true, errors.New("limit reached"))
+		return p.again(endCtx, x, StateScheduled, wait, true, errors.New("limit reached"))
 	}
-	defer p.client.limits.release(end, x)
+	defer p.client.limits.release(endCtx, x)
 
 	if len(x.dests) > 0 {
-		p.client.notify.tell(end, eventStarted, x.event(StateRunning), x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
+		p.client.notify.tell(endCtx, eventStarted, x.event(StateRunning), x.dests, fmt.Sprintf("job:%s:%d:started:%d", x.id, x.gen, x.run))
 	}
 	begun := time.Now()
 	o := x.execute(ctx)
 	p.client.metrics.seconds.WithLabelValues(x.metricKind()).Observe(time.Since(begun).Seconds())
-	return p.judge(end, x, o)
+	return p.judge(endCtx, x, o)
 }
 
 // judge turns an outcome into a state.

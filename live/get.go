@@ -90,13 +90,13 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 	if err != nil {
 		return "", err
 	}
-	store, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
+	storeCtx, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
 	defer cancel()
-	err = p.hub.deps.States.CreateConn(store, push.ConnRecord{
+	err = p.hub.deps.States.CreateConn(storeCtx, push.ConnRecord{
 		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.Cursor, Epoch: m.Epoch,
 	}, p.hub.cfg.FirstTTL)
 	if err != nil {
-		return "", fmt.Errorf("live: store connection: %w", err)
+		return "", fmt.Errorf("live: storeCtx connection: %w", err)
 	}
 	container, err := p.container(who, m, content, hashText(tree.Hash()))
 	if err != nil {

@@ -54,9 +54,9 @@ func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
 // resume takes over the connection's record. It reports false when there is
 // nothing to resume: then the page mounts anew.
 func (c *conn) resume(ctx context.Context, id string, hello message) (bool, error) {
-	store, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
+	storeCtx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
 	defer cancel()
-	r, err := c.hub.deps.States.TakeConn(store, c.who.Session, id, c.hub.cfg.ResumeTTL)
+	r, err := c.hub.deps.States.TakeConn(storeCtx, c.who.Session, id, c.hub.cfg.ResumeTTL)
 	if errors.Is(err, push.ErrNoState) || (err == nil && r.View != c.page.name) {
 		return false, nil
 	}

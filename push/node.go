@@ -288,9 +288,9 @@ func (n *Node) sawEpoch(epoch string) {
 
 // call runs one store call with its timeout, and keeps the books of health.
 func (n *Node) call(ctx context.Context, op string, fn func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, n.cfg.CallTimeout)
+	callCtx, cancel := context.WithTimeout(ctx, n.cfg.CallTimeout)
 	defer cancel()
-	err := fn(bounded)
+	err := fn(callCtx)
 	switch {
 	case err == nil, errors.Is(err, ErrCursorTooOld), errors.Is(err, ErrSessionClosed):
 		n.contact.Store(time.Now().UnixNano())

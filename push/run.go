@@ -27,12 +27,12 @@ func (n *Node) Run(ctx context.Context) error {
 	n.contact.Store(time.Now().UnixNano())
 	n.failing.Store(0)
 
-	calls, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
+	callsCtx, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelCalls()
 	stop := make(chan struct{})
 	var fetchers, others sync.WaitGroup
 	for range n.cfg.Fetchers {
-		fetchers.Go(func() { n.fetcher(calls, stop) })
+		fetchers.Go(func() { n.fetcher(callsCtx, stop) })
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

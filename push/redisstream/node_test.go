@@ -26,7 +26,7 @@ func TestFeedsMissNothingOverKills(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 	defer cancel()
-	running, stop := context.WithCancel(ctx)
+	runCtx, stop := context.WithCancel(ctx)
 	var nodes, feeds, publishers sync.WaitGroup
 	for range 2 {
 		n, err := push.NewNode(newTransport(t, server.Client(t), cfg), push.NodeConfig{
@@ -36,7 +36,7 @@ func TestFeedsMissNothingOverKills(t *testing.T) {
 			t.Fatal(err)
 		}
 		nodes.Go(func() {
-			if err := n.Run(running); err != nil {
+			if err := n.Run(runCtx); err != nil {
 				t.Errorf("node: %v", err)
 			}
 		})

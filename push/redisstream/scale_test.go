@@ -142,10 +142,10 @@ func TestHandsInTheStore(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience.Limit)
 	defer cancel()
-	running, stop := context.WithCancel(ctx)
+	runCtx, stop := context.WithCancel(ctx)
 	var node, feeds, publishers sync.WaitGroup
 	node.Go(func() {
-		if err := n.Run(running); err != nil {
+		if err := n.Run(runCtx); err != nil {
 			t.Errorf("node: %v", err)
 		}
 	})

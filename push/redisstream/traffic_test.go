@@ -26,7 +26,7 @@ type traffic struct {
 func (f *traffic) start(t *testing.T, n *push.Node, sessions int, limit time.Duration, publish func(s int), seen func(s int, n int64, e push.Entry)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit)
-	following, stop := context.WithCancel(ctx)
+	followCtx, stop := context.WithCancel(ctx)
 	f.ctx, f.stopFeeds = ctx, stop
 	t.Cleanup(func() {
 		f.over.Store(true)
@@ -35,7 +35,7 @@ func (f *traffic) start(t *testing.T, n *push.Node, sessions int, limit time.Dur
 		f.feeds.Wait()
 	})
 	f.feeds.Go(func() {
-		if err := n.Run(following); err != nil {
+		if err := n.Run(followCtx); err != nil {
 			t.Errorf("node: %v", err)
 		}
 	})
@@ -46,7 +46,7 @@ func (f *traffic) start(t *testing.T, n *push.Node, sessions int, limit time.Dur
 		}
 		f.feeds.Go(func() {
 			defer feed.Close()
-			follow(following, t, s, feed, seen)
+			follow(followCtx, t, s, feed, seen)
 		})
 		f.publishers.Go(func() { publish(s) })
 	}

@@ -98,14 +98,14 @@ func work(addr string) (*Report, error) {
 	}
 	kind := jobs.Define[args, int]("other.work", jobs.RetryBackoff(50*time.Millisecond, 100*time.Millisecond))
 
-	first, stopFirst := context.WithCancel(ctx)
+	firstCtx, stopFirst := context.WithCancel(ctx)
 	defer stopFirst()
 	firstDone := make(chan error, 1)
 	pool, err := r.pool(rdb, kind, jobs.ClientConfig{Logger: log, Registerer: metrics})
 	if err != nil {
 		return nil, err
 	}
-	go func() { firstDone <- pool.Run(first) }()
+	go func() { firstDone <- pool.Run(firstCtx) }()
 	if err := r.enqueueAll(ctx, kind); err != nil {
 		return nil, err
 	}
@@ -115,13 +115,13 @@ func work(addr string) (*Report, error) {
 	if err := <-firstDone; err != nil {
 		return nil, err
 	}
-	second, stopSecond := context.WithCancel(ctx)
+	secondCtx, stopSecond := context.WithCancel(ctx)
 	defer stopSecond()
 	secondDone := make(chan error, 1)
 	if pool, err = r.pool(rdb, kind, jobs.ClientConfig{Logger: slog.New(warned.again())}); err != nil {
 		return nil, err
 	}
-	go func() { secondDone <- pool.Run(second) }()
+	go func() { secondDone <- pool.Run(secondCtx) }()
 	report := &Report{Jobs: map[string]Job{}}
 	for id := range r.due {
 		if err := r.ended(ctx, report, id); err != nil {
