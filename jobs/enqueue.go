@@ -72,7 +72,7 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 
 // inSession lists a job with the session of the page that enqueues it.
 func inSession(s push.Session) Option {
-	return func(o *settings) { o.session = s.ID() }
+	return Option{func(o *settings) { o.session = s.ID() }}
 }
 
 // pass puts a job in by way of the middleware.

@@ -83,7 +83,9 @@ func ID(id string) Option { return Option{func(s *settings) { s.id = id }} }
 func ProcessAt(t time.Time) Option { return Option{func(s *settings) { s.at, s.in = t, 0 }} }
 
 // ProcessIn puts the start off by d, or up to a second longer.
-func ProcessIn(d time.Duration) Option { return Option{func(s *settings) { s.in, s.at = d, time.Time{} }} }
+func ProcessIn(d time.Duration) Option {
+	return Option{func(s *settings) { s.in, s.at = d, time.Time{} }}
+}
 
 // Unique makes jobs of the kind with equal arguments, or with the given key, one:
 // while such a job is open, and for d after it was made when it completed,

@@ -96,7 +96,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.Cursor, Epoch: m.Epoch,
 	}, p.hub.cfg.FirstTTL)
 	if err != nil {
-		return "", fmt.Errorf("live: storeCtx connection: %w", err)
+		return "", fmt.Errorf("live: store connection: %w", err)
 	}
 	container, err := p.container(who, m, content, hashText(tree.Hash()))
 	if err != nil {
