@@ -256,7 +256,13 @@ func TestBrowserStateAcrossReconnect(t *testing.T) {
 				browser.Do(ctx, t, chromedp.Navigate("http://"+s.addr), chromedp.Evaluate[chromedp.Void](matrixJS+"\nvoid 0"))
 				route.run(ctx, s, op, func() { browser.Eval[bool](ctx, t, "actLive()") })
 				browser.WaitFor(ctx, t, `document.title === "step 1"`)
-				want, err := json.Marshal(op.want())
+				wanted := op.want()
+				if route.edit != nil {
+					// Adopted anew, the page cannot tell what a script has put into
+					// a field from what its user has: it stays.
+					wanted.Follows, wanted.Blur = false, ""
+				}
+				want, err := json.Marshal(wanted)
 				if err != nil {
 					t.Fatal(err)
 				}
