@@ -220,11 +220,11 @@ func (p *Pool) drain() {
 }
 
 func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
-	base := withClient(context.WithoutCancel(ctx), p.client)
+	baseCtx := withClient(context.WithoutCancel(ctx), p.client)
 	return asynq.Config{
 		Concurrency: p.cfg.Concurrency, Queues: p.cfg.Queues, StrictPriority: p.cfg.Strict,
 		TaskCheckInterval: p.cfg.CheckInterval, DelayedTaskCheckInterval: p.cfg.DelayedInterval,
-		BaseContext: func() context.Context { return base },
+		BaseContext: func() context.Context { return baseCtx },
 		IsFailure: func(err error) bool {
 			r, ok := errors.AsType[*retryError](err)
 			return !ok || r.failure

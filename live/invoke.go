@@ -121,8 +121,8 @@ func (p *page) span(ctx context.Context, inv invocation) (context.Context, trace
 	span.SetAttributes(attribute.String("live.view", p.name), attribute.String("live.action", inv.action),
 		attribute.String("live.source", string(inv.source)))
 	if inv.parent != "" {
-		remote := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": inv.parent})
-		span.AddLink(trace.LinkFromContext(remote))
+		remoteCtx := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": inv.parent})
+		span.AddLink(trace.LinkFromContext(remoteCtx))
 	}
 	return ctx, span
 }

@@ -13,10 +13,10 @@ type limited struct {
 	context.Context //nolint:containedctx // it is one
 	until           time.Time
 
-	mu     sync.Mutex
-	timed  context.Context //nolint:containedctx // once somebody has asked for Done
-	cancel context.CancelFunc
-	over   error // before that
+	mu       sync.Mutex
+	timedCtx context.Context //nolint:containedctx // once somebody has asked for Done
+	cancel   context.CancelFunc
+	over     error // before that
 }
 
 // withLimit returns a context that ends after d.
@@ -34,13 +34,13 @@ func (l *limited) Deadline() (time.Time, bool) {
 func (l *limited) Done() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.timed == nil {
-		l.timed, l.cancel = context.WithDeadline(l.Context, l.until)
+	if l.timedCtx == nil {
+		l.timedCtx, l.cancel = context.WithDeadline(l.Context, l.until)
 		if l.over != nil {
 			l.cancel()
 		}
 	}
-	return l.timed.Done()
+	return l.timedCtx.Done()
 }
 
 func (l *limited) Err() error {
@@ -51,8 +51,8 @@ func (l *limited) Err() error {
 
 // err is Err with mu held.
 func (l *limited) err() error {
-	if l.timed != nil {
-		return l.timed.Err()
+	if l.timedCtx != nil {
+		return l.timedCtx.Err()
 	}
 	if l.over == nil {
 		if l.over = l.Context.Err(); l.over == nil && !time.Now().Before(l.until) {
@@ -65,7 +65,7 @@ func (l *limited) err() error {
 // Value lets derived contexts find the one that has the timer.
 func (l *limited) Value(key any) any {
 	l.mu.Lock()
-	ctx := l.timed
+	ctx := l.timedCtx
 	l.mu.Unlock()
 	if ctx == nil {
 		ctx = l.Context
@@ -78,7 +78,7 @@ func (l *limited) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.timed != nil:
+	case l.timedCtx != nil:
 		l.cancel()
 	case l.err() == nil:
 		l.over = context.Canceled

@@ -25,7 +25,7 @@ func ends() []Mutation {
 		[3]string{"push", `Replaces: e.replaces(), `, ``},
 		[3]string{"pushable", `within || !anyBound`, `!anyBound`},
 		[3]string{"pushable", `within || !anyBound`, `within || anyBound`},
-		[3]string{"notWithin", `errors.Is(err, push.ErrApart) || `, ``},
+		[3]string{"notWithin", `errors.Is(err, script.ErrApart) || `, ``},
 		[3]string{"notWithin", `|| errors.Is(err, push.ErrMailboxFull)`, ``},
 		[3]string{"notWithin", `|| hopeless(err)`, ``},
 		[3]string{"completeRun", `r.num(0) == 1, r.num(1) == 1`, `r.num(0) == 1, r.num(0) == 1`},

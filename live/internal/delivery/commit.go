@@ -56,8 +56,8 @@ func (s *ledger) Commit(ctx context.Context) bool {
 		if err != nil {
 			return s.unstorable(ctx, "state cannot be encoded", err)
 		}
-		store, cancel := s.deps.store(ctx)
-		res, err := s.deps.States.Commit(store, commit)
+		storeCtx, cancel := s.deps.store(ctx)
+		res, err := s.deps.States.Commit(storeCtx, commit)
 		cancel()
 		switch {
 		case err == nil:
@@ -103,8 +103,8 @@ func (s *ledger) unstorable(ctx context.Context, what string, err error) bool {
 func (s *ledger) create(ctx context.Context) bool {
 	r, err := s.document(s.saved)
 	if err == nil {
-		store, cancel := s.deps.store(ctx)
-		err = s.deps.States.CreateConn(store, r, s.deps.ResumeTTL)
+		storeCtx, cancel := s.deps.store(ctx)
+		err = s.deps.States.CreateConn(storeCtx, r, s.deps.ResumeTTL)
 		cancel()
 	}
 	if err != nil {
