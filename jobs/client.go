@@ -116,7 +116,7 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 	c.asynq = asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, c})
 	m.unknown.Set(float64(len(c.known.Unknown())))
 	if unknown := c.known.Unknown(); len(unknown) > 0 {
-		c.log.Warn("this Asynq is another one than jobs was written for: jobs cost more calls", "unknown", unknown) //nolint:noctx // New has none
+		c.log.Warn("this Asynq is another one than jobs was written for: jobs cost more calls", "unknown", unknown)
 	}
 	return c, nil
 }

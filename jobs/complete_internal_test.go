@@ -37,7 +37,7 @@ type world struct {
 }
 
 func (w *world) Publish(_ context.Context, m push.Message) (push.Receipt, error) {
-	w.log, w.pushes = append(w.log, "push "+string(m.Action)), append(w.pushes, m)
+	w.log, w.pushes = append(w.log, "push "+m.Action), append(w.pushes, m)
 	return push.Receipt{}, w.publish
 }
 
@@ -476,7 +476,8 @@ func TestParseVerdicts(t *testing.T) {
 		r    reply
 		want beat
 	}{
-		{reply{int64(-1)}, beat{superseded: true}}, {reply{int64(1), int64(2), int64(0)}, beat{cancelled: true, dests: 2}},
+		{reply{int64(-1)}, beat{superseded: true}},
+		{reply{int64(1), int64(2), int64(0)}, beat{cancelled: true, dests: 2}},
 		{reply{int64(0), int64(1), int64(1)}, beat{dests: 1, stalled: true}},
 	} {
 		if got := parseBeat(tt.r); got != tt.want {

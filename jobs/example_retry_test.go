@@ -65,7 +65,7 @@ func ExampleSnooze() {
 	kit := jobstest.New(t)
 	var tries atomic.Int32
 	kit.Start(quickly, func(pool *jobs.Pool) {
-		Resize.Handle(pool, func(_ context.Context, j *jobs.Job[Photo]) (Thumbnail, error) {
+		Resize.Handle(pool, func(_ context.Context, _ *jobs.Job[Photo]) (Thumbnail, error) {
 			if tries.Add(1) < 3 { // what it needs is not there yet
 				return Thumbnail{}, jobs.Snooze(10 * time.Millisecond)
 			}

@@ -35,7 +35,7 @@ func Example() {
 	}
 	defer server.Close()
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer rdb.Close() //nolint:errcheck // the program ends
+	defer rdb.Close()
 	log := slog.New(slog.DiscardHandler)
 
 	store, err := redisstream.New(rdb, redisstream.Config{Logger: log})

@@ -210,7 +210,7 @@ type putting struct {
 }
 
 // errUnanswered is an Enqueue whose record nobody has made.
-var errUnanswered = errors.New("Asynq did not call the script that enqueues a task")
+var errUnanswered = errors.New("asynq did not call the script that enqueues a task")
 
 type puttingKey struct{}
 

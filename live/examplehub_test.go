@@ -15,6 +15,7 @@ import (
 // exampleHub returns a running hub on a store in memory. The package's example
 // shows how a program makes one.
 func exampleHub(t testing.TB, cfg live.Config) *live.Hub {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	store, err := mempush.New(mempush.Config{})
 	if err != nil {
@@ -39,6 +40,7 @@ func exampleHub(t testing.TB, cfg live.Config) *live.Hub {
 
 // exampleView returns a page of the hub.
 func exampleView[S any](t testing.TB, hub *live.Hub, controller any, initial S, html string, cfg live.ViewConfig) *live.View[S] {
+	t.Helper()
 	tmpl, err := template.New("page").Parse(html)
 	if err != nil {
 		t.Fatal(err)

@@ -134,7 +134,7 @@ func newScreen(e env, shown string) *screen {
 	s.other.Drop()
 	time.Sleep(time.Second)
 	process.dead.Store(true) // for the store; the page has its frames yet
-	for _, item := range strings.Fields(shown) {
+	for item := range strings.FieldsSeq(shown) {
 		s.receipts = append(s.receipts, s.push(s.mine, item))
 	}
 	waitItems(e.t, s.page, shown)

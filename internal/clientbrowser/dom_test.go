@@ -15,7 +15,8 @@ func branch(block, filled string) func(*server) {
 		skeleton = strings.ReplaceAll(skeleton, "{1}", "<!--1-->")
 		s.content = strings.ReplaceAll(rendered(s.raw, "0"), "{1}", filled)
 		s.manifests["m1"] = text(obj{"v": 1, "r": 0, "b": []any{
-			obj{"h": skeleton, "u": []any{"T", "B"}}, obj{"h": block, "u": []any{}},
+			obj{"h": skeleton, "u": []any{"T", "B"}},
+			obj{"h": block, "u": []any{}},
 			obj{"h": "<b>other</b>", "u": []any{}},
 		}})
 	}

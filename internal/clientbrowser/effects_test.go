@@ -84,7 +84,8 @@ func TestBrowserEffectsWhateverTheCause(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newEffectsPage(t, browser.Isolated(ctx, t))
+			t.Parallel()
+			p := newEffectsPage(browser.Isolated(ctx, t), t)
 			cause(p, "Act")
 			browser.WaitFor(p.ctx, t, `document.title === "1 counted" && document.getElementById("live-flash").textContent === "acted" && +sessionStorage.charts === 1`)
 			p.run(`live.push("Add", {})`) // what was to come has come
@@ -106,7 +107,7 @@ func TestBrowserEffectsWhateverTheCause(t *testing.T) {
 // effectsPage is an actor's page in a browser of its own.
 type effectsPage struct {
 	t       *testing.T
-	ctx     context.Context //nolint:containedctx // it is the browser
+	ctx     context.Context // the browser
 	node    *node
 	hub     *live.Hub
 	session push.Session
@@ -122,7 +123,7 @@ const effectsScript = `addEventListener("chart", () => sessionStorage.charts = 1
 		constructor(...args) { super(...args); sockets.push(this); if (blocked) this.close() }
 	}`
 
-func newEffectsPage(t *testing.T, ctx context.Context) *effectsPage {
+func newEffectsPage(ctx context.Context, t *testing.T) *effectsPage {
 	t.Helper()
 	store, err := mempush.New(mempush.Config{})
 	if err != nil {

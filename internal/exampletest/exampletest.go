@@ -15,8 +15,8 @@ import (
 // T stands for a test's *testing.T in an Example. A failure panics. It has what
 // the test kits use of a testing.TB.
 type T struct {
-	testing.TB // nil: it makes T a testing.TB
-	ctx        context.Context
+	testing.TB                 // nil: it makes T a testing.TB
+	ctx        context.Context //nolint:containedctx // it is what Context returns, as of a *testing.T
 	cancel     context.CancelFunc
 
 	mu       sync.Mutex

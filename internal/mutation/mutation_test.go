@@ -85,8 +85,6 @@ func TestVerdicts(t *testing.T) {
 
 // TestTestsMustPassFirst: a fault in a package whose tests fail anyway is not
 // killed by them.
-//
-//nolint:paralleltest // sets the environment
 func TestTestsMustPassFirst(t *testing.T) {
 	t.Setenv("MUTATION_FIXTURE", "red")
 	_, err := mutation.Runner{Root: root(t)}.Run(t.Context(), []mutation.Mutation{{File: fixture, Func: "Abs", Old: "n < 0", New: "n > 0"}})

@@ -40,6 +40,7 @@ type app struct {
 }
 
 func newApp(t testing.TB) app {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	store, err := mempush.New(mempush.Config{})
 	if err != nil {

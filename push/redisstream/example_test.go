@@ -22,7 +22,7 @@ func ExampleNew() {
 	}
 	defer server.Close()
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer client.Close() //nolint:errcheck // the program ends
+	defer client.Close()
 
 	store, err := redisstream.New(client, redisstream.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -96,7 +96,7 @@ func master(ctx context.Context, c *redis.Client) (push.Master, error) {
 // has to do.
 func replicaOf(line string, masterOffset int64) (name string, offset int64) {
 	fields := map[string]string{}
-	for _, f := range strings.Split(line, ",") {
+	for f := range strings.SplitSeq(line, ",") {
 		key, value, _ := strings.Cut(f, "=")
 		fields[key] = value
 	}

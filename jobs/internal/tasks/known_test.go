@@ -114,7 +114,7 @@ func TestCallerIsLost(t *testing.T) {
 	}
 }
 
-type detached struct{ context.Context } //nolint:containedctx // it hides values
+type detached struct{ context.Context } // it hides values
 
 func (detached) Value(any) any { return nil }
 

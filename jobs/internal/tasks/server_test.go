@@ -279,8 +279,13 @@ func TestTroubled(t *testing.T) {
 		err  error
 		want bool
 	}{
-		{nil, false}, {redis.Nil, false}, {errBroken, true}, {&net.OpError{Op: "dial", Err: errBroken}, true},
-		{redisError("OOM command not allowed"), true}, {redisError("NOSCRIPT none"), false}, {redisError("NOT FOUND"), false},
+		{nil, false},
+		{redis.Nil, false},
+		{errBroken, true},
+		{&net.OpError{Op: "dial", Err: errBroken}, true},
+		{redisError("OOM command not allowed"), true},
+		{redisError("NOSCRIPT none"), false},
+		{redisError("NOT FOUND"), false},
 		{redisError("TASK ALREADY ARCHIVED"), false},
 	} {
 		if got := tasks.Troubled(tt.err); got != tt.want {

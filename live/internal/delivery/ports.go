@@ -163,7 +163,7 @@ type Key struct{ Session, View, Conn string }
 // log adds the page to a line.
 func (d *Deps) log(ctx context.Context, level slog.Level, k Key, text string, args ...any) {
 	if d.Log.Enabled(ctx, level) {
-		d.Log.Log(ctx, level, text, append([]any{"session", push.Redact(k.Session), "view", k.View}, args...)...)
+		d.Log.Log(ctx, level, text, append([]any{"session", push.Redact(k.Session), "view", k.View}, args...)...) //nolint:sloglint // each caller has a text of its own that is constant
 	}
 }
 

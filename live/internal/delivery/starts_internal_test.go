@@ -11,6 +11,7 @@ import (
 )
 
 func TestStartsAreCountedOnceAndTheFirstAlone(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.redelivered = true
 		s := f.mounted()
@@ -24,6 +25,7 @@ func TestStartsAreCountedOnceAndTheFirstAlone(t *testing.T) {
 }
 
 func TestAfterADeathEachStartIsCountedAndStored(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.redelivered = true
 		f.starts[seqOf(1)] = 1
@@ -38,6 +40,7 @@ func TestAfterADeathEachStartIsCountedAndStored(t *testing.T) {
 }
 
 func TestIsolatedStartIsCleared(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.redelivered = true
 		f.starts[seqOf(1)] = 2
@@ -65,6 +68,7 @@ func TestIsolatedStartIsCleared(t *testing.T) {
 }
 
 func TestSuspectIsAwaitedAndGivenUp(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.redelivered = true
 		f.starts[seqOf(1)], f.starts[seqOf(2)] = maxStarts, maxStarts
@@ -92,6 +96,7 @@ func TestSuspectIsAwaitedAndGivenUp(t *testing.T) {
 }
 
 func TestUncountedStartWaits(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.redelivered = true
 		f.startErr = errors.New("away")

@@ -24,6 +24,7 @@ func (m *Mount) apply(t *testing.T, leaves func(Effects) bool) *SentOff {
 }
 
 func TestMountAppliesWhatWaits(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.replicas = true
 		m := f.mount(entry(1, "say"), entry(2, "Nobody"), entry(3, "share"))
@@ -55,6 +56,7 @@ func TestMountAppliesWhatWaits(t *testing.T) {
 }
 
 func TestMountLeavesWhatFails(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.notFlat = true
 		f.fails["b"], f.fails["c"] = quickTries-1, quickTries
@@ -89,6 +91,7 @@ func TestMountLeavesWhatFails(t *testing.T) {
 }
 
 func TestMountIsSentOff(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		m := f.mount(entry(1, "a"), entry(2, "Nobody"), entry(3, "say"), entry(4, "d"))
 		off := m.apply(t, func(fx Effects) bool { return fx == fakeEffects("say") })
@@ -99,6 +102,7 @@ func TestMountIsSentOff(t *testing.T) {
 }
 
 func TestMountAndStarts(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.starts[seqOf(1)] = 2
 		busy := f.Gate.ask(false, false)
@@ -131,6 +135,7 @@ func TestMountAndStarts(t *testing.T) {
 }
 
 func TestFormIsMerged(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		m := f.mount()
 		f.rivals = 2
@@ -163,6 +168,7 @@ func TestFormIsMerged(t *testing.T) {
 }
 
 func TestNewMountFails(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		away := errors.New("away")
 		none := func(context.Context) (push.Backlog, error) { return push.Backlog{}, away }

@@ -40,8 +40,16 @@ func TestDecideStart(t *testing.T) {
 		isolated bool
 		want     startVerdict
 	}{
-		{0, false, mayStart}, {1, false, mayStart}, {2, false, mustIsolate}, {3, false, mustIsolate}, {4, false, isSuspect},
-		{0, true, mayStart}, {2, true, mayStart}, {3, true, mayStart}, {4, true, isSuspect}, {5, true, isSuspect},
+		{0, false, mayStart},
+		{1, false, mayStart},
+		{2, false, mustIsolate},
+		{3, false, mustIsolate},
+		{4, false, isSuspect},
+		{0, true, mayStart},
+		{2, true, mayStart},
+		{3, true, mayStart},
+		{4, true, isSuspect},
+		{5, true, isSuspect},
 	} {
 		if got := decideStart(tt.before, tt.isolated); got != tt.want {
 			t.Errorf("%d starts before, isolated %t: %d, want %d", tt.before, tt.isolated, got, tt.want)

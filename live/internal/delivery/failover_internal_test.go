@@ -37,6 +37,7 @@ func TestPlaceOfTheSharedFields(t *testing.T) {
 }
 
 func TestReplayedPushIsKnown(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.replicas = true
 		s := f.mounted()
@@ -61,6 +62,7 @@ func TestReplayedPushIsKnown(t *testing.T) {
 }
 
 func TestSharedFieldsCatchUpAfterAFailover(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.replicas = true
 		s := f.mounted()
@@ -100,6 +102,7 @@ func TestSharedFieldsCatchUpAfterAFailover(t *testing.T) {
 }
 
 func TestPushesThatAreGoneAreNotReadAgain(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.replicas = true
 		s := f.mounted()
@@ -130,6 +133,7 @@ func TestPushesThatAreGoneAreNotReadAgain(t *testing.T) {
 }
 
 func TestRecordThatIsGoneWithAFailover(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.replicas = true
 		s := f.mounted()

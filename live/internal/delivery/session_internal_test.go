@@ -15,11 +15,11 @@ import (
 // inTime runs a test in fake time.
 func inTime(t *testing.T, test func(t *testing.T, f *fake)) {
 	t.Helper()
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { test(t, newFake(t)) })
 }
 
 func TestPushesAreAppliedInOrderAndStoredTogether(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted()
 		f.push(1, "a")
@@ -52,6 +52,7 @@ func TestPushesAreAppliedInOrderAndStoredTogether(t *testing.T) {
 }
 
 func TestCommitsAreDue(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted()
 		f.push(1, "quiet")
@@ -96,11 +97,12 @@ func TestCommitsAreDue(t *testing.T) {
 
 // all2 applies many.
 func (f *fake) all2(s *Session) {
-	for s.Next(f.t.Context()) { //nolint:revive // that is all
+	for s.Next(f.t.Context()) {
 	}
 }
 
 func TestFailingPushIsRetriedAndGivenUp(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted()
 		f.notFlat = true
@@ -153,6 +155,7 @@ func TestFailingPushIsRetriedAndGivenUp(t *testing.T) {
 }
 
 func TestConflictRunsPushesAgain(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted()
 		f.push(1, "say")
@@ -177,6 +180,7 @@ func TestConflictRunsPushesAgain(t *testing.T) {
 }
 
 func TestFieldsThatHoldAPushAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted()
 		f.push(1, "share")
@@ -201,6 +205,7 @@ func click(action string) func(context.Context, any) (Outcome, error) {
 }
 
 func TestClickIsMergedAndAnsweredOnce(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted()
 		f.push(1, "share")
@@ -241,6 +246,7 @@ func (s *Session) commitErr(f *fake, n int, err error) {
 }
 
 func TestOnConnect(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted()
 		if !s.BeforeConnect(t.Context()) || f.commits != 0 {
@@ -279,6 +285,7 @@ func TestOnConnect(t *testing.T) {
 }
 
 func TestStoreThatFails(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		away := errors.New("away")
 		s := f.mounted()
@@ -346,6 +353,7 @@ func TestEnds(t *testing.T) {
 		}, EndStateLost},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			inTime(t, func(t *testing.T, f *fake) {
 				s := f.mounted()
 				s.Commit(t.Context())
@@ -363,6 +371,7 @@ func TestEnds(t *testing.T) {
 }
 
 func TestAcknowledgement(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		s := f.mounted(entry(1, "Nobody"), entry(2, "a"))
 		f.all(s)
@@ -403,6 +412,7 @@ func TestAcknowledgement(t *testing.T) {
 }
 
 func TestResumedPage(t *testing.T) {
+	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
 		f.unacked = []push.Entry{entry(1, "Nobody"), entry(2, "a")}
 		s := f.resumed(2)
