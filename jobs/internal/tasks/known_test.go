@@ -106,7 +106,7 @@ func TestCallerIsLost(t *testing.T) {
 	t.Parallel()
 	k := tasks.ProbeWith(func(c redis.UniversalClient) redis.UniversalClient {
 		return other{c, tasks.EnqueueSHA, func(ctx context.Context, c redis.UniversalClient, sha string, keys []string, args []any) *redis.Cmd {
-			return c.EvalSha(detached{ctx}, sha, keys, args...)
+			return c.EvalSha(detached{ctx}, sha, keys, args...) //nolint:contextcheck // that is the fault
 		}}
 	})
 	if k.Enqueue || !strings.Contains(strings.Join(k.Unknown(), " "), "context") {
