@@ -301,9 +301,12 @@ func TestAPushThatFailsAloneGivesTheTurnBack(t *testing.T) {
 func TestAPushThatFailsOnManyNodesIsNoCrashLoop(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(e env) {
-		s := newSuspects(e, live.Config{}, 0, "fails")
+		// With the default of 100 ms, eight tries fit into half a second once in
+		// some hundred runs: a wait has no least length.
+		config := live.Config{RetryBase: 10 * time.Second, RetryMax: 10 * time.Second}
+		s := newSuspects(e, config, 0, "fails")
 		for range 8 {
-			s.view = view(e.t, startNode(e.t, e.store, live.Config{}), &paced{}, list{}, listHTML)
+			s.view = view(e.t, startNode(e.t, e.store, config), &paced{}, list{}, listHTML)
 			synctest.Wait()
 			s.connect(0)
 			time.Sleep(500 * time.Millisecond)
@@ -312,7 +315,7 @@ func TestAPushThatFailsOnManyNodesIsNoCrashLoop(t *testing.T) {
 		}
 		s.cleared()
 		s.connect(0)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		if dead := deadLetters(e.t, e.store); len(dead) != 1 || dead[0].Reason != push.ReasonError {
 			e.t.Errorf("dead letters %+v, want one with the reason error", dead)
 		}

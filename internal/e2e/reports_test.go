@@ -86,7 +86,9 @@ func logTicks(t *testing.T, frames []string) {
 	t.Logf("report: %d progress ticks, %d bytes each on average, such as %s", len(sizes), sum/len(sizes), example)
 }
 
-// upload sends files through the form, good and broken ones.
+// upload sends files through the form, good and broken ones. Each brings a new
+// page. The old one may show the job's end before that: what is sent from it
+// while the new one loads goes the way of every page that is being left.
 func (p *tab) upload() {
 	p.t.Helper()
 	for _, tt := range []struct{ name, content, want string }{
@@ -97,9 +99,11 @@ func (p *tab) upload() {
 			const input = document.querySelector('#file'), files = new DataTransfer();
 			files.items.add(new File([%q], %q, {type: 'text/csv'}));
 			input.files = files.files;
+			window.left = true;
 			input.form.requestSubmit();
 			return '';
 		})()`, tt.content, tt.name))
+		browser.WaitFor(p.ctx, p.t, `!window.left && seen.frames.length > 0`)
 		browser.WaitFor(p.ctx, p.t, fmt.Sprintf(`[...document.querySelectorAll('.list li')].some((li) => li.textContent.includes(%q) && li.textContent.includes(%q))`, tt.name, tt.want))
 	}
 }
