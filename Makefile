@@ -27,7 +27,7 @@ stress: ## Run all tests N times (10) in a setting: ON=alone, onecore or busy (e
 	@.ci/stress $(or $(ON),alone) $(or $(N),10)
 
 .PHONY: deps
-deps: ## Install redis-server and Chromium from Debian's packages when they are missing
+deps: ## Install redis-server, Chromium, nginx and haproxy from Debian's packages when they are missing
 	@.ci/deps
 
 .PHONY: quick

@@ -5,77 +5,82 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"net"
 	"net/http"
 	"net/http/pprof"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// admin guards the operator's pages. With a token it asks for it, as the
-// password of any user or as a bearer token; without one it opens only for this
-// machine, and only while the program listens to nobody else and has no public
-// name.
+// admin guards the operator's pages by a token: the password of any user, a
+// bearer token, or once in a link, which leaves a cookie. There is always one.
+// That a request seems to come from this machine opens nothing: a proxy on this
+// machine need not say that it is one.
 type admin struct {
-	token    string
-	loopback bool
-	secret   []byte
+	token  string
+	secret []byte
 }
 
 const (
 	adminCookie = "lastmile_admin"
 	adminTTL    = 12 * time.Hour
+	// adminParam is the token's place in a link.
+	adminParam = "token"
 )
+
+// newAdmin takes the token that is configured. Without one it makes one of the
+// secret that all nodes of a deployment share, so that a link which one of them
+// prints opens the pages of all.
+func newAdmin(token string, secret []byte) *admin {
+	a := &admin{token: token, secret: secret}
+	if token == "" {
+		a.token = a.mac("token")[:32]
+	}
+	return a
+}
+
+// link opens the operator's pages of a program at base.
+func (a *admin) link(base *url.URL) string {
+	u := base.JoinPath("/ops")
+	u.RawQuery = url.Values{adminParam: {a.token}}.Encode()
+	return u.String()
+}
 
 // guard lets the operator through to next.
 func (a *admin) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case a.allowed(r):
-			if a.token != "" && !a.validCookie(r) {
-				// Not every browser sends a password with a WebSocket.
-				a.setCookie(w, r)
-			}
+		w.Header().Set("Cache-Control", "no-store")
+		switch given := r.URL.Query(); {
+		case r.Method == http.MethodGet && a.is(given.Get(adminParam)):
+			// On to the address without it: that one may be seen and kept.
+			a.setCookie(w, r)
+			given.Del(adminParam)
+			clean := url.URL{Path: r.URL.Path, RawQuery: given.Encode()}
+			http.Redirect(w, r, clean.String(), http.StatusSeeOther)
+		case a.validCookie(r):
 			next.ServeHTTP(w, r)
-		case a.token != "":
-			w.Header().Set("WWW-Authenticate", `Basic realm="Lastmile operations", charset="UTF-8"`)
-			http.Error(w, "the admin token is needed, as the password of any user", http.StatusUnauthorized)
+		case a.bears(r):
+			a.setCookie(w, r) // not every browser sends a password with a WebSocket
+			next.ServeHTTP(w, r)
 		default:
-			http.Error(w, "closed: start the program with --admin-token, or with a loopback --addr and --public-url", http.StatusForbidden)
+			w.Header().Set("WWW-Authenticate", `Basic realm="Lastmile operations", charset="UTF-8"`)
+			http.Error(w, "The admin token is needed: open the link that the program prints when it starts, or give the token as the password of any user.", http.StatusUnauthorized)
 		}
 	})
 }
 
-// allowed tells whether the request is the operator's.
-func (a *admin) allowed(r *http.Request) bool {
-	if a.token == "" {
-		return a.loopback && fromHere(r)
-	}
+// bears tells whether the request brings the token in its header.
+func (a *admin) bears(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		_, given, _ = r.BasicAuth()
 	}
-	return subtle.ConstantTimeCompare([]byte(given), []byte(a.token)) == 1 || a.validCookie(r)
+	return a.is(given)
 }
 
-// fromHere tells a request of this machine: the peer, the name that it used
-// (else any web site could reach us by a name that it points here), and no
-// proxy in between.
-func fromHere(r *http.Request) bool {
-	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	host := r.Host
-	if h, _, err := net.SplitHostPort(r.Host); err == nil {
-		host = h
-	}
-	forwarded := slices.ContainsFunc(proxyHeaders(), func(name string) bool { return r.Header.Get(name) != "" })
-	return err == nil && isLoopback(peer) && isLoopback(strings.Trim(host, "[]")) && !forwarded
-}
-
-// proxyHeaders are what proxies add to the requests that they pass on.
-func proxyHeaders() []string {
-	return []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"}
+func (a *admin) is(token string) bool {
+	return subtle.ConstantTimeCompare([]byte(token), []byte(a.token)) == 1
 }
 
 func (a *admin) setCookie(w http.ResponseWriter, r *http.Request) {
@@ -97,9 +102,11 @@ func (a *admin) validCookie(r *http.Request) bool {
 }
 
 // sign depends on the token: a new one ends all sign-ins.
-func (a *admin) sign(until string) string {
+func (a *admin) sign(until string) string { return a.mac(a.token + " " + until) }
+
+func (a *admin) mac(of string) string {
 	mac := hmac.New(sha256.New, a.secret)
-	mac.Write([]byte("admin " + a.token + " " + until))
+	mac.Write([]byte("admin " + of))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

@@ -33,6 +33,7 @@ type app struct {
 	base, front []service.Task
 	handler     http.Handler
 	health      *health
+	operators   string // a link that opens the operator's pages, when its token is our own
 }
 
 // parts are what the pages are made with.
@@ -142,10 +143,13 @@ func (p *parts) pool() (*jobs.Pool, error) {
 // routes makes the handler.
 func (p *parts) routes(a *app) error {
 	s, mux := p.settings, http.NewServeMux()
-	guard := &admin{token: s.AdminToken, loopback: s.loopback(), secret: p.secret}
 	public, err := s.publicURL(p.addr)
 	if err != nil {
 		return err
+	}
+	guard := newAdmin(s.AdminToken, p.secret)
+	if s.AdminToken == "" { // one that is configured is known, and stays out of the log
+		a.operators = guard.link(public)
 	}
 	group := pages.NewGroup()
 	err = pages.Register(mux, pages.Deps{

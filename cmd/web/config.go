@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -22,7 +21,7 @@ type settings struct {
 	PublicURL string `name:"public-url" env:"LASTMILE_PUBLIC_URL" placeholder:"URL" help:"How browsers and webhooks reach this program. Defaults to http:// and the address."`
 
 	AllowedOrigins []string `name:"allowed-origins" env:"LASTMILE_ALLOWED_ORIGINS" placeholder:"URL,..." help:"Other origins whose pages may connect and post."`
-	AdminToken     string   `name:"admin-token" env:"LASTMILE_ADMIN_TOKEN" placeholder:"SECRET" help:"Password (of any user) or bearer token for /ops, /admin/ and /metrics. Without one they open for this machine only, and only when the address, and the public URL if there is one, are loopback ones."`
+	AdminToken     string   `name:"admin-token" env:"LASTMILE_ADMIN_TOKEN" placeholder:"SECRET" help:"Password (of any user) or bearer token for /ops, /admin/ and /metrics. Without one the program makes one, the same on all nodes, and prints a link with it when it starts."`
 
 	Worker      bool `name:"worker" env:"LASTMILE_WORKER" help:"Run jobs in this process too. Always on with the embedded Redis."`
 	Concurrency int  `name:"concurrency" env:"LASTMILE_CONCURRENCY" default:"10" help:"Jobs that run at a time."`
@@ -90,33 +89,15 @@ func (s *settings) publicURL(addr string) (*url.URL, error) {
 	return u, nil
 }
 
-// loopback tells that only this machine can reach the program. One with a public
-// name is reached through a proxy on this machine, and that may not say so.
-func (s *settings) loopback() bool {
-	host, _, err := net.SplitHostPort(s.Addr)
-	if public, bad := s.publicURL(s.Addr); err != nil || bad != nil || !isLoopback(public.Hostname()) {
-		return false
-	}
-	return isLoopback(host)
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || (err == nil && ip.IsLoopback())
-}
-
 // LogValue is the effective configuration without its secrets.
 func (s *settings) LogValue() slog.Value {
 	redis := "embedded"
 	if !s.embedded() {
 		redis = s.Redacted()
 	}
-	admin := "closed"
-	switch {
-	case s.AdminToken != "":
+	admin := "token of its own"
+	if s.AdminToken != "" {
 		admin = "token"
-	case s.loopback():
-		admin = "this machine"
 	}
 	return slog.GroupValue(
 		slog.String("redis", redis), slog.String("prefix", s.Prefix), slog.Int("partitions", s.Partitions),

@@ -77,20 +77,23 @@ func serve(ctx context.Context, s *settings, log *slog.Logger) error {
 		Addr: s.Addr, Handler: obs.Trace(tracer, a.handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	announce(ctx, s, log, listener.Addr())
+	announce(ctx, s, log, listener.Addr(), a.operators)
 	web := service.Task{Name: "web server", Run: func(ctx context.Context) error {
 		return service.Serve(ctx, server, func() error { return server.Serve(listener) }, s.ShutdownTimeout)
 	}}
 	return service.Run(a.delayed(ctx, s.DrainDelay, log), a.base, append(a.front, web))
 }
 
-func announce(ctx context.Context, s *settings, log *slog.Logger, addr net.Addr) {
+func announce(ctx context.Context, s *settings, log *slog.Logger, addr net.Addr, operators string) {
 	mode := "redis"
 	if s.embedded() {
 		mode = "embedded"
 		log.WarnContext(ctx, "redis is embedded: all data dies with this process; use --redis-url to keep it")
 	}
 	log.InfoContext(ctx, "listening", "url", "http://"+addr.String(), "mode", mode, "version", config.Version(), "config", s)
+	if operators != "" {
+		log.InfoContext(ctx, "operator's pages open with this link", "url", operators)
+	}
 }
 
 // delayed returns a context that ends some time after ctx; in between /readyz
