@@ -178,7 +178,7 @@ func TestHandleAfterTheStartIsLogged(t *testing.T) {
 	})
 }
 
-// A mailbox that is full owes nobody silence: the event waits until there is
+// A mailbox that is full loses nothing: the event waits until there is
 // room.
 func TestFullMailbox(t *testing.T) {
 	t.Parallel()

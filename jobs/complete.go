@@ -18,9 +18,9 @@ import (
 // Every end of a job goes through this file, in four steps:
 //
 //	decide  which end it is: once for each generation, in the record
-//	store   it, with a note that its event is owed
+//	store   it, with its event in the outbox
 //	push    the event, under an ID made of job, generation and state
-//	settle  clear the note, after what the end sets off
+//	settle  empty the outbox, after what the end sets off
 //
 // complete takes them one after the other, each of which may be repeated;
 // whoever dies in between, the next run or a watchdog goes on. completeRun takes
@@ -81,7 +81,7 @@ type ended struct {
 }
 
 // complete decides, stores, pushes and settles an end. An error means that it is
-// not known to be stored. When only the event fails, it is owed to the watchdog.
+// not known to be stored. When only the event fails, the watchdog delivers it.
 func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error) {
 	decide := func(ctx context.Context) (err error) {
 		end, err = c.finish(ctx, e)

@@ -3,114 +3,18 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"lastmile/internal/script"
 	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
-
-// These tests decide on ends without a Redis: its scripts are answered by
-// functions, and what happens is noted in order.
-
-var errBroken = errors.New("broken")
-
-// world is a client whose scripts and pushes are played.
-type world struct {
-	client  *Client
-	pool    *Pool
-	log     []string                       // what happened
-	answers map[string]func() (any, error) // by script
-	publish error
-	pushes  []push.Message
-	args    map[string][]any // of each script's last call
-	record  map[string]string
-}
-
-func (w *world) Publish(_ context.Context, m push.Message) (push.Receipt, error) {
-	w.log, w.pushes = append(w.log, "push "+m.Action), append(w.pushes, m)
-	return push.Receipt{}, w.publish
-}
-
-func (w *world) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (w *world) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (w *world) ProcessHook(redis.ProcessHook) redis.ProcessHook {
-	return func(_ context.Context, cmd redis.Cmder) error {
-		err := w.process(cmd)
-		cmd.SetErr(err)
-		return err
-	}
-}
-
-func (w *world) process(cmd redis.Cmder) error {
-	switch c := cmd.(type) {
-	case *redis.MapStringStringCmd:
-		c.SetVal(w.record)
-		return nil
-	case *redis.Cmd:
-		sha, _ := c.Args()[1].(string)
-		for name, script := range w.client.scripts {
-			if script.Hash() != sha && (name != "complete" || w.client.pushing.Load() == nil || w.client.pushing.Load().script.Hash() != sha) {
-				continue
-			}
-			w.log, w.args[name] = append(w.log, name), c.Args()
-			answer, ok := w.answers[name]
-			if !ok {
-				return fmt.Errorf("nobody expects %s", name)
-			}
-			v, err := answer()
-			c.SetVal(v)
-			return err
-		}
-	}
-	return nil
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{answers: map[string]func() (any, error){}, args: map[string][]any{}}
-	rdb := redis.NewClient(&redis.Options{
-		Addr: "127.0.0.1:0", MaxRetries: -1, Protocol: 2,
-		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return nil, errBroken },
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-	t.Cleanup(func() { _ = rdb.Close() })
-	rdb.AddHook(w)
-	var err error
-	w.pool, err = NewPool(rdb, w, PoolConfig{ClientConfig: ClientConfig{Logger: slog.New(slog.DiscardHandler)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.client = w.pool.client
-	return w
-}
-
-func (w *world) answer(script string, v ...any) {
-	w.answers[script] = func() (any, error) { return v, nil }
-}
-
-func (w *world) number(script string, v int64) {
-	w.answers[script] = func() (any, error) { return v, nil }
-}
-
-func (w *world) fail(script string) {
-	w.answers[script] = func() (any, error) { return nil, errBroken }
-}
-
-const destination = `{"s":"session","a":{"completed":"Done","failed":"Failed"}}`
 
 func TestRouteOfAnEnd(t *testing.T) {
 	t.Parallel()
@@ -149,8 +53,9 @@ func TestComplete(t *testing.T) {
 		state   State
 		action  string
 		data    string // part of what is pushed
-		owed    bool
-		fails   bool
+		// undelivered: the event is left to the watchdog
+		undelivered bool
+		fails       bool
 	}{
 		{
 			name: "stored, pushed, settled", finish: []any{"done", "completed", "", destination},
@@ -164,11 +69,11 @@ func TestComplete(t *testing.T) {
 		{name: "decided before", finish: []any{"over", "failed"}, want: "finish", decided: endWasDecided, state: StateFailed},
 		{name: "another run's job", finish: []any{"stale", ""}, want: "finish", decided: endStale},
 		{
-			name: "the event is owed", finish: []any{"done", "completed", "", destination}, publish: errBroken,
-			want: "finish push Done", state: StateCompleted, action: "Done", owed: true,
+			name: "the event is undelivered", finish: []any{"done", "completed", "", destination}, publish: errBroken,
+			want: "finish push Done", state: StateCompleted, action: "Done", undelivered: true,
 		},
 		{
-			name: "a session that is closed is owed nothing", finish: []any{"done", "completed", "", destination}, publish: push.ErrSessionClosed,
+			name: "a session that is closed gets nothing", finish: []any{"done", "completed", "", destination}, publish: push.ErrSessionClosed,
 			want: "finish push Done settle", state: StateCompleted, action: "Done",
 		},
 		{
@@ -207,12 +112,16 @@ func TestComplete(t *testing.T) {
 			if tt.fails {
 				return
 			}
-			if end.decision != tt.decided || end.state != tt.state || (end.undelivered != nil) != tt.owed {
+			if end.decision != tt.decided || end.state != tt.state || (end.undelivered != nil) != tt.undelivered {
 				t.Errorf("ended %+v", end)
+			}
+			if n := testutil.CollectAndCount(w.client.metrics.ends); (n == 1) != (tt.decided == endStored) {
+				t.Errorf("%d ends counted of one that is %v", n, tt.decided)
 			}
 			if len(w.pushes) > 0 {
 				m := w.pushes[0]
-				if m.Action != tt.action || !strings.Contains(string(m.Data), tt.data) || m.ID != "job:a:1:"+string(tt.state) || !m.Final {
+				if m.Action != tt.action || !strings.Contains(string(m.Data), tt.data) || m.ID != "job:a:1:"+string(tt.state) ||
+					!m.Final || m.Replaces != "job:a:1" {
 					t.Errorf("pushed %+v with %s", m, m.Data)
 				}
 				if end.state != StateCompleted && strings.Contains(string(m.Data), `"n"`) {
@@ -248,7 +157,8 @@ func TestCompleteInsists(t *testing.T) {
 // joining is a publisher whose pushes may be part of a script.
 type within struct {
 	*world
-	err error // before the script
+	err  error // before the script
+	read error // of its answer
 }
 
 func (w within) PublishVia(ctx context.Context, m push.Message, store func(context.Context, push.Appender, push.Message) (push.Receipt, error)) (push.Receipt, error) {
@@ -256,14 +166,17 @@ func (w within) PublishVia(ctx context.Context, m push.Message, store func(conte
 		return push.Receipt{}, w.err
 	}
 	w.pushes = append(w.pushes, m)
-	return store(ctx, joinable{}, m)
+	return store(ctx, joinable{read: w.read}, m)
 }
 
 // joinable is a store whose appends may be part of a script.
-type joinable struct{ push.Appender }
+type joinable struct {
+	push.Appender
+	read error
+}
 
-func (joinable) ScriptAppend(context.Context, redis.UniversalClient, push.Message) (script.Append, error) {
-	read := func(any) (push.Receipt, error) { return push.Receipt{}, nil }
+func (j joinable) ScriptAppend(context.Context, redis.UniversalClient, push.Message) (script.Append, error) {
+	read := func(any) (push.Receipt, error) { return push.Receipt{}, j.read }
 	return script.Append{Body: "return {0}", Keys: []string{"mailbox"}, Args: []any{"entry"}, Read: read}, nil
 }
 
@@ -275,6 +188,7 @@ func TestCompleteRun(t *testing.T) {
 		asked   bool // somebody wants the event
 		apart   bool // the publisher cannot join
 		before  error
+		read    error // of what the push's part of the script answers
 		answer  []any // of complete.lua, nil for a failure
 		remove  tasks.Removal
 		want    completed
@@ -284,6 +198,10 @@ func TestCompleteRun(t *testing.T) {
 		{name: "nobody asked", answer: []any{int64(1), int64(1)}, remove: removal, want: completed{true, true}, script: true},
 		{name: "nobody asked, the task stays", answer: []any{int64(1), int64(0)}, want: completed{true, false}, script: true},
 		{name: "pushed with it", asked: true, answer: []any{int64(1), int64(1), []any{}}, remove: removal, want: completed{true, true}, script: true},
+		{
+			name: "pushed with it, and its receipt cannot be read", asked: true, read: errBroken,
+			answer: []any{int64(1), int64(1), []any{}}, remove: removal, want: completed{true, true}, script: true,
+		},
 		{name: "the record decides", asked: true, answer: []any{int64(0)}, remove: removal, script: true},
 		{name: "the mailbox is full", asked: true, before: push.ErrMailboxFull},
 		{name: "the session is closed", asked: true, before: push.ErrSessionClosed},
@@ -297,7 +215,7 @@ func TestCompleteRun(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			if !tt.apart {
-				w.client.pub = within{w, tt.before}
+				w.client.pub = within{w, tt.before, tt.read}
 			}
 			w.answer("complete", tt.answer...)
 			if tt.answer == nil {
@@ -316,6 +234,11 @@ func TestCompleteRun(t *testing.T) {
 			}
 			if told := slices.Contains(w.args["complete"], any("k5")) && slices.Contains(w.args["complete"], any("a3")); told != (len(tt.remove.Keys) > 0) {
 				t.Errorf("told to remove the task: %t", told)
+			}
+			for _, m := range w.pushes {
+				if !m.Final || m.Replaces != "job:a:1" || m.ID != "job:a:1:completed" {
+					t.Errorf("pushed %+v", m)
+				}
 			}
 			if w.pool.client.pushable(x) == tt.apart {
 				t.Error("what cannot be pushed is taken for what can")
@@ -416,73 +339,6 @@ func TestConclude(t *testing.T) {
 				t.Errorf("waits for Asynq: %t", waits)
 			}
 		})
-	}
-}
-
-func TestParseBegun(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]beginning{
-		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginUndelivered, "old": beginOld, "gone": beginGone,
-	} {
-		b, err := parseBegun(reply{text, "7", int64(2), "3"})
-		if err != nil || b.beginning != want {
-			t.Errorf("%s: %+v, %v", text, b, err)
-		}
-		if runs := want == beginRun || want == beginCancel || want == beginSpent; runs != (b.run == 7) || runs != (b.attempt == 2) || runs != (b.limit == 3) {
-			t.Errorf("%s: %+v", text, b)
-		}
-	}
-	if _, err := parseBegun(reply{"perhaps"}); err == nil {
-		t.Error("an answer that nobody knows is taken for one")
-	}
-}
-
-func TestParseVerdicts(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]creation{
-		"new": createNew, "open": createOpen, "kept": createKept, "stale": createStale, "crowded": createCrowded,
-	} {
-		if c, err := parseCreated(reply{text, "2", int64(3), "queued", int64(1)}); err != nil || c != (created{want, 2, 3, StateQueued, true}) {
-			t.Errorf("create %s: %+v, %v", text, c, err)
-		}
-	}
-	for text, want := range map[string]cancelling{
-		"idle": cancelIdle, "signal": cancelSignal, "over": cancelOver, "owed": cancelUndelivered, "gone": cancelGone,
-	} {
-		if c, err := parseCancelled(reply{text, "2", "3", "running"}); err != nil || c != (cancelled{want, 2, 3, StateRunning}) {
-			t.Errorf("cancel %s: %+v, %v", text, c, err)
-		}
-	}
-	for text, want := range map[string]joining{"run": joined, "over": joinOver, "stale": joinStale} {
-		if v, err := parseJoining(reply{text}); err != nil || v != want {
-			t.Errorf("join %s: %v, %v", text, v, err)
-		}
-	}
-	for text, want := range map[string]decision{"done": endStored, "over": endWasDecided, "stale": endStale} {
-		if v, err := parseDecision(reply{text}); err != nil || v != want {
-			t.Errorf("finish %s: %v, %v", text, v, err)
-		}
-	}
-	_, create := parseCreated(reply{"perhaps"})
-	_, cancel := parseCancelled(reply{"perhaps"})
-	_, join := parseJoining(nil)
-	_, finish := parseDecision(reply{"perhaps"})
-	for _, err := range []error{create, cancel, join, finish} {
-		if err == nil {
-			t.Error("an answer that nobody knows is taken for one")
-		}
-	}
-	for _, tt := range []struct {
-		r    reply
-		want beat
-	}{
-		{reply{int64(-1)}, beat{superseded: true}},
-		{reply{int64(1), int64(2), int64(0)}, beat{cancelled: true, dests: 2}},
-		{reply{int64(0), int64(1), int64(1)}, beat{dests: 1, stalled: true}},
-	} {
-		if got := parseBeat(tt.r); got != tt.want {
-			t.Errorf("beat %v: %+v", tt.r, got)
-		}
 	}
 }
 

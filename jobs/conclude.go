@@ -135,8 +135,8 @@ func (p *Pool) storePending(ctx context.Context, after time.Duration) {
 
 // wasOver settles a task whose job has ended already: a re-run after a crash
 // between our decision and Asynq's, or an operator's.
-func (p *Pool) wasOver(ctx context.Context, x *execution, s State, owed bool) error {
-	if owed {
+func (p *Pool) wasOver(ctx context.Context, x *execution, s State, undelivered bool) error {
+	if undelivered {
 		if err := p.retry(ctx, func(ctx context.Context) error { return p.client.notify.deliver(ctx, x.id) }); err != nil {
 			p.log.WarnContext(ctx, "terminal event still undelivered", "id", x.id, "error", err)
 		}

@@ -27,10 +27,10 @@
 // whatever kills the worker and however often the handler ran; the event is
 // pushed into each session that asked, exactly once, and it agrees with the
 // job's state. The end is decided in the job's Redis record first, together
-// with a note that the event is owed; the push is then stored under an ID made
-// of job, generation and state, and the note is cleared. Whoever dies in
+// with its event in an outbox; the push is then stored under an ID made
+// of job, generation and state, and the outbox is emptied. Whoever dies in
 // between, the next execution or the watchdog of any process stores it again
-// under the same ID. (An event that stays owed for longer than the push
+// under the same ID. (An event that stays undelivered for longer than the push
 // transport remembers IDs, 24 hours by default, may be doubled.)
 //
 // The other events (queued, started, progress, retrying, stalled) are latest

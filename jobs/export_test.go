@@ -7,7 +7,7 @@ import (
 	"lastmile/jobs/internal/tasks"
 )
 
-// OpenJobs returns the jobs of a shard that are open or owe an event.
+// OpenJobs returns the jobs of a shard that are open or have an undelivered event.
 func (c *Client) OpenJobs(ctx context.Context, shard int) ([]string, error) {
 	return c.rdb.ZRange(ctx, c.open(shard), 0, -1).Result()
 }

@@ -12,13 +12,13 @@ import (
 )
 
 // How the end of a job becomes a push: `finish` decides it in the record and
-// notes that it is owed, send stores the push under an ID made of job,
-// generation and state, settle clears the note. Every step may be repeated.
+// puts the event into the outbox, send stores the push under an ID made of job,
+// generation and state, settle empties the outbox. Every step may be repeated.
 
 const (
 	// firstCheck is when the watchdog looks at a new job for the first time.
 	firstCheck = 20 * time.Second
-	// outboxAfter is when the watchdog takes over an event that is owed.
+	// outboxAfter is when the watchdog takes over an undelivered event.
 	outboxAfter = 15 * time.Second
 	// settleTimeout bounds what is done after the caller has gone.
 	settleTimeout = 5 * time.Second
@@ -30,7 +30,7 @@ const (
 // the end, by way of an outbox in the record.
 type notifier struct{ c *Client }
 
-// deliver stores the terminal event that a job owes, if it owes one.
+// deliver stores the terminal event of a job, if it is undelivered.
 func (n notifier) deliver(ctx context.Context, id string) error {
 	rec, err := n.c.load(ctx, id)
 	if err != nil {
@@ -45,8 +45,8 @@ func (n notifier) deliver(ctx context.Context, id string) error {
 	return n.settle(ctx, rec.event(), rec.Result, rec.undelivered(), rec.follows(), rec.opts.Retention)
 }
 
-// settle sends a terminal event, sets off what follows, and clears the note that
-// both are owed. What follows does not wait for a page that nobody reads.
+// settle sends a terminal event, sets off what follows, and empties the
+// outbox. What follows does not wait for a page that nobody reads.
 func (n notifier) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
 	told, unsent := n.send(ctx, e, result, ds)
 	err := n.c.proceed(ctx, e, follow)
@@ -60,8 +60,8 @@ func (n notifier) settle(ctx context.Context, e *Event, result json.RawMessage, 
 	return err
 }
 
-// noteTold notes what of an event that is still owed needs no repetition: that it has
-// set off what follows, and who has it. It may be owed for longer than the
+// noteTold notes what of an undelivered event needs no repetition: that it has
+// set off what follows, and who has it. It may be undelivered for longer than the
 // mailboxes remember the push's ID.
 func (n notifier) noteTold(ctx context.Context, e *Event, went bool, told []string) error {
 	args := []any{e.ID, e.Gen}
@@ -74,7 +74,7 @@ func (n notifier) noteTold(ctx context.Context, e *Event, went bool, told []stri
 	if len(args) == 2 {
 		return nil
 	}
-	_, err := n.c.number(ctx, "owe", e.ID, args...)
+	_, err := n.c.number(ctx, "outbox", e.ID, args...)
 	return err
 }
 

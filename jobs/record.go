@@ -68,7 +68,7 @@ type record struct {
 	opts   jobOptions
 	dests  []dest
 	follow string
-	went   int // the generation whose end has set it off, while its event is owed
+	went   int // the generation whose end has set it off, while its event is undelivered
 	// told are the sessions that have the end of this generation, while others
 	// have not.
 	told map[string]bool
@@ -80,7 +80,7 @@ const (
 	toldField = "told:"
 )
 
-// undelivered are the destinations that the end is still owed to.
+// undelivered are the destinations that do not have the end yet.
 func (r *record) undelivered() []dest {
 	return slices.DeleteFunc(slices.Clone(r.dests), func(d dest) bool { return r.told[d.Session] })
 }

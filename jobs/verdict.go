@@ -50,7 +50,7 @@ const (
 	beginCancel                       // a cancellation is asked for
 	beginSpent                        // the attempts are used up
 	beginOver                         // the job has ended
-	beginUndelivered                  // likewise, and its event is owed
+	beginUndelivered                  // likewise, and its event is undelivered
 	beginOld                          // the job was opened again: the task is of a former generation
 	beginGone                         // there is no record
 )
@@ -67,7 +67,7 @@ type begun struct {
 // parseBegun reads what begin.lua answers.
 func parseBegun(r reply) (b begun, err error) {
 	b.beginning, err = verdict("begin.lua", r.str(0), map[string]beginning{
-		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "owed": beginUndelivered, "old": beginOld, "gone": beginGone,
+		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "undelivered": beginUndelivered, "old": beginOld, "gone": beginGone,
 	})
 	if err != nil {
 		return b, err
@@ -123,7 +123,7 @@ const (
 	cancelIdle        cancelling = iota // nobody has the job: the caller ends it
 	cancelSignal                        // a worker has it, which is to be told
 	cancelOver                          // the job has ended
-	cancelUndelivered                   // likewise, and its event is owed
+	cancelUndelivered                   // likewise, and its event is undelivered
 	cancelGone                          // there is no record
 )
 
@@ -137,7 +137,7 @@ type cancelled struct {
 
 func parseCancelled(r reply) (c cancelled, err error) {
 	c.cancelling, err = verdict("cancel.lua", r.str(0), map[string]cancelling{
-		"idle": cancelIdle, "signal": cancelSignal, "over": cancelOver, "owed": cancelUndelivered, "gone": cancelGone,
+		"idle": cancelIdle, "signal": cancelSignal, "over": cancelOver, "undelivered": cancelUndelivered, "gone": cancelGone,
 	})
 	c.gen, c.run, c.state = int(r.num(1)), r.num(2), State(r.str(3))
 	return c, err

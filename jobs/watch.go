@@ -32,7 +32,7 @@ const (
 )
 
 // Watch looks after open jobs until ctx ends, and returns nil then: it
-// delivers events that a dead process left owed, tells sessions of stalled
+// delivers events that a dead process left undelivered, tells sessions of stalled
 // jobs, and ends those whose tasks vanished or were archived. Pools do it by
 // themselves; a web process may as well, so that a page learns of the death of
 // the last worker. Any number of processes may watch at a time.

@@ -23,7 +23,7 @@ func ends() []Mutation {
 		[3]string{"push", `if m.Action == "" {`, `if m.Action != "" {`},
 		[3]string{"push", `Final: true`, `Final: false`},
 		[3]string{"push", `Replaces: e.replaces(), `, ``},
-		[3]string{"pushable", `within || !anyBound`, `!anyBound`},
+		[3]string{"pushable", `within || !anyBound`, `within && !anyBound`},
 		[3]string{"pushable", `within || !anyBound`, `within || anyBound`},
 		[3]string{"notWithin", `errors.Is(err, script.ErrApart) || `, ``},
 		[3]string{"notWithin", `|| errors.Is(err, push.ErrMailboxFull)`, ``},

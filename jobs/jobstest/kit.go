@@ -207,7 +207,7 @@ for _, key in ipairs(redis.call("KEYS", "*:open")) do
 end
 return r`)
 
-// open returns the jobs that are open or owe an event.
+// open returns the jobs that are open or have an undelivered event.
 func (k *Kit) open() []string {
 	ids, err := openJobs.Run(context.WithoutCancel(k.t.Context()), k.Redis, nil).StringSlice()
 	if err != nil {

@@ -1,29 +1,34 @@
--- Opens an execution: the verdict whether the handler may run, and its fence.
--- KEYS: record, open. ARGV: id, gen, now, check at, token of the execution: a
--- repeat of a call whose answer was lost is answered alike and counts nothing;
--- 1 when there was a start before of which the record may know nothing: then it
--- was an attempt too.
--- Returns {verdict, run or state, attempt, limit, destination...}.
+-- Opens a run: whether the handler may start, and its fence.
+-- KEYS: record, open.
+-- ARGV: id, gen, now, checkAt, token of the call, unknown: 1 when there was a
+-- start before that the record may not know of, and that was an attempt too.
+-- Returns {verdict}, gone or old; {verdict, state}, over or undelivered; or
+-- {verdict, run, attempt, limit, destination...}, run, cancel or spent.
+-- Invariant: run rises by one for each call, and a repeat of a call whose answer
+-- was lost (the same token) is answered alike and changes no count.
 local rec, open = KEYS[1], KEYS[2]
-local v = redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok")
-if not v[1] then return {"gone"} end
-if v[1] ~= ARGV[2] then return {"old"} end
-if v[2] == v[1] then return {v[6] and "owed" or "over", v[3]} end
-local step = v[11] == ARGV[5] and 0 or 1
-local run, att, lim = tonumber(v[8] or "0") + step, tonumber(v[9] or "0") + step, tonumber(v[4])
-if run == 1 and step == 1 and ARGV[6] == "1" then att = att + 1 end
+local id, gen, now, checkAt, token, unknown = unpack(ARGV)
+local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok"))
+if not recGen then return {"gone"} end
+if recGen ~= gen then return {"old"} end
+if fin == gen then return {out and "undelivered" or "over", st} end
+
+local step = tok == token and 0 or 1
+local run, att, limit = tonumber(recRun or "0") + step, tonumber(recAtt or "0") + step, tonumber(lim)
+if run == 1 and step == 1 and unknown == "1" then att = att + 1 end
 local verdict = "run"
-if v[5] == "1" then
+if cancel == "1" then
   verdict = "cancel"
-  redis.call("HSET", rec, "run", run, "tok", ARGV[5])
-elseif att > lim then
+  redis.call("HSET", rec, "run", run, "tok", token)
+elseif att > limit then
   verdict = "spent"
-  redis.call("HSET", rec, "run", run, "att", att, "tok", ARGV[5])
+  redis.call("HSET", rec, "run", run, "att", att, "tok", token)
 else
-  redis.call("HSET", rec, "run", run, "att", att, "st", "running", "hb", ARGV[3], "start", ARGV[3], "upd", ARGV[3], "tok", ARGV[5])
-  if v[10] then redis.call("HDEL", rec, "next") end
+  redis.call("HSET", rec, "run", run, "att", att, "st", "running", "hb", now, "start", now, "upd", now, "tok", token)
+  if next then redis.call("HDEL", rec, "next") end
 end
-redis.call("ZADD", open, ARGV[4], ARGV[1])
-local r = {verdict, run, att, lim}
-for i = 0, tonumber(v[7] or "0") - 1 do r[#r + 1] = redis.call("HGET", rec, "to" .. i) end
-return r
+redis.call("ZADD", open, checkAt, id)
+local answer = {verdict, run, att, limit}
+for i = 0, tonumber(ton or "0") - 1 do answer[#answer + 1] = redis.call("HGET", rec, "to" .. i) end
+return answer

@@ -1,16 +1,15 @@
--- Ties the first execution of a job to the job's record, which it makes for a
--- plain one when there is none.
--- KEYS: record, open. ARGV: id, now, check at, then field, value, ... of a plain
--- job's record.
--- Returns {verdict, state}: run, over, or stale when another execution
--- owns the job.
-local rec = KEYS[1]
-if ARGV[4] and redis.call("EXISTS", rec) == 0 then redis.call("HSET", rec, unpack(ARGV, 4)) end
-local v = redis.call("HMGET", rec, "gen", "fin", "run", "st")
-if v[1] ~= "1" or (v[3] or "0") ~= "0" then
-  return {v[2] == v[1] and "over" or "stale", v[4]}
-end
-if v[2] == v[1] then return {"over", v[4]} end
-redis.call("HSET", rec, "run", 1, "att", 1, "st", "running", "hb", ARGV[2], "start", ARGV[2], "upd", ARGV[2])
-redis.call("ZADD", KEYS[2], ARGV[3], ARGV[1])
+-- Ties the first run of a job to the job's record, which it makes for a plain
+-- one when there is none.
+-- KEYS: record, open.
+-- ARGV: id, now, checkAt, then field, value, ... of a plain job's record.
+-- Returns {verdict, state}: run; over; or stale when another run has the job.
+-- Invariant: only a first generation without a run gains one.
+local rec, open = KEYS[1], KEYS[2]
+local id, now, checkAt, plain = unpack(ARGV, 1, 4)
+if plain and redis.call("EXISTS", rec) == 0 then redis.call("HSET", rec, unpack(ARGV, 4)) end
+local gen, fin, run, st = unpack(redis.call("HMGET", rec, "gen", "fin", "run", "st"))
+if gen ~= "1" or (run or "0") ~= "0" then return {fin == gen and "over" or "stale", st} end
+if fin == gen then return {"over", st} end
+redis.call("HSET", rec, "run", 1, "att", 1, "st", "running", "hb", now, "start", now, "upd", now)
+redis.call("ZADD", open, checkAt, id)
 return {"run", "running"}

@@ -1,8 +1,12 @@
--- Notes that the terminal event is stored with everybody who wanted it.
+-- Notes that a terminal event is stored with everybody who wanted it.
 -- KEYS: record, open. ARGV: id, gen, retention.
-local v = redis.call("HMGET", KEYS[1], "gen", "fin")
-if v[1] ~= ARGV[2] or v[2] ~= ARGV[2] then return 0 end
-redis.call("HDEL", KEYS[1], "out", "outn")
-redis.call("ZREM", KEYS[2], ARGV[1])
-redis.call("PEXPIRE", KEYS[1], ARGV[3])
+-- Returns 1, or 0 when the job is not over in that generation any more.
+-- Invariant: a record without out keeps its retention; one with out has none.
+local rec, open = KEYS[1], KEYS[2]
+local id, gen, retention = unpack(ARGV)
+local recGen, fin = unpack(redis.call("HMGET", rec, "gen", "fin"))
+if recGen ~= gen or fin ~= gen then return 0 end
+redis.call("HDEL", rec, "out", "outn")
+redis.call("ZREM", open, id)
+redis.call("PEXPIRE", rec, retention)
 return 1
