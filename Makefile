@@ -32,7 +32,7 @@ deps: ## Install redis-server, Chromium, nginx and haproxy from Debian's package
 
 .PHONY: quick
 quick: ## Run the tests that need neither Redis nor Chromium
-	go test ./cmd/... ./jobs/... ./live ./live/internal/engine ./push ./push/mempush
+	go test ./cmd/... ./jobs/... ./live ./live/livetest ./live/internal/delivery ./live/internal/wire ./live/internal/engine/... ./push ./push/mempush
 
 .PHONY: race
 race: ## Run the tests of PKG (./... when not given) with the race detector

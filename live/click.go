@@ -26,7 +26,7 @@ func (c *conn) receive(in *inbound) {
 		c.refused.confirm(in.Ack)
 	}
 	if in.Snapshot != 0 {
-		c.out.snapshot = true
+		c.out.wantSnapshot()
 	}
 	if in.Action == "" {
 		c.session.KeepAlive()
@@ -77,7 +77,7 @@ func (c *conn) repeated(number uint64) bool {
 	if number > c.session.Now().Client {
 		return false
 	}
-	c.out.reply = max(c.out.reply, number)
+	c.out.answered(number)
 	return true
 }
 
@@ -119,7 +119,7 @@ func (c *conn) dropClick() {
 func (c *conn) click(ctx context.Context, m message, h handler) {
 	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, cause: clickCause(c.who.conn, m)}
 	fx, err := c.session.Click(ctx, m.Number, func(ctx context.Context, state any) (delivery.Outcome, error) {
-		return program{c.page, &c.who}.call(ctx, state, h, inv)
+		return program{c.page, c.who}.call(ctx, state, h, inv)
 	})
 	if m.Number != 0 {
 		c.refused.ran(m.Number)
@@ -134,7 +134,7 @@ func (c *conn) click(ctx context.Context, m message, h handler) {
 		c.out.add(unboxed(fx))
 		return
 	}
-	c.out.reply = max(c.out.reply, m.Number)
+	c.out.answered(m.Number)
 	c.session.Commit(ctx)
 }
 

@@ -13,16 +13,16 @@ import (
 
 	"lastmile/live/internal/delivery"
 	"lastmile/live/internal/engine"
+	"lastmile/live/internal/wire"
 )
 
 // conn is one WebSocket and the page behind it. One goroutine, the loop, owns
 // the page and writes frames; a second one reads the socket; a third lives as
 // long as the socket takes no more of a frame.
 type conn struct {
-	page *page
-	hub  *Hub
-	ws   *websocket.Conn
-	wire *wire
+	page   *page
+	hub    *Hub
+	socket *wire.Socket
 
 	// Read state. The reader writes heard and hands messages over by inbox; gone
 	// tells the loop that it has ended.
@@ -33,18 +33,17 @@ type conn struct {
 	clicks  []message     // the loop's: actions that wait
 	topics  subscriptions
 
-	// Page state, the loop's alone. A page mounted anew has a new session.
-	who       *visitor // replaced, never changed: actions may still read it
+	// Page state, the loop's alone. A page mounted anew has a new visitor and a
+	// new session; what of a visitor actions may read later never changes.
+	who       *visitor
 	session   *delivery.Session
 	connected bool // OnConnect has run
 	openBy    time.Time
 
-	// Write state, the loop's alone, but for wrote: whoever writes a frame sends
-	// there once when it has left. While out.writing is true exactly one does.
+	// Write state, the loop's alone.
 	tree    *engine.View // what the browser was sent last
 	out     output
 	refused refusals
-	wrote   chan error
 
 	// Lifecycle. Any goroutine may ask by stopping; over is set once by the loop,
 	// and done is closed when it has finished.
@@ -102,23 +101,22 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
-	up := &upgrade{ResponseWriter: w}
-	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{OriginPatterns: p.hub.cfg.AllowedOrigins})
+	// Between once and twice the bound there is an answer.
+	socket, err := wire.Accept(w, r, p.hub.cfg.AllowedOrigins, 2*int64(p.hub.cfg.MaxMessageBytes))
 	if err != nil {
 		p.hub.discharge(id.Session)
 		p.hub.log.DebugContext(r.Context(), "websocket refused", "view", p.name, "error", err)
 		return
 	}
 	c := &conn{
-		page: p, hub: p.hub, ws: ws, wire: up.wire,
+		page: p, hub: p.hub, socket: socket,
 		who:   &visitor{Identity: id, view: p.name, request: keepRequest(r)},
-		inbox: make(chan *inbound, 4), wrote: make(chan error, 1),
+		inbox: make(chan *inbound, 4), out: output{Writer: socket.Writer(&p.hub.frames, p.hub.cfg.WriteTimeout)},
 		stopping: make(chan ending, 1), gone: make(chan error, 1), done: make(chan struct{}),
 		limiter: rate.NewLimiter(rate.Limit(p.hub.cfg.MessageRate), p.hub.cfg.MessageBurst),
 	}
 	c.topics.conn = c
 	c.heard.Store(time.Now().UnixNano())
-	ws.SetReadLimit(2 * int64(p.hub.cfg.MaxMessageBytes)) // between once and twice there is an answer
 	p.hub.enter(c)
 	go c.serve(context.WithoutCancel(r.Context()))
 }
@@ -161,9 +159,6 @@ func (c *conn) stop(e ending) {
 	default:
 	}
 }
-
-// cut ends the socket without ceremony. Any goroutine may call it.
-func (c *conn) cut() { _ = c.ws.CloseNow() } // it is over either way
 
 // topicName returns the connection's ID. Any goroutine may call it.
 func (c *conn) topicName() string {

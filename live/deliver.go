@@ -14,7 +14,7 @@ import (
 // delivery.Program and delivery.Fields.
 type program struct {
 	page *page
-	who  **visitor // a connection's may change
+	who  *visitor
 }
 
 func (p program) Handles(action string) bool { return p.page.model.actions[action] != nil }
@@ -25,7 +25,7 @@ func (p program) Run(ctx context.Context, state any, e push.Entry, from delivery
 
 // call runs a controller's method. Of a failed one only the messages are left.
 func (p program) call(ctx context.Context, state any, h handler, inv invocation) (delivery.Outcome, error) {
-	out, err := p.page.invoke(ctx, *p.who, h, state, inv)
+	out, err := p.page.invoke(ctx, p.who, h, state, inv)
 	if err != nil {
 		out.fx = effects{flashes: out.fx.flashes}
 	}
@@ -33,7 +33,7 @@ func (p program) call(ctx context.Context, state any, h handler, inv invocation)
 }
 
 func (p program) Failed(ctx context.Context, e push.Entry, from delivery.Source, attempt int, err error) push.Reason {
-	p.page.logFailure(ctx, *p.who, p.invocation(e, from), attempt, err)
+	p.page.logFailure(ctx, p.who, p.invocation(e, from), attempt, err)
 	return reasonOf(err)
 }
 
@@ -45,11 +45,11 @@ func (p program) Fields() delivery.Fields          { return p.page.model }
 // invocation describes the run of a push or a topic message.
 func (p program) invocation(e push.Entry, from delivery.Source) invocation {
 	if from == delivery.FromTopic {
-		return invocation{source: sourceTopic, action: e.Action, data: e.Data, cause: cause{"topic", (*p.who).conn, e.ID}}
+		return invocation{source: sourceTopic, action: e.Action, data: e.Data, cause: cause{"topic", p.who.conn, e.ID}}
 	}
 	return invocation{
 		source: sourcePush, action: e.Action, data: e.Data, pushID: e.ID, parent: e.Traceparent,
-		cause: cause{"push", (*p.who).Session, p.page.name, e.ID},
+		cause: cause{"push", p.who.Session, p.page.name, e.ID},
 	}
 }
 
@@ -74,7 +74,7 @@ func unboxed(fx delivery.Effects) effects {
 type screen struct{ c *conn }
 
 // Changed: also fields that JSON leaves out may have.
-func (s screen) Changed() { s.c.out.dirty = true }
+func (s screen) Changed() { s.c.out.changed() }
 
 func (s screen) Applied(e push.Entry) { s.c.out.older(e.Seq.Time()) }
 

@@ -36,25 +36,18 @@ func (c *conn) finish(ctx context.Context, e ending) {
 	close(c.done)
 	switch e.code {
 	case websocket.StatusAbnormalClosure, closeSlow:
-		c.cut() // nothing more gets through
+		c.socket.Cut() // nothing more gets through
 	default:
-		c.wire.handOver()
-		if err := c.ws.Close(e.code, e.text); err != nil {
-			c.cut()
-		}
+		c.socket.Close(e.code, e.text)
 	}
 }
 
 // sayLast sends what has happened and waits for the browser to take the frame
 // before: it comes back with a new connection, which knows nothing of it.
 func (c *conn) sayLast(ctx context.Context) {
-	if c.out.writing {
-		c.written(<-c.wrote)
-	}
+	c.awaitWritten()
 	c.pump(ctx)
-	if c.out.writing {
-		c.written(<-c.wrote)
-	}
+	c.awaitWritten()
 }
 
 // disconnect runs OnDisconnect.
@@ -63,16 +56,16 @@ func (c *conn) disconnect(ctx context.Context, reason Reason) {
 	if f == nil {
 		return
 	}
-	c.who = c.who.copied()
-	c.who.reason = reason
-	inv := invocation{source: sourceLeave, action: "OnDisconnect", cause: cause{"disconnect", c.who.conn, push.NewID()}}
+	who := *c.who
+	who.reason = reason
+	inv := invocation{source: sourceLeave, action: "OnDisconnect", cause: cause{"disconnect", who.conn, push.NewID()}}
 	h := func(state any, ctx *Context) (any, error) {
 		f(state, ctx)
 		return state, nil
 	}
-	out, err := c.page.invoke(ctx, c.who, h, c.session.State(), inv)
+	out, err := c.page.invoke(ctx, &who, h, c.session.State(), inv)
 	if err != nil {
-		c.page.logFailure(ctx, c.who, inv, 1, err)
+		c.page.logFailure(ctx, &who, inv, 1, err)
 		return
 	}
 	c.topics.publish(ctx, out.fx.publishes)

@@ -1,41 +1,21 @@
 package live_test
 
 import (
-	"bytes"
 	"html/template"
-	"log/slog"
 	"testing"
 
 	"lastmile/live"
+	"lastmile/live/internal/hubtest"
 	"lastmile/live/livetest"
-	"lastmile/push"
-	"lastmile/push/mempush"
 )
 
 // exampleHub returns a running hub on a store in memory. The package's example
 // shows how a program makes one.
 func exampleHub(t testing.TB, cfg live.Config) *live.Hub {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	store, err := mempush.New(mempush.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := push.NewNode(store, push.NodeConfig{Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	publisher, err := push.NewPublisher(store, push.PublisherConfig{Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Secret, cfg.Logger = bytes.Repeat([]byte("s"), 32), log
-	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: store, Broker: store}, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	livetest.Run(t, node.Run, hub.Run)
-	return hub
+	p := hubtest.New(t, cfg)
+	livetest.Run(t, p.RunNode, p.Hub.Run)
+	return p.Hub
 }
 
 // exampleView returns a page of the hub.

@@ -90,9 +90,9 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 	if err != nil {
 		return "", err
 	}
-	storeCtx, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
 	defer cancel()
-	err = p.hub.deps.States.CreateConn(storeCtx, push.ConnRecord{
+	err = p.hub.deps.States.CreateConn(ctx, push.ConnRecord{
 		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.Cursor, Epoch: m.Epoch,
 	}, p.hub.cfg.FirstTTL)
 	if err != nil {

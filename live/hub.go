@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"lastmile/live/internal/delivery"
+	"lastmile/live/internal/wire"
 )
 
 // Hub joins the views of a web process: it knows their actions, holds their
@@ -26,7 +27,7 @@ type Hub struct {
 	origins  *http.CrossOriginProtection
 	topics   topicTable
 	pages    *delivery.Deps
-	buffers  buffers
+	frames   wire.Pool
 	// opening bounds the connections that are being set up, so that a crowd
 	// that comes back at once does not overrun the store.
 	opening chan struct{}

@@ -42,8 +42,8 @@ func (c *conn) loop(ctx context.Context) *ending {
 		case <-c.session.Ready():
 		case <-c.session.Turned():
 			c.session.Heard()
-		case err := <-c.wrote:
-			c.written(err)
+		case <-c.out.Left():
+			c.written(c.out.Result())
 		case <-c.wake():
 		case e := <-c.stopping:
 			return &e
@@ -57,8 +57,8 @@ func (c *conn) loop(ctx context.Context) *ending {
 // dropped tells why the socket is gone. A write that ran out of time ends the
 // reading too, and knows better.
 func (c *conn) dropped(err error) *ending {
-	if c.out.writing {
-		c.written(<-c.wrote)
+	if c.out.Busy() {
+		c.awaitWritten()
 		if c.over != nil && c.over.reason == ReasonSlow {
 			return c.over
 		}
@@ -157,7 +157,9 @@ func (c *conn) connect(ctx context.Context) {
 		return
 	}
 	behind := c.session.CatchingUp()
-	c.out.behind = c.out.behind && behind
+	if !behind {
+		c.out.caughtUp()
+	}
 	if c.connected || behind && time.Now().Before(c.openBy) {
 		return
 	}
@@ -168,7 +170,7 @@ func (c *conn) connect(ctx context.Context) {
 		return
 	}
 	c.connected = true
-	c.out.greet = true
+	c.out.greetNow()
 	if h != nil {
 		c.runOnConnect(ctx, h)
 	}
@@ -178,7 +180,7 @@ func (c *conn) connect(ctx context.Context) {
 func (c *conn) runOnConnect(ctx context.Context, h handler) {
 	inv := invocation{source: sourceConnect, action: "OnConnect", cause: cause{"connect", c.who.conn, strconv.FormatUint(c.session.Fence(), 10)}}
 	fx, err := c.session.Own(ctx, func(ctx context.Context, state any) (delivery.Outcome, error) {
-		out, err := program{c.page, &c.who}.call(ctx, state, h, inv)
+		out, err := program{c.page, c.who}.call(ctx, state, h, inv)
 		if err != nil {
 			c.page.logFailure(ctx, c.who, inv, 1, err)
 		}

@@ -33,7 +33,7 @@ func (p *page) open(ctx context.Context, who *visitor, kind string) (*mounted, e
 	p.hub.metrics.mounts.WithLabelValues(kind).Inc()
 	var last error
 	for range mountTries {
-		m, err := p.mount(ctx, &who)
+		m, err := p.mount(ctx, who)
 		if err != nil || m.fx.navigate != nil {
 			return m, err
 		}
@@ -54,15 +54,15 @@ func (p *page) open(ctx context.Context, who *visitor, kind string) (*mounted, e
 
 // mount makes the state: initial, persisted fields, Mount. Pending pushes are
 // only looked up.
-func (p *page) mount(ctx context.Context, who **visitor) (*mounted, error) {
+func (p *page) mount(ctx context.Context, who *visitor) (*mounted, error) {
 	state, err := p.model.fresh()
 	if err != nil {
 		return nil, err
 	}
-	session := (*who).Session
+	session := who.Session
 	code := program{p, who}
 	m := &mounted{}
-	m.Mount, err = delivery.NewMount(ctx, p.hub.pages, p.key(*who), code, state, func(ctx context.Context) (push.Backlog, error) {
+	m.Mount, err = delivery.NewMount(ctx, p.hub.pages, p.key(who), code, state, func(ctx context.Context) (push.Backlog, error) {
 		return p.hub.deps.Node.Pending(ctx, session, 0)
 	})
 	if err != nil || p.model.mount == nil {
@@ -72,7 +72,7 @@ func (p *page) mount(ctx context.Context, who **visitor) (*mounted, error) {
 	out, err := code.call(ctx, m.State, p.model.mount, inv)
 	m.fx = unboxed(out.Effects)
 	if err != nil {
-		p.logFailure(ctx, *who, inv, 1, err)
+		p.logFailure(ctx, who, inv, 1, err)
 		return nil, fmt.Errorf("%w: %w", errMount, err)
 	}
 	m.Take(out)

@@ -22,20 +22,19 @@ func (c *conn) open(ctx context.Context, hello message) *ending {
 	c.tree = c.page.set.NewView()
 	c.openBy = time.Now().Add(openPatience)
 	if id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Session, c.page.name); err == nil {
-		c.out.hasToken = fresh
-		resumed, err := c.resume(ctx, id, hello)
+		resumed, err := c.resume(ctx, id, fresh, hello)
 		if err != nil {
 			return c.cannotOpen(ctx, err)
 		}
 		if resumed {
-			c.out.behind = c.out.snapshot && hello.Last > 0
+			c.out.holdScreen(hello.Last > 0)
 			return nil
 		}
 	}
 	if err := c.mountAnew(ctx); err != nil {
 		return c.cannotOpen(ctx, err)
 	}
-	c.out.behind = hello.Last > 0
+	c.out.holdScreen(hello.Last > 0)
 	return nil
 }
 
@@ -51,9 +50,10 @@ func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
 	return &ending{ReasonLost, websocket.StatusTryAgainLater, "store not available"}
 }
 
-// resume takes over the connection's record. It reports false when there is
-// nothing to resume: then the page mounts anew.
-func (c *conn) resume(ctx context.Context, id string, hello message) (bool, error) {
+// resume takes over the record of the connection that the browser's token names,
+// fresh or not. It reports false when there is nothing to resume: then the page
+// mounts anew.
+func (c *conn) resume(ctx context.Context, id string, fresh bool, hello message) (bool, error) {
 	storeCtx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
 	defer cancel()
 	r, err := c.hub.deps.States.TakeConn(storeCtx, c.who.Session, id, c.hub.cfg.ResumeTTL)
@@ -66,6 +66,8 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 	if hello.Number != 0 && hello.Number <= r.Client {
 		return false, nil // a copy of the page, whose messages are others under the same numbers
 	}
+	c.visitAs(id)
+	c.out.resumes(hello.Manifest, fresh)
 	from, ok := c.load(ctx, r, hello)
 	if !ok {
 		return false, nil
@@ -80,9 +82,7 @@ func (c *conn) resume(ctx context.Context, id string, hello message) (bool, erro
 		from.Feed.Close()
 		return false, nil
 	}
-	key := c.page.key(c.who)
-	key.Conn = id
-	c.session = delivery.NewSession(c.hub.pages, key, program{c.page, &c.who}, screen{c}, from)
+	c.session = delivery.NewSession(c.hub.pages, c.page.key(c.who), program{c.page, c.who}, screen{c}, from)
 	if err := c.session.Refresh(ctx, true); err != nil {
 		if errors.Is(err, delivery.ErrStateSize) { // without the page's own fields it may fit
 			c.hub.log.ErrorContext(ctx, "page has no room for the persisted fields, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
@@ -116,12 +116,9 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (deli
 	for _, topic := range doc.Topics {
 		c.who.subscribed(map[string]bool{topic: true})
 	}
-	c.out.manifest = hello.Manifest
-	c.out.snapshot = true
 	if hello.Hash != "" && hello.Snapshot == 0 && hello.Manifest == c.page.set.Fingerprint() {
 		if err := c.tree.Rebase(from.State); err == nil && hashText(c.tree.Hash()) == hello.Hash {
-			c.out.snapshot = false
-			c.out.title = c.page.documentTitle(from.State)
+			c.out.shows(c.page.documentTitle(from.State))
 		}
 	}
 	return from, true
@@ -131,9 +128,9 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (deli
 // pending pushes go through the loop, where a failing one can be retried.
 func (c *conn) mountAnew(ctx context.Context) error {
 	c.leavePage()
-	c.who.conn = push.NewID()
+	c.visitAs(push.NewID())
 	c.hub.metrics.mounts.WithLabelValues("socket").Inc()
-	m, err := c.page.mount(ctx, &c.who)
+	m, err := c.page.mount(ctx, c.who)
 	if err != nil {
 		return err
 	}
@@ -141,10 +138,9 @@ func (c *conn) mountAnew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.session = delivery.NewSession(c.hub.pages, c.page.key(c.who), program{c.page, &c.who}, screen{c}, delivery.Start{
+	c.session = delivery.NewSession(c.hub.pages, c.page.key(c.who), program{c.page, c.who}, screen{c}, delivery.Start{
 		State: m.State, Snapshot: delivery.Snapshot{Encoded: m.Encoded}, Feed: feed, Epoch: feed.Epoch(), Mount: m.Mount,
 	})
-	c.out.snapshot, c.out.remounted = true, true
 	c.take(c.who.conn)
 	c.session.Hold(ctx, boxed(m.fx))
 	return nil
@@ -154,8 +150,6 @@ func (c *conn) mountAnew(ctx context.Context) error {
 // said.
 func (c *conn) leavePage() {
 	c.topics.unfollowAll()
-	c.who = c.who.copied()
-	c.who.topics = nil
 	if c.session != nil {
 		c.session.Close()
 		c.session = nil
@@ -165,14 +159,15 @@ func (c *conn) leavePage() {
 	c.openBy = time.Now().Add(openPatience)
 }
 
+// visitAs makes the visitor of a page: one that has no subscriptions yet.
+func (c *conn) visitAs(id string) {
+	c.who = &visitor{Identity: c.who.Identity, view: c.who.view, conn: id, request: c.who.request}
+}
+
 // take makes the connection known under its ID.
 func (c *conn) take(id string) {
 	if former := c.name.Load(); former != nil && *former != id {
 		c.hub.release(c, *former)
-	}
-	if c.who.conn != id {
-		c.who = c.who.copied()
-		c.who.conn = id
 	}
 	c.name.Store(&id)
 	c.hub.hold(c, id)

@@ -17,7 +17,7 @@ type reader struct{ *conn }
 func (c reader) hello(ctx context.Context) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	_, b, err := c.ws.Read(ctx)
+	b, err := c.socket.Read(ctx)
 	if err != nil {
 		return message{}, errors.New("no hello")
 	}
@@ -31,13 +31,13 @@ func (c reader) hello(ctx context.Context) (message, error) {
 func (c reader) run(ctx context.Context) {
 	flood := rate.NewLimiter(floodFactor*rate.Limit(c.hub.cfg.MessageRate), floodFactor*c.hub.cfg.MessageBurst)
 	for err := error(nil); err == nil; err = c.message(ctx, flood) {
-		c.wire.await()
+		c.socket.Await()
 	}
 }
 
 // message hands one message to the loop.
 func (c reader) message(ctx context.Context, flood *rate.Limiter) error {
-	_, b, err := c.ws.Read(ctx)
+	b, err := c.socket.Read(ctx)
 	if err != nil {
 		c.gone <- err
 		return err
@@ -64,5 +64,5 @@ func (c reader) message(ctx context.Context, flood *rate.Limiter) error {
 func (c reader) beat(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.WriteTimeout)
 	defer cancel()
-	return c.ws.Write(ctx, websocket.MessageText, []byte("{}")) == nil
+	return c.socket.Answer(ctx, "{}") == nil
 }

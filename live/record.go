@@ -61,13 +61,6 @@ func decodeConn(b []byte) (connDocument, error) {
 	return d, nil
 }
 
-// copied returns a visitor to change: actions that are over may still be read
-// what they were told of this one.
-func (v *visitor) copied() *visitor {
-	copied := *v
-	return &copied
-}
-
 // subscribed applies an action's topic changes to a visitor's subscriptions.
 func (v *visitor) subscribed(changes map[string]bool) {
 	for topic, on := range changes {

@@ -108,7 +108,7 @@ func (h *Hub) drain() {
 		left := h.all()
 		h.log.Warn("cutting connections that did not end in time", "connections", len(left), "timeout", h.cfg.DrainTimeout)
 		for _, c := range left {
-			c.cut()
+			c.socket.Cut()
 		}
 		h.abandon(gone)
 	}

@@ -2,113 +2,13 @@ package live
 
 import (
 	"context"
-	"slices"
-	"sync"
+	"errors"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lastmile/live/internal/wire"
 )
-
-// output is what waits to be sent.
-type output struct {
-	greet     bool // the first frame is due
-	greeted   bool
-	described bool // the title and the manifest have been told
-	remounted bool
-	// manifest is the one that the browser has.
-	manifest string
-	hasToken bool // the browser's token names this connection, for long enough
-	snapshot bool // the browser needs the whole page
-	whole    bool // the next render is a snapshot, whatever made it due
-	dirty    bool // the state may look different
-	// behind says that the browser may show more than the state has caught up
-	// with: no frame changes the screen until it has.
-	behind   bool
-	writing  bool
-	seq      uint64
-	reply    uint64 // highest message that is answered
-	replied  uint64
-	seen     uint64 // the last message that the browser knows to be in the state
-	title    string // as the browser shows it
-	flashes  []Flash
-	events   []event
-	errs     []frameError
-	navigate *navigate
-	// oldest is when the oldest push that has not been sent was stored, flying
-	// the one that is being written.
-	oldest, flying time.Time
-}
-
-// maxOutstanding bounds the frames that a browser may leave unconfirmed before
-// it gets no more.
-const maxOutstanding = 128
-
-// maxQueued bounds flashes, events and errors about no message that wait, each.
-const maxQueued = 64
-
-// restart prepares for the frames of a page mounted anew. Numbers go on
-// counting.
-func (o *output) restart() {
-	*o = output{
-		seq: o.seq, writing: o.writing, manifest: o.manifest, title: o.title,
-		flashes: o.flashes, events: o.events, navigate: o.navigate, errs: o.errs,
-		dirty: true, behind: o.seq > 0,
-	}
-}
-
-func (o *output) add(fx effects) {
-	o.flashes = bounded(append(o.flashes, fx.flashes...))
-	o.events = bounded(append(o.events, fx.events...))
-	if fx.navigate != nil {
-		o.navigate = fx.navigate
-	}
-}
-
-// fail has the page told of an error. Those about messages are all told: what
-// bounds them is maxRefusals.
-func (o *output) fail(e frameError) {
-	o.errs = append(o.errs, e)
-	if len(o.errs) <= maxQueued {
-		return
-	}
-	if i := slices.IndexFunc(o.errs, func(e frameError) bool { return e.Number == 0 }); i >= 0 {
-		o.errs = slices.Delete(o.errs, i, i+1)
-	}
-}
-
-func bounded[T any](list []T) []T { return list[max(0, len(list)-maxQueued):] }
-
-// older notes when a push that goes into the next frame was stored.
-func (o *output) older(t time.Time) {
-	if o.oldest.IsZero() {
-		o.oldest = t
-	}
-}
-
-// buffers are shared: an idle connection holds none.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) get() *[]byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return p
-	}
-	p := make([]byte, frameRoom, frameCap)
-	return &p
-}
-
-const (
-	// frameCap is what a new buffer takes.
-	frameCap = 1 << 10
-	// maxPooled keeps a rare large page from staying in the pool.
-	maxPooled = 256 << 10
-)
-
-func (b *buffers) put(p *[]byte) {
-	if cap(*p) <= maxPooled {
-		*p = (*p)[:frameRoom]
-		b.pool.Put(p)
-	}
-}
 
 // pump sends what there is to say if the last frame has left. While a browser
 // is slow, pushes change the state and no frame is made; the next one holds
@@ -123,27 +23,52 @@ func (c *conn) pump(ctx context.Context) {
 // sendFrame reports whether it has sent a frame and may send another.
 func (c *conn) sendFrame(ctx context.Context) bool {
 	o := &c.out
-	if o.writing || !o.greet || c.over != nil || !c.session.Presentable() || c.session.Acks.Outstanding() >= maxOutstanding {
+	if o.Busy() || !o.greet || c.over != nil || !c.session.Presentable() || c.session.Acks.Outstanding() >= maxOutstanding {
 		return false
 	}
-	buf := c.hub.buffers.get()
-	b, kind, err := c.compose((*buf)[:frameRoom])
+	f := o.Pool.Get()
+	b, kind, err := c.compose(f.Start())
 	if err != nil {
 		c.hub.log.ErrorContext(ctx, "frame cannot be made", "view", c.page.name, "error", err)
 		c.end(ending{ReasonLost, websocket.StatusInternalError, "frame cannot be made"})
 		return false
 	}
 	if b == nil {
-		c.hub.buffers.put(buf)
+		o.Pool.Put(f)
 		return false
 	}
-	*buf = b
-	size := len(b) - frameRoom
-	o.flying, o.oldest = o.oldest, time.Time{}
-	c.transmit(buf)
+	f.End(b)
 	c.hub.metrics.frames.WithLabelValues(kind).Inc()
-	c.hub.metrics.frameBytes.Observe(float64(size))
-	return !o.writing
+	c.hub.metrics.frameBytes.Observe(float64(f.Size()))
+	o.flying, o.oldest = o.oldest, time.Time{}
+	if err := o.Send(f); err != nil || !o.Busy() {
+		c.written(err)
+	}
+	return !o.Busy()
+}
+
+// written notes that a frame has left, or could not. A browser that takes
+// nothing off the wire for too long is cut off: what it missed is in the
+// mailbox.
+func (c *conn) written(err error) {
+	switch {
+	case errors.Is(err, wire.ErrSlow):
+		c.end(ending{ReasonSlow, closeSlow, "slow client"})
+	case err != nil:
+		c.end(ending{ReasonLost, websocket.StatusAbnormalClosure, ""})
+	default:
+		if stored := c.out.left(); !stored.IsZero() {
+			c.hub.metrics.pushLatency.Observe(time.Since(stored).Seconds())
+		}
+	}
+}
+
+// awaitWritten waits for the frame that is on its way.
+func (c *conn) awaitWritten() {
+	if c.out.Busy() {
+		<-c.out.Left()
+		c.written(c.out.Result())
+	}
 }
 
 // compose makes the next frame, or nil when there is nothing to say.

@@ -1,17 +1,14 @@
 package livetest_test
 
 import (
-	"bytes"
 	"fmt"
 	"html/template"
-	"log/slog"
 	"testing"
 
 	"lastmile/internal/exampletest"
 	"lastmile/live"
+	"lastmile/live/internal/hubtest"
 	"lastmile/live/livetest"
-	"lastmile/push"
-	"lastmile/push/mempush"
 )
 
 // Counter is the state of the page under test, Controller has its actions.
@@ -31,40 +28,21 @@ func (Controller) Add(s Counter, _ *live.Context) (Counter, error) {
 // Tick counts too.
 func (c Controller) Tick(s Counter, ctx *live.Context) (Counter, error) { return c.Add(s, ctx) }
 
-// app is the program under test: what stands below the pages, in memory.
+// app is the program under test, with its store in memory.
 type app struct {
-	node      *push.Node
-	publisher *push.Publisher
-	hub       *live.Hub
-	counter   *live.View[Counter]
+	hubtest.Process
+	counter *live.View[Counter]
 }
 
 func newApp(t testing.TB) app {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	store, err := mempush.New(mempush.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := push.NewNode(store, push.NodeConfig{Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	publisher, err := push.NewPublisher(store, push.PublisherConfig{Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	hub, err := live.New(live.Deps{Node: node, Publisher: publisher, States: store, Broker: store},
-		live.Config{Secret: bytes.Repeat([]byte("s"), 32), Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
+	process := hubtest.New(t, live.Config{})
 	tmpl := template.Must(template.New("counter").Parse(`<form><b>{{.N}}</b><button name="live-action" value="Add">+</button></form>`))
-	counter, err := live.NewView(hub, "counter", Controller{}, Counter{}, tmpl, live.ViewConfig{})
+	counter, err := live.NewView(process.Hub, "counter", Controller{}, Counter{}, tmpl, live.ViewConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return app{node, publisher, hub, counter}
+	return app{process, counter}
 }
 
 // A page is opened, clicked and read.
@@ -72,7 +50,7 @@ func ExampleOpen() {
 	t := exampletest.New() // in a test, t is its *testing.T
 	defer t.End()
 	app := newApp(t)
-	livetest.Run(t, app.node.Run, app.hub.Run)
+	livetest.Run(t, app.RunNode, app.Hub.Run)
 
 	page := livetest.Open(t, app.counter, "/counter")
 	page.Click("button", nil)
@@ -86,7 +64,7 @@ func ExampleNewBrowser() {
 	t := exampletest.New() // in a test, t is its *testing.T
 	defer t.End()
 	app := newApp(t)
-	livetest.Run(t, app.node.Run, app.hub.Run)
+	livetest.Run(t, app.RunNode, app.Hub.Run)
 
 	browser := livetest.NewBrowser(t)
 	browser.Open(app.counter, "/counter").Click("button", nil)
@@ -102,7 +80,7 @@ func ExampleBrowser_Get() {
 	t := exampletest.New() // in a test, t is its *testing.T
 	defer t.End()
 	app := newApp(t)
-	livetest.Run(t, app.node.Run, app.hub.Run)
+	livetest.Run(t, app.RunNode, app.Hub.Run)
 
 	page := livetest.NewBrowser(t).Get(app.counter, "/counter")
 	page = page.Submit("button", nil)
@@ -115,7 +93,7 @@ func ExamplePage_Reconnect() {
 	t := exampletest.New() // in a test, t is its *testing.T
 	defer t.End()
 	app := newApp(t)
-	livetest.Run(t, app.node.Run, app.hub.Run)
+	livetest.Run(t, app.RunNode, app.Hub.Run)
 
 	page := livetest.Open(t, app.counter, "/counter")
 	page.Drop()
@@ -130,8 +108,8 @@ func ExampleStart() {
 	t := exampletest.New() // in a test, t is its *testing.T
 	defer t.End()
 	app := newApp(t)
-	livetest.Run(t, app.node.Run)
-	stop := livetest.Start(t, app.hub.Run)
+	livetest.Run(t, app.RunNode)
+	stop := livetest.Start(t, app.Hub.Run)
 
 	page := livetest.Open(t, app.counter, "/counter")
 	page.Click("button", nil)
