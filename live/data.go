@@ -2,10 +2,6 @@ package live
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"reflect"
 	"strconv"
 	"strings"
 )
@@ -23,6 +19,11 @@ func (c *Context) GetString(name string) string {
 	if len(raw) > 0 && raw[0] == '[' {
 		raw = firstOf(raw) // a form field that occurs several times
 	}
+	return scalar(raw)
+}
+
+// scalar is the text of a value that is no list or object.
+func scalar(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return ""
 	}
@@ -34,6 +35,25 @@ func (c *Context) GetString(name string) string {
 	default:
 		return string(raw)
 	}
+}
+
+// GetStrings returns all values of a field of the data, each as GetString has
+// it: browsers send one value of a group as a text and several as a list. It is
+// nil when the data lacks the field.
+func (c *Context) GetStrings(name string) []string {
+	raw, ok := fieldOf(c.inv.data, name)
+	if !ok {
+		return nil
+	}
+	var values []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &values) != nil {
+		return []string{c.GetString(name)}
+	}
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = scalar(v)
+	}
+	return texts
 }
 
 // GetInt returns a field of the data that is a whole number, or a string that
@@ -64,103 +84,5 @@ func (c *Context) GetFloat(name string) float64 {
 // and what a checked box sends: "on", "true", "yes", "1" or any other text but
 // "", "off", "false", "no" and "0".
 func (c *Context) GetBool(name string) bool {
-	switch strings.ToLower(c.GetString(name)) {
-	case "", "0", "false", "off", "no":
-		return false
-	default:
-		return true
-	}
-}
-
-// Bind decodes the data into v, a pointer, by the rules of encoding/json. Form
-// fields arrive as strings: where v has a number or a boolean, the string is
-// converted. Unknown fields are ignored.
-func (c *Context) Bind(v any) error {
-	raw := c.inv.data
-	if len(raw) == 0 {
-		raw = json.RawMessage("{}")
-	}
-	err := json.Unmarshal(raw, v)
-	if _, mismatch := errors.AsType[*json.UnmarshalTypeError](err); mismatch {
-		if loose, ok := loosen(raw, reflect.TypeOf(v)); ok {
-			err = json.Unmarshal(loose, v)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("live: bind data of %s: %w", c.inv.action, err)
-	}
-	return nil
-}
-
-// loosen rewrites strings of a form to the number or boolean that the target's
-// field of the same name wants.
-func loosen(raw json.RawMessage, t reflect.Type) (json.RawMessage, bool) {
-	for t != nil && t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	var data map[string]json.RawMessage
-	if t == nil || t.Kind() != reflect.Struct || json.Unmarshal(raw, &data) != nil {
-		return nil, false
-	}
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" {
-			name = f.Name
-		}
-		key, text, ok := formValue(data, name)
-		if !ok {
-			continue
-		}
-		ft := f.Type
-		if ft.Kind() == reflect.Pointer {
-			ft = ft.Elem()
-		}
-		if b, ok := convert(text, ft.Kind()); ok {
-			data[key] = b
-		}
-	}
-	loose, err := json.Marshal(data)
-	return loose, err == nil
-}
-
-// formValue finds a string field by its name, in any case as encoding/json does.
-func formValue(data map[string]json.RawMessage, name string) (key, text string, ok bool) {
-	for k, raw := range data {
-		if strings.EqualFold(k, name) && json.Unmarshal(raw, &text) == nil && len(raw) > 0 && raw[0] == '"' {
-			return k, text, true
-		}
-	}
-	return "", "", false
-}
-
-// convert writes the JSON of a form field's text for a field of that kind. An
-// empty field is an absent one.
-func convert(text string, kind reflect.Kind) (json.RawMessage, bool) {
-	text = strings.TrimSpace(text)
-	switch kind {
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
-		if text == "" {
-			return json.RawMessage("null"), true
-		}
-		dec := json.NewDecoder(strings.NewReader(text))
-		dec.UseNumber()
-		var n json.Number
-		if dec.Decode(&n) != nil {
-			return nil, false
-		}
-		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-			return nil, false
-		}
-		return json.RawMessage(n), true
-	case reflect.Bool:
-		switch strings.ToLower(text) {
-		case "", "off", "false", "no", "0":
-			return json.RawMessage("false"), true
-		default:
-			return json.RawMessage("true"), true
-		}
-	default:
-		return nil, false
-	}
+	return truth(c.GetString(name))
 }

@@ -12,3 +12,6 @@ func DecodeMessage(b []byte, limit int) (action string, err error) {
 	m, err := decodeMessage(b, limit)
 	return m.Action, err
 }
+
+// BindData is what Context.Bind does with its data.
+func BindData(raw []byte, v any) error { return bind(raw, v) }

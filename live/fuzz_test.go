@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"encoding/json"
 	"testing"
 	"testing/synctest"
 
@@ -29,6 +30,23 @@ func FuzzDecodeMessage(f *testing.F) {
 		action, err := live.DecodeMessage(b, limit)
 		if err == nil && (len(b) > limit || len(action) > push.MaxActionLen) {
 			t.Errorf("took %d bytes with an action of %d", len(b), len(action))
+		}
+	})
+}
+
+// FuzzBind binds whatever JSON comes into every shape: an error at worst, and
+// what encoding/json takes as it is comes out the same.
+func FuzzBind(f *testing.F) {
+	for _, s := range []string{`{"n":"1"}`, `{"tags":["a",1,null,{}]}`, `{"at":" "}`, `[]`, `"x"`, `{"on":[[]]}`, `{"by":{"a":""}}`, `{"Tags": [ "1" , " " ]}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for name, shape := range shapes {
+			got, want := shape.new(), shape.new()
+			err := live.BindData(b, got)
+			if strict := json.Unmarshal(b, want); strict == nil && (err != nil || shape.show(got) != shape.show(want)) {
+				t.Errorf("%s: got %s (%v), want %s", name, shape.show(got), err, shape.show(want))
+			}
 		}
 	})
 }
