@@ -1,69 +1,84 @@
 -- ack: one connection has processed (after, upto] but for the skipped ones.
--- KEYS 1 meta, 2 mailbox, 3 parked, 4 owing, 5 starts
+-- Behind lib.lua and entry.lua.
+--
+-- KEYS 1 meta, 2 mailbox, 3 parked, 4 unacked, 5 starts
 -- ARGV 1 session, 2 route, 3 after, 4 upto, 5 resume window (us),
 --      6 lifetime (s), 7 route cursor, 8... skipped seqs
 -- Returns the acked offset.
-local route = ARGV[2]
-local r = redis.call('HMGET', KEYS[1], 's', 'a', 't', 'e', route, 'z')
-if not r[1] or r[6] then return '0' end -- the store was emptied since, or the session is closed
-local s, a, t = tonumber(r[1]), tonumber(r[2] or '0'), tonumber(r[3] or '0')
+--
+-- A session that is closed or not known stays so. Else afterwards
+--   - the acked offset is at least upto, and never below what it was;
+--   - what was skipped and nobody has applied yet is parked, and what is parked
+--     was skipped by all that came to it;
+--   - entries that were applied, and not given up, have no counted starts;
+--   - of what is acknowledged only the resume window is left;
+--   - unacked names the session only while something waits.
+-- It is idempotent, and the order of acks does not matter.
+local meta, mailbox, parked, unacked, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local session, route, window, lifetime, cursor = ARGV[1], ARGV[2], ARGV[5], ARGV[6], ARGV[7]
 local after, upto = tonumber(ARGV[3]), tonumber(ARGV[4])
+local SKIPPED = 8 -- the first argument of them
+
+local known = redis.call('HMGET', meta, LAST, ACKED, TRIMMED, HISTORY, route, CLOSED)
+local come = known[5]
+if not known[1] or known[6] then return '0' end -- the store was emptied since, or the session is closed
+local last, acked, trimmed = tonumber(known[1]), tonumber(known[2] or '0'), tonumber(known[3] or '0')
 
 -- A write that memory pressure cannot refuse goes first: then none of the
 -- others is refused, and acknowledging frees memory.
-redis.call('EXPIRE', KEYS[1], ARGV[6])
-t = settle(KEYS[1], KEYS[2], t, tonumber(r[4] or '0'))
+redis.call('EXPIRE', meta, lifetime)
+trimmed = settle(meta, mailbox, trimmed, tonumber(known[4] or '0'))
 
 local skipped = {}
-for i = 8, #ARGV do
+for i = SKIPPED, #ARGV do
   local id = ARGV[i]
   skipped[id] = true
-  if tonumber(id) > a and tonumber(id) <= upto then
-    local l = redis.call('XRANGE', KEYS[2], id .. '-0', id .. '-0')
-    if #l > 0 then redis.call('HSET', KEYS[3], id, pack(l[1][2])) end
+  if tonumber(id) > acked and tonumber(id) <= upto then
+    local found = redis.call('XRANGE', mailbox, id .. '-0', id .. '-0')
+    if #found > 0 then redis.call('HSET', parked, id, pack(found[1][2])) end
   end
 end
-for _, id in ipairs(redis.call('HKEYS', KEYS[5])) do
+for _, id in ipairs(redis.call('HKEYS', starts)) do
   local n = tonumber(id)
-  if n > after and n <= upto and not skipped[id] and (redis.call('HEXISTS', KEYS[3], id) == 1 or
-      #redis.call('XRANGE', KEYS[2], id .. '-0', id .. '-0') > 0) then -- what was given up was not survived
-    redis.call('HDEL', KEYS[5], id)
+  if n > after and n <= upto and not skipped[id] and (redis.call('HEXISTS', parked, id) == 1 or
+      #redis.call('XRANGE', mailbox, id .. '-0', id .. '-0') > 0) then -- what was given up was not survived
+    redis.call('HDEL', starts, id)
   end
 end
-if redis.call('HLEN', KEYS[3]) > 0 then
-  redis.call('EXPIRE', KEYS[3], ARGV[6])
-  local applied = t
-  for _, id in ipairs(redis.call('HKEYS', KEYS[3])) do
+if redis.call('HLEN', parked) > 0 then
+  redis.call('EXPIRE', parked, lifetime)
+  local applied = trimmed
+  for _, id in ipairs(redis.call('HKEYS', parked)) do
     local n = tonumber(id)
     if n > after and n <= upto and not skipped[id] then
-      redis.call('HDEL', KEYS[3], id)
-      if n > applied and #redis.call('XRANGE', KEYS[2], id .. '-0', id .. '-0') == 0 then applied = n end
+      redis.call('HDEL', parked, id)
+      if n > applied and #redis.call('XRANGE', mailbox, id .. '-0', id .. '-0') == 0 then applied = n end
     end
   end
-  if applied > t then
-    t = applied
-    redis.call('HSET', KEYS[1], 't', seq(t))
+  if applied > trimmed then
+    trimmed = applied
+    redis.call('HSET', meta, TRIMMED, seq(trimmed))
   end
 end
 
-if upto > a then
-  a = upto
-  redis.call('HSET', KEYS[1], 'a', ARGV[4])
+if upto > acked then
+  acked = upto
+  redis.call('HSET', meta, ACKED, ARGV[4])
 end
-if upto > s then redis.call('HSET', KEYS[1], 's', ARGV[4]) end
-if r[5] and tonumber(ARGV[7]) > tonumber(r[5]) then redis.call('HSET', KEYS[1], route, ARGV[7]) end
+if upto > last then redis.call('HSET', meta, LAST, ARGV[4]) end
+if come and tonumber(cursor) > tonumber(come) then redis.call('HSET', meta, route, cursor) end
 
 local clock = redis.call('TIME')
-local low = clock[1] * 1000000 + clock[2] - ARGV[5]
-if a + 1 < low then low = a + 1 end
-trim(KEYS[1], KEYS[2], KEYS[3], low, t)
+local low = clock[1] * 1000000 + clock[2] - window
+if acked + 1 < low then low = acked + 1 end
+trim(meta, mailbox, parked, low, trimmed)
 
-local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
-if #last > 0 and tonumber((string.match(last[1][1], '^%d+'))) <= a then
+local newest = redis.call('XREVRANGE', mailbox, '+', '-', 'COUNT', 1)
+if #newest > 0 and tonumber((string.match(newest[1][1], '^%d+'))) <= acked then
   -- Only history is left: it may go by itself when the resume window is over.
-  -- settle turns 'e' into the trimmed mark then.
-  redis.call('HSET', KEYS[1], 'e', seq(top(KEYS[2], KEYS[3], '+') or 0))
-  redis.call('PEXPIRE', KEYS[2], math.ceil(ARGV[5] / 1000))
+  -- settle turns HISTORY into TRIMMED then.
+  redis.call('HSET', meta, HISTORY, seq(top(mailbox, parked, '+') or 0))
+  redis.call('PEXPIRE', mailbox, math.ceil(window / 1000))
 end
-settled(KEYS[4], ARGV[1], KEYS[2], KEYS[3], a)
-return seq(a)
+settled(unacked, session, mailbox, parked, acked)
+return seq(acked)

@@ -1,64 +1,82 @@
--- append: stores a push once and wakes the session's nodes. Behind settings.
--- KEYS 1 meta, 2 mailbox, 3 parked, 4 dedupe, 5 owing, 6 replaces (with ARGV 5 only)
+-- append: stores a push once and wakes the session's nodes. Behind lib.lua and
+-- settings.lua; package jobs runs it as a part of its own scripts too.
+--
+-- KEYS 1 meta, 2 mailbox, 3 parked, 4 dedupe, 5 unacked, 6 replaces (with ARGV 5 only)
 -- ARGV 1 session, 2 push ID, 3 payload, 4 '1' if the payload travels with the
 --      hint, 5 Replaces key or none, 6 '1' if final
 -- Returns {code, seq, woken nodes}; code 0 stored, 1 duplicate, 2 full, 3 closed,
 -- 4 superseded by the final push of the key, which has the seq.
+--
+-- Codes but 0 leave the mailbox as it was, less what all nodes have passed.
+-- After 0 it holds that
+--   - the entry's seq is above all before it, and the entry names the one before;
+--   - dedupe names the seq, so that a repeat finds it, and unacked names the session;
+--   - mailbox and parked together hold at most cap entries, or one more where
+--     the entry took the place of another;
+--   - of a Replaces key no other entry waits that is not final, and only another
+--     final push comes after a final one, while the key is remembered.
+local meta, mailbox, parked, dedupe, unacked, replaces = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local session, push_id, payload, inline, key, final = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6] == '1'
 local call = redis.call
-local prevs, a, t, e, x, routes = '0', '0', '0', '-1', '0', {}
-local h = call('HGETALL', KEYS[1])
-for i = 1, #h, 2 do
-  local f, v = h[i], h[i + 1]
-  if f == 's' then prevs = v
-  elseif f == 'a' then a = v
-  elseif f == 't' then t = v
-  elseif f == 'e' then e = v
-  elseif f == 'x' then x = v
-  elseif f == 'z' then return {3, '0', 0}
+
+-- A route is {field of meta, stream, most hints, how far the node has come}.
+local FIELD, STREAM, BOUND, CURSOR = 1, 2, 3, 4
+local last, acked, trimmed, history, renewed, routes = '0', '0', '0', '-1', '0', {}
+local all = call('HGETALL', meta)
+for i = 1, #all, 2 do
+  local field, value = all[i], all[i + 1]
+  if field == LAST then last = value
+  elseif field == ACKED then acked = value
+  elseif field == TRIMMED then trimmed = value
+  elseif field == HISTORY then history = value
+  elseif field == RENEWED then renewed = value
+  elseif field == CLOSED then return {3, '0', 0}
   else
-    local key, bound = inbox(f, KEYS[5])
-    if key then routes[#routes + 1] = {f, key, bound, v} end
+    local stream, bound = inbox(field, unacked)
+    if stream then routes[#routes + 1] = {field, stream, bound, value} end
   end
 end
 
-local dup = call('GET', KEYS[4])
-if dup then
-  call('EXPIRE', KEYS[4], remember) -- a write, so that a retry's WAIT covers the first try
-  return {1, dup, 0}
+local known = call('GET', dedupe)
+if known then
+  call('EXPIRE', dedupe, remember) -- a write, so that a retry's WAIT covers the first try
+  return {1, known, 0}
 end
 
-local prev, floor, replaces = tonumber(prevs), tonumber(a), ARGV[5]
+local prev, offset = tonumber(last), tonumber(acked)
 
-local old
-if replaces then
-  old = call('HGET', KEYS[6], replaces)
-  if old and string.byte(old) == 45 then -- '-': of the key's final push
-    if ARGV[6] ~= '1' then return {4, string.sub(old, 2), 0} end
+-- The hash replaces holds of each key the seq of its last push, with '-' before
+-- it (byte 45) when that was final.
+local old -- the entry whose place this one takes
+if key then
+  old = call('HGET', replaces, key)
+  if old and string.byte(old) == 45 then
+    if not final then return {4, string.sub(old, 2), 0} end
     old = nil
-  elseif old and tonumber(old) <= floor and call('HEXISTS', KEYS[3], old) == 0 then old = nil end
+  elseif old and tonumber(old) <= offset and call('HEXISTS', parked, old) == 0 then old = nil end
 end
 
-local len, mark = call('XLEN', KEYS[2]), tonumber(t)
-if len == 0 then mark = settle(KEYS[1], KEYS[2], mark, tonumber(e)) end
-if len + call('HLEN', KEYS[3]) >= cap then
+local len, mark = call('XLEN', mailbox), tonumber(trimmed)
+if len == 0 then mark = settle(meta, mailbox, mark, tonumber(history)) end
+if len + call('HLEN', parked) >= cap then
   -- What every living node has passed is worth less than a new push.
-  local low, living = floor, {}
+  local low, living = offset, {}
   for i = 1, #routes do
-    local r = routes[i]
-    if r[2] == '' or call('EXISTS', r[2]) == 0 then
-      call('HDEL', KEYS[1], r[1])
+    local route = routes[i]
+    if route[STREAM] == '' or call('EXISTS', route[STREAM]) == 0 then
+      call('HDEL', meta, route[FIELD])
     else
-      living[#living + 1] = r
-      if tonumber(r[4]) < low then low = tonumber(r[4]) end
+      living[#living + 1] = route
+      if tonumber(route[CURSOR]) < low then low = tonumber(route[CURSOR]) end
     end
   end
   routes = living
-  mark = trim(KEYS[1], KEYS[2], KEYS[3], low + 1, mark)
-  len = call('XLEN', KEYS[2])
-  if len + call('HLEN', KEYS[3]) >= cap then
+  mark = trim(meta, mailbox, parked, low + 1, mark)
+  len = call('XLEN', mailbox)
+  if len + call('HLEN', parked) >= cap then
     if not old then return {2, '0', 0} end
-    if #call('XRANGE', KEYS[2], old .. '-0', old .. '-0') == 0
-      and call('HEXISTS', KEYS[3], old) == 0 then return {2, '0', 0} end
+    if #call('XRANGE', mailbox, old .. '-0', old .. '-0') == 0
+      and call('HEXISTS', parked, old) == 0 then return {2, '0', 0} end
   end
 end
 
@@ -70,64 +88,65 @@ local ids = seq(id)
 
 -- Of the writes only the first can be refused for want of memory, and nothing
 -- is rolled back: so the entry itself goes first.
-call('XADD', KEYS[2], ids .. '-0', 'v', prevs, 'j', ARGV[2], 'p', ARGV[3])
-if now - tonumber(x) > 3600000000 then
-  call('HSET', KEYS[1], 's', ids, 'e', '-1', 'x', seq(now))
-  call('EXPIRE', KEYS[1], lifetime)
-  call('EXPIRE', KEYS[2], lifetime)
-  call('EXPIRE', KEYS[3], lifetime)
-elseif len == 0 or e ~= '-1' then -- it has no lifetime, or maybe that of history
-  call('HSET', KEYS[1], 's', ids, 'e', '-1')
-  call('EXPIRE', KEYS[2], lifetime)
+call('XADD', mailbox, ids .. '-0', PREV, last, PUSH_ID, push_id, PAYLOAD, payload)
+if now - tonumber(renewed) > 3600000000 then -- an hour
+  call('HSET', meta, LAST, ids, HISTORY, '-1', RENEWED, seq(now))
+  call('EXPIRE', meta, lifetime)
+  call('EXPIRE', mailbox, lifetime)
+  call('EXPIRE', parked, lifetime)
+elseif len == 0 or history ~= '-1' then -- it has no lifetime, or maybe that of history
+  call('HSET', meta, LAST, ids, HISTORY, '-1')
+  call('EXPIRE', mailbox, lifetime)
 else
-  call('HSET', KEYS[1], 's', ids)
+  call('HSET', meta, LAST, ids)
 end
-call('SET', KEYS[4], ids, 'EX', remember)
-call('ZADD', KEYS[5], 'NX', ids, ARGV[1])
+call('SET', dedupe, ids, 'EX', remember)
+call('ZADD', unacked, 'NX', ids, session)
 
-if replaces then
+if key then
   if old then
-    if tonumber(old) > floor then call('XDEL', KEYS[2], old .. '-0') end
-    call('HDEL', KEYS[3], old)
+    if tonumber(old) > offset then call('XDEL', mailbox, old .. '-0') end
+    call('HDEL', parked, old)
   end
-  call('HSET', KEYS[6], replaces, (ARGV[6] == '1' and '-' or '') .. ids)
-  call('EXPIRE', KEYS[6], lifetime)
-  if call('HLEN', KEYS[6]) > 2 * cap then
-    -- Keys whose entry has gone are forgotten first, then the oldest ends. Keys
-    -- of what waits stay, at most cap: so there is room for half as many ends,
+  call('HSET', replaces, key, (final and '-' or '') .. ids)
+  call('EXPIRE', replaces, lifetime)
+  if call('HLEN', replaces) > 2 * cap then
+    -- Keys whose entry has gone are forgotten first, then the oldest finals. Keys
+    -- of what waits stay, at most cap: so there is room for half as many finals,
     -- and for as many pushes until this is done again.
-    local all, ends = call('HGETALL', KEYS[6]), {}
-    for i = 1, #all, 2 do
-      local at = all[i + 1]
+    local held, finals = call('HGETALL', replaces), {}
+    for i = 1, #held, 2 do
+      local at = held[i + 1]
       if string.byte(at) == 45 then
-        ends[#ends + 1] = {tonumber(at), all[i]}
-      elseif call('HEXISTS', KEYS[3], at) == 0
-        and (tonumber(at) <= floor or #call('XRANGE', KEYS[2], at .. '-0', at .. '-0') == 0) then
-        call('HDEL', KEYS[6], all[i])
+        finals[#finals + 1] = {tonumber(at), held[i]}
+      elseif call('HEXISTS', parked, at) == 0
+        and (tonumber(at) <= offset or #call('XRANGE', mailbox, at .. '-0', at .. '-0') == 0) then
+        call('HDEL', replaces, held[i])
       end
     end
-    table.sort(ends, function(one, other) return one[1] > other[1] end) -- below zero: the oldest first
-    for i = 1, math.min(#ends, call('HLEN', KEYS[6]) - cap - math.ceil(cap / 2)) do
-      call('HDEL', KEYS[6], ends[i][2])
+    table.sort(finals, function(one, other) return one[1] > other[1] end) -- below zero: the oldest first
+    for i = 1, math.min(#finals, call('HLEN', replaces) - cap - math.ceil(cap / 2)) do
+      call('HDEL', replaces, finals[i][2])
     end
   end
 end
 
 local woken = 0
 for i = 1, #routes do
-  local r, ok = routes[i], false
-  if r[2] == '' then -- nowhere
-  elseif ARGV[4] == '1' then
-    ok = call('XADD', r[2], 'NOMKSTREAM', '*', 's', ARGV[1], 'i', ids, 'v', prevs, 'j', ARGV[2], 'p', ARGV[3])
+  local route, ok = routes[i], false
+  local stream = route[STREAM]
+  if stream == '' then -- nowhere
+  elseif inline then
+    ok = call('XADD', stream, 'NOMKSTREAM', '*', HINT_SESSION, session, HINT_SEQ, ids, PREV, last, PUSH_ID, push_id, PAYLOAD, payload)
   else
-    ok = call('XADD', r[2], 'NOMKSTREAM', '*', 's', ARGV[1], 'i', ids, 'v', prevs)
+    ok = call('XADD', stream, 'NOMKSTREAM', '*', HINT_SESSION, session, HINT_SEQ, ids, PREV, last)
   end
   if ok then
     woken = woken + 1
     -- The bound is approximate, and looking at it each time is dear.
-    if id % 16 == 0 then call('XTRIM', r[2], 'MAXLEN', '~', r[3]) end
+    if id % 16 == 0 then call('XTRIM', stream, 'MAXLEN', '~', route[BOUND]) end
   else
-    call('HDEL', KEYS[1], r[1]) -- a dead node's stream has expired
+    call('HDEL', meta, route[FIELD]) -- a dead node's stream has expired
   end
 end
 return {0, ids, woken}

@@ -1,22 +1,30 @@
--- check: the sweep over sessions of one partition.
+-- check: the sweep over sessions of one partition. Behind lib.lua.
+--
 -- KEYS meta of each session
 -- ARGV 1 route, 2 lifetime (s)
--- Returns {last, rerouted, last, rerouted, ...} in the order of KEYS.
+-- Returns {last, rerouted, last, rerouted, ...} in the order of KEYS; rerouted is
+-- 1 where the route was missing.
+--
+-- Afterwards each session that is not closed has the route, and its meta
+-- lives for the lifetime less an hour at least.
+local route, lifetime = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
--- Renewing meta has a time of its own, 'y': by 'x' an append knows that the
--- lifetimes of mailbox and parked entries were renewed too.
-local route, out = ARGV[1], {}
+local out = {}
 for i = 1, #KEYS do
-  local r = redis.call('HMGET', KEYS[i], 's', 't', 'y', 'z', route)
-  local missing = not r[5] and not r[4]
+  local meta = KEYS[i]
+  local known = redis.call('HMGET', meta, LAST, TRIMMED, TOUCHED, CLOSED, route)
+  local last, trimmed, touched, closed, come = known[1], known[2], known[3], known[4], known[5]
+  local missing = not come and not closed
   -- How far the node's connections have come it tells with its next ack.
-  if missing then redis.call('HSET', KEYS[i], route, r[2] or '0') end
-  if missing or now - tonumber(r[3] or '0') > 3600000000 then
-    if not r[4] then redis.call('HSET', KEYS[i], 'y', seq(now)) end
-    redis.call('EXPIRE', KEYS[i], ARGV[2])
+  if missing then redis.call('HSET', meta, route, trimmed or '0') end
+  if missing or now - tonumber(touched or '0') > 3600000000 then -- an hour
+    -- Not RENEWED: by that an append knows that the lifetimes of mailbox and
+    -- parked entries were renewed too.
+    if not closed then redis.call('HSET', meta, TOUCHED, seq(now)) end
+    redis.call('EXPIRE', meta, lifetime)
   end
-  out[#out + 1] = r[1] or '0'
+  out[#out + 1] = last or '0'
   out[#out + 1] = missing and 1 or 0
 end
 return out

@@ -1,30 +1,41 @@
 -- commit: stores a connection's record, a view's record, or both, or nothing.
+--
 -- KEYS 1 connection, 2 view
 -- ARGV 1 '1' with connection, 2 '1' with view, 3 nonce,
---      4 fence, 5 view's name, 6 state, 7 cursor, 8 client, 9 epoch, 10 lifetime (ms),
---      11 version, 12 state, 13 cursor, 14 lifetime (ms)
+--      of the connection: 4 fence, 5 view's name, 6 state, 7 cursor, 8 client, 9 epoch, 10 lifetime (ms),
+--      of the view: 11 version, 12 state, 13 cursor, 14 lifetime (ms)
 -- Returns {0} when stored, else {code, view state, view cursor, view version};
 -- code 1 no connection, 2 fenced, 3 view changed.
-local conn, view = ARGV[1] == '1', ARGV[2] == '1'
-local w = view and redis.call('HMGET', KEYS[2], 's', 'c', 'n', 'w') or {}
-local function reply(code) return {code, w[1] or '', w[2] or '0', w[3] or '0'} end
-if conn then
-  local r = redis.call('HMGET', KEYS[1], 'f', 'w')
-  if not r[1] then return reply(1) end
-  if r[1] ~= ARGV[4] then return reply(2) end
-  if r[2] == ARGV[3] then return {0} end -- the first try's answer was lost
-elseif w[4] == ARGV[3] then
+--
+-- What is stored had the fence and the version that the caller knew, and both
+-- records carry the caller's nonce: a repeat of the same call is told that it is
+-- stored. The view's version rises by one.
+local connection, view = KEYS[1], KEYS[2]
+local with_connection, with_view, nonce = ARGV[1] == '1', ARGV[2] == '1', ARGV[3]
+local fence, version = ARGV[4], ARGV[11]
+-- Fields of a connection's record, FENCE being take's, and of a view's.
+local FENCE, VIEW, CLIENT, EPOCH, VERSION = 'f', 'v', 'm', 'e', 'n'
+local STATE, CURSOR, NONCE = 's', 'c', 'w' -- of both
+
+local there = with_view and redis.call('HMGET', view, STATE, CURSOR, VERSION, NONCE) or {}
+local function refused(code) return {code, there[1] or '', there[2] or '0', there[3] or '0'} end
+if with_connection then
+  local held = redis.call('HMGET', connection, FENCE, NONCE)
+  if not held[1] then return refused(1) end
+  if held[1] ~= fence then return refused(2) end
+  if held[2] == nonce then return {0} end -- the first try's answer was lost
+elseif there[4] == nonce then
   return {0}
 end
-if view and (w[3] or '0') ~= ARGV[11] then return reply(3) end
+if with_view and (there[3] or '0') ~= version then return refused(3) end
 
-if conn then
-  redis.call('HSET', KEYS[1], 'v', ARGV[5], 's', ARGV[6], 'c', ARGV[7], 'm', ARGV[8], 'e', ARGV[9], 'w', ARGV[3])
-  redis.call('PEXPIRE', KEYS[1], ARGV[10])
+if with_connection then
+  redis.call('HSET', connection, VIEW, ARGV[5], STATE, ARGV[6], CURSOR, ARGV[7], CLIENT, ARGV[8], EPOCH, ARGV[9], NONCE, nonce)
+  redis.call('PEXPIRE', connection, ARGV[10])
 end
-if view then
-  local version = string.format('%.0f', tonumber(ARGV[11]) + 1)
-  redis.call('HSET', KEYS[2], 's', ARGV[12], 'c', ARGV[13], 'n', version, 'w', ARGV[3])
-  redis.call('PEXPIRE', KEYS[2], ARGV[14])
+if with_view then
+  local raised = string.format('%.0f', tonumber(version) + 1)
+  redis.call('HSET', view, STATE, ARGV[12], CURSOR, ARGV[13], VERSION, raised, NONCE, nonce)
+  redis.call('PEXPIRE', view, ARGV[14])
 end
 return {0}

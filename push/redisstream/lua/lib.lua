@@ -1,47 +1,57 @@
 -- Helpers in front of every mailbox script. Seqs are microseconds since 1970:
 -- they fit a Lua number exactly, but only '%.0f' prints one without exponent.
 
+-- Fields of meta, the hash that a session has for as long as it is known:
+--   LAST     the seq of the last push appended
+--   ACKED    the acked offset: all up to it is applied, or parked
+--   TRIMMED  the highest entry that has left the mailbox without being parked;
+--            whoever stands before it has missed something
+--   HISTORY  the highest such entry of a mailbox that is acknowledged altogether
+--            and expires by itself, or -1 since an append
+--   RENEWED  when the lifetimes of meta, mailbox and parked entries were renewed (us)
+--   TOUCHED  the same, of meta alone
+--   CLOSED   set once the session is closed
+-- and a route, n<node> or i<node>, for each node that holds connections of the
+-- session, with the seq up to which they have all come.
+-- It holds that TRIMMED <= ACKED <= LAST, and that LAST never falls.
+local LAST, ACKED, TRIMMED, HISTORY, RENEWED, TOUCHED, CLOSED = 's', 'a', 't', 'e', 'x', 'y', 'z'
+
 local function seq(n) return string.format('%.0f', n) end
 
--- Fields of the meta hash:
---   s last id   a floor   t trimmed mark   e end of a mailbox that is history,
---   -1 since an append
---   x last lifetime renewal, y of meta alone   z closed   n<node>, i<node> route,
---   with the node's cursor
-
--- settle moves the trimmed mark over a mailbox that expired (see ack.lua).
-local function settle(meta, box, t, e)
-  if e > t and redis.call('EXISTS', box) == 0 then
-    redis.call('HSET', meta, 't', seq(e))
-    return e
+-- settle notices that a mailbox of nothing but history has expired (see
+-- ack.lua): then TRIMMED has to rise to where it ended. Returns TRIMMED.
+local function settle(meta, mailbox, trimmed, history)
+  if history > trimmed and redis.call('EXISTS', mailbox) == 0 then
+    redis.call('HSET', meta, TRIMMED, seq(history))
+    return history
   end
-  return t
+  return trimmed
 end
 
 -- top returns the highest entry up to the range end that is not parked, and
 -- whether there is any entry at all.
-local function top(box, parked, to)
+local function top(mailbox, parked, to)
   local any = false
   while true do
-    local l = redis.call('XREVRANGE', box, to, '-', 'COUNT', 1)
-    if #l == 0 then return nil, any end
+    local found = redis.call('XREVRANGE', mailbox, to, '-', 'COUNT', 1)
+    if #found == 0 then return nil, any end
     any = true
-    local id = string.match(l[1][1], '^%d+')
+    local id = string.match(found[1][1], '^%d+')
     if redis.call('HEXISTS', parked, id) == 0 then return tonumber(id), true end
-    to = '(' .. l[1][1]
+    to = '(' .. found[1][1]
   end
 end
 
--- trim removes the entries below low and returns the trimmed mark, which rises
--- to the highest removed entry that is not parked.
-local function trim(meta, box, parked, low, t)
-  local id, any = top(box, parked, '(' .. seq(low) .. '-0')
-  if not any then return t end
-  redis.call('XTRIM', box, 'MINID', seq(low) .. '-0')
-  if redis.call('XLEN', box) == 0 then redis.call('DEL', box) end
-  if id and id > t then
-    redis.call('HSET', meta, 't', seq(id))
-    return id
+-- trim removes the entries below low and returns TRIMMED, which rises to the
+-- highest removed entry that is not parked.
+local function trim(meta, mailbox, parked, low, trimmed)
+  local highest, any = top(mailbox, parked, '(' .. seq(low) .. '-0')
+  if not any then return trimmed end
+  redis.call('XTRIM', mailbox, 'MINID', seq(low) .. '-0')
+  if redis.call('XLEN', mailbox) == 0 then redis.call('DEL', mailbox) end
+  if highest and highest > trimmed then
+    redis.call('HSET', meta, TRIMMED, seq(highest))
+    return highest
   end
-  return t
+  return trimmed
 end

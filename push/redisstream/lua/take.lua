@@ -1,8 +1,14 @@
 -- take: raises a connection's fence and returns its record.
+--
 -- KEYS 1 connection
 -- ARGV 1 lifetime (ms)
 -- Returns {view, state, cursor, client, fence, epoch}, or nothing without a record.
-if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
-redis.call('HINCRBY', KEYS[1], 'f', 1)
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return redis.call('HMGET', KEYS[1], 'v', 's', 'c', 'm', 'f', 'e')
+--
+-- Afterwards whoever held the connection with a lower fence cannot commit.
+local connection, lifetime = KEYS[1], ARGV[1]
+local VIEW, STATE, CURSOR, CLIENT, FENCE, EPOCH = 'v', 's', 'c', 'm', 'f', 'e'
+
+if redis.call('EXISTS', connection) == 0 then return {} end
+redis.call('HINCRBY', connection, FENCE, 1)
+redis.call('PEXPIRE', connection, lifetime)
+return redis.call('HMGET', connection, VIEW, STATE, CURSOR, CLIENT, FENCE, EPOCH)
