@@ -184,8 +184,8 @@ func (f *Feed) Flush() {
 func (f *Feed) ackDue() bool { return f.ackTo > f.acked }
 
 // DeadLetter moves the entry to the dead letters. It is idempotent.
-func (f *Feed) DeadLetter(ctx context.Context, e Entry, b Failure) error {
-	return f.node.DeadLetter(ctx, f.box.session, e.Seq, b)
+func (f *Feed) DeadLetter(ctx context.Context, e Entry, why Failure) error {
+	return f.node.DeadLetter(ctx, f.box.session, e.Seq, why)
 }
 
 // Close ends the feed. Acknowledgements given before are still sent. It is

@@ -259,16 +259,16 @@ func (n *Node) Ack(ctx context.Context, session string, a Ack) error {
 	return nil
 }
 
-// DeadLetter moves an entry to the dead letters. b.Node is set by it. It is
+// DeadLetter moves an entry to the dead letters. f.Node is set by it. It is
 // idempotent. See Mailbox.DeadLetter.
-func (n *Node) DeadLetter(ctx context.Context, session string, seq Seq, b Failure) error {
-	b.Node = n.id
-	b.Error = cutError(b.Error)
-	err := n.call(ctx, "dead letter", func(ctx context.Context) error { return n.store.DeadLetter(ctx, session, seq, b) })
+func (n *Node) DeadLetter(ctx context.Context, session string, seq Seq, f Failure) error {
+	f.Node = n.id
+	f.Error = cutError(f.Error)
+	err := n.call(ctx, "dead letter", func(ctx context.Context) error { return n.store.DeadLetter(ctx, session, seq, f) })
 	if err != nil {
 		return fmt.Errorf("push: dead letter %s of %s: %w", seq, Redact(session), err)
 	}
-	n.metrics.dead.WithLabelValues(string(b.Reason)).Inc()
+	n.metrics.dead.WithLabelValues(string(f.Reason)).Inc()
 	return nil
 }
 
@@ -286,11 +286,9 @@ func (n *Node) sawEpoch(epoch string) {
 	}
 }
 
-// call runs one store call with its timeout, and keeps the books of health.
+// call runs one store call, and keeps the books of health.
 func (n *Node) call(ctx context.Context, op string, fn func(context.Context) error) error {
-	callCtx, cancel := context.WithTimeout(ctx, n.cfg.CallTimeout)
-	defer cancel()
-	err := fn(callCtx)
+	err := n.timed(ctx, fn)
 	switch {
 	case err == nil, errors.Is(err, ErrCursorTooOld), errors.Is(err, ErrSessionClosed):
 		n.contact.Store(time.Now().UnixNano())
@@ -300,6 +298,13 @@ func (n *Node) call(ctx context.Context, op string, fn func(context.Context) err
 		n.metrics.failures.WithLabelValues(op).Inc()
 	}
 	return err
+}
+
+// timed runs one store call with its timeout.
+func (n *Node) timed(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.CallTimeout)
+	defer cancel()
+	return fn(ctx)
 }
 
 // cutError bounds an error text, at a character's edge.

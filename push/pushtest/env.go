@@ -19,11 +19,11 @@ import (
 // env is one test's surroundings: a store, and a session of its own.
 type env struct {
 	Backend
-	t       *testing.T
+	t       testing.TB
 	session string
 }
 
-func newEnv(t *testing.T, b Backend) *env {
+func newEnv(t testing.TB, b Backend) *env {
 	t.Helper()
 	b.fill()
 	return &env{Backend: b, t: t, session: "conformance-" + push.NewID()}

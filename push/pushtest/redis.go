@@ -22,7 +22,7 @@ type Redis struct {
 }
 
 // NewRedis returns an empty Redis that ends with the test.
-func NewRedis(t *testing.T) *Redis {
+func NewRedis(t testing.TB) *Redis {
 	t.Helper()
 	server := miniredis.NewMiniRedis()
 	server.ClockTTL(true)
@@ -31,7 +31,7 @@ func NewRedis(t *testing.T) *Redis {
 }
 
 // Client returns a new client that is closed with the test.
-func (r *Redis) Client(t *testing.T) redis.UniversalClient {
+func (r *Redis) Client(t testing.TB) redis.UniversalClient {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{
 		Addr:     "127.0.0.1:6379", // never dialled; a name would be looked up

@@ -45,13 +45,13 @@ func encode(m push.Message) ([]byte, error) {
 
 // store appends an encoded message.
 func (t *Transport) store(ctx context.Context, m push.Message, payload []byte) (push.Receipt, error) {
-	if err := t.verify(ctx); err != nil {
+	if err := t.layout.verify(ctx); err != nil {
 		return push.Receipt{}, err
 	}
 	c := t.appendCall(m, payload)
 	reply, err := t.runSafe(ctx, c.keys[0], c)
 	if err != nil {
-		return push.Receipt{}, t.fail("append", m.Session, err)
+		return push.Receipt{}, t.metrics.fail("append", m.Session, err)
 	}
 	return receiptOf(m, reply)
 }
@@ -80,7 +80,7 @@ func (t *Transport) appendCall(m push.Message, payload []byte) call {
 	b := t.keys.box(m.Session)
 	c := call{
 		script: t.scripts.append,
-		keys:   []string{b.meta, b.mailbox, b.parked, b.dedupe(m.ID), b.owing},
+		keys:   []string{b.meta, b.mailbox, b.parked, b.dedupe(m.ID), b.unacked},
 		args:   []any{m.Session, m.ID, payload, flag(len(payload) <= t.cfg.InlineBytes)},
 	}
 	if m.Replaces != "" {

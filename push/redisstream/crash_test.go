@@ -17,9 +17,9 @@ import (
 	"lastmile/push/redisstream"
 )
 
-// insist appends until it is told that the push is stored, as a publisher with
+// appendUntilStored appends until it is told that the push is stored, as a publisher with
 // patience does.
-func insist(ctx context.Context, a push.Appender, m push.Message) (push.Receipt, error) {
+func appendUntilStored(ctx context.Context, a push.Appender, m push.Message) (push.Receipt, error) {
 	for attempt := 0; ; attempt++ {
 		r, err := a.Append(ctx, m)
 		if err == nil || ctx.Err() != nil || errors.Is(err, push.ErrMailboxFull) || errors.Is(err, push.ErrInvalid) {
@@ -55,7 +55,7 @@ func TestKillsLoseNothing(t *testing.T) {
 		}
 		wg.Go(func() {
 			for i := 0; !over.Load(); i++ {
-				r, err := insist(ctx, transport, message(session, fmt.Sprintf("p%d", i)))
+				r, err := appendUntilStored(ctx, transport, message(session, fmt.Sprintf("p%d", i)))
 				if err != nil {
 					t.Errorf("%s: push %d: %v", session, i, err)
 					return
@@ -97,7 +97,7 @@ func TestKillsLoseNothing(t *testing.T) {
 	t.Logf("report: %d pushes accepted over %d kills of the server: 0 lost, 0 twice, in order", all, kills)
 
 	// The listener is back too.
-	r, err := insist(ctx, transport, message("s0", "end"))
+	r, err := appendUntilStored(ctx, transport, message("s0", "end"))
 	if err != nil {
 		t.Fatal(err)
 	}

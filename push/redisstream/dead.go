@@ -35,16 +35,16 @@ type DeadLetters struct{ t *Transport }
 func (t *Transport) DeadLetters() *DeadLetters { return &DeadLetters{t} }
 
 // DeadLetter implements push.Transport.
-func (t *Transport) DeadLetter(ctx context.Context, session string, seq push.Seq, b push.Failure) error {
+func (t *Transport) DeadLetter(ctx context.Context, session string, seq push.Seq, f push.Failure) error {
 	if err := errors.Join(check("session", session), checkSeq(seq)); err != nil {
 		return err
 	}
 	x := t.keys.box(session)
-	keys := []string{x.meta, x.mailbox, x.parked, x.owing, x.starts, x.dead}
+	keys := []string{x.meta, x.mailbox, x.parked, x.unacked, x.starts, x.dead}
 	err := t.scripts.deadLetter.Run(ctx, t.client, keys, session, seq.String(),
-		string(b.Reason), b.Attempts, b.Node, cut(b.Error, maxErrorLen), t.cfg.DeadLetterLen).Err()
+		string(f.Reason), f.Attempts, f.Node, cut(f.Error, maxErrorLen), t.cfg.DeadLetterLen).Err()
 	if err != nil {
-		return t.fail("dead letter", session, err)
+		return t.metrics.fail("dead letter", session, err)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (l *DeadLetters) walkDead(ctx context.Context, p int, q push.DeadQuery, pag
 	for {
 		list, err := l.t.client.XRangeN(ctx, l.t.keys.dead(p), from, "+", int64(page)).Result()
 		if err != nil {
-			return l.t.fail("list dead letters", "", err)
+			return l.t.metrics.fail("list dead letters", "", err)
 		}
 		var keep []stored
 		for _, m := range list {
@@ -192,7 +192,7 @@ func (l *DeadLetters) get(ctx context.Context, id string) (stored, error) {
 	}
 	list, err := l.t.client.XRangeN(ctx, l.t.keys.dead(d.p), d.stream(), d.stream(), 1).Result()
 	if err != nil {
-		return stored{}, l.t.fail("get dead letter", "", err)
+		return stored{}, l.t.metrics.fail("get dead letter", "", err)
 	}
 	if len(list) == 0 {
 		return stored{}, fmt.Errorf("redisstream: dead letter %q: %w", id, push.ErrNotFound)
@@ -222,7 +222,7 @@ func (l *DeadLetters) Replay(ctx context.Context, id string) (push.Receipt, erro
 		return push.Receipt{}, err
 	}
 	if err := l.t.client.XDel(ctx, l.t.keys.dead(d.id.p), d.id.stream()).Err(); err != nil {
-		return push.Receipt{}, l.t.fail("replay dead letter", d.Entry.Session, err)
+		return push.Receipt{}, l.t.metrics.fail("replay dead letter", d.Entry.Session, err)
 	}
 	return r, nil
 }
@@ -242,7 +242,7 @@ func (l *DeadLetters) Purge(ctx context.Context, q push.DeadQuery) (int, error) 
 			n, err := l.t.client.XDel(ctx, l.t.keys.dead(p), ids...).Result()
 			purged += int(n)
 			if err != nil {
-				return false, l.t.fail("purge dead letters", "", err)
+				return false, l.t.metrics.fail("purge dead letters", "", err)
 			}
 			return true, nil
 		})
@@ -263,7 +263,7 @@ func (l *DeadLetters) Count(ctx context.Context) (int, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, l.t.fail("count dead letters", "", err)
+		return 0, l.t.metrics.fail("count dead letters", "", err)
 	}
 	n := 0
 	for _, l := range lens {

@@ -13,7 +13,7 @@ func (t *Transport) AppendStored(ctx context.Context, session, id string, stored
 }
 
 // Tidy does at once what Run does now and then.
-func (t *Transport) Tidy(ctx context.Context) error { return t.tidy(ctx) }
+func (t *Transport) Tidy(ctx context.Context) error { return housekeeper{t}.tidy(ctx) }
 
 // AppendPipeline appends messages in one pipeline.
 func (t *Transport) AppendPipeline(ctx context.Context, messages []push.Message) error {

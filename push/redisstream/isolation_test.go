@@ -42,15 +42,15 @@ func TestReaderLeavesAnIsolatedMaster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heir := after.Client(t)
-	if err := heir.ReplicaOf(t.Context(), host, port).Err(); err != nil {
+	promoted := after.Client(t)
+	if err := promoted.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
 	patience.Until(t, "a replica", func() bool {
 		n, err := before.Client(t).Do(t.Context(), "WAIT", 1, 100).Int()
-		return err == nil && n == 1 && heir.DBSize(t.Context()).Val() > 0
+		return err == nil && n == 1 && promoted.DBSize(t.Context()).Val() > 0
 	})
-	if err := heir.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
+	if err := promoted.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
 	board.to(after.Addr())

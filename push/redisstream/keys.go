@@ -42,7 +42,7 @@ func KeyTable() []KeySpec {
 		{part: "n", Name: "<p>:{t}:n:<node>", Type: "stream", Owner: "Listen, Attach", Lifetime: "NodeTTL, renewed by its node; deleted at a clean stop", Expires: true, Bound: "one a node on a single server, in the first partition; NodeStreamLen entries a partition; its node trims what it has read"},
 		{part: "c", Name: "<p>:{t}:c:<session>:<connection>", Type: "hash", Owner: "CreateConn, Commit", Lifetime: "Commit.ConnTTL", Expires: true, Bound: "one a connection"},
 		{part: "v", Name: "<p>:{t}:v:<session>:<view>", Type: "hash", Owner: "Commit", Lifetime: "Commit.ViewTTL", Expires: true, Bound: "one a view"},
-		{part: "o", Name: "<p>:{t}:o", Type: "zset", Owner: "Append", Lifetime: "while a session is owed something", Bound: "a member a session that is owed something"},
+		{part: "o", Name: "<p>:{t}:o", Type: "zset", Owner: "Append", Lifetime: "while a push of a session is unacknowledged", Bound: "a member a session with unacknowledged pushes"},
 		{part: "q", Name: "<p>:{t}:q", Type: "stream", Owner: "DeadLetter, housekeeping", Lifetime: "for ever", Bound: "DeadLetterLen entries"},
 		{part: "l", Name: "<p>:{t}:l", Type: "string", Owner: "housekeeping", Lifetime: "30 s", Expires: true, Bound: "one a partition"},
 	}
@@ -94,7 +94,7 @@ type box struct {
 	p                                       int
 	tag, session                            string
 	meta, mailbox, parked, replaces, starts string
-	owing, dead                             string
+	unacked, dead                           string
 }
 
 func (k keys) box(session string) box {
@@ -104,7 +104,7 @@ func (k keys) box(session string) box {
 		p: p, tag: tag, session: session,
 		meta: tag + "m:" + session, mailbox: tag + "b:" + session, parked: tag + "k:" + session,
 		replaces: tag + "u:" + session, starts: tag + "x:" + session,
-		owing: tag + "o", dead: tag + "q",
+		unacked: tag + "o", dead: tag + "q",
 	}
 }
 
@@ -114,7 +114,7 @@ func (b box) view(name string) string { return b.tag + "v:" + escape(b.session) 
 
 func (k keys) node(p int, name string) string { return k.tags[p] + "n:" + name }
 func (k keys) lease(p int) string             { return k.tags[p] + "l" }
-func (k keys) owing(p int) string             { return k.tags[p] + "o" }
+func (k keys) unacked(p int) string           { return k.tags[p] + "o" }
 func (k keys) dead(p int) string              { return k.tags[p] + "q" }
 func (k keys) config() string                 { return k.prefix + ":cfg" }
 func (k keys) epoch() string                  { return k.prefix + ":epoch" }

@@ -84,10 +84,10 @@ func (t *Transport) register(ctx context.Context, node string, out push.Listener
 // readers returns a reader of all the node's streams, or one of each on a
 // cluster.
 func (t *Transport) readers(ctx context.Context, node string, out push.Listener) ([]*reader, error) {
-	if err := t.verify(ctx); err != nil {
+	if err := t.layout.verify(ctx); err != nil {
 		return nil, err
 	}
-	r, err := t.routing(ctx)
+	r, err := t.layout.routing(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (t *Transport) Attach(ctx context.Context, node, session string, after push
 		return push.Attachment{}, err
 	}
 	b := t.keys.box(session)
-	r, err := t.routing(ctx)
+	r, err := t.layout.routing(ctx)
 	if err != nil {
 		return push.Attachment{}, err
 	}
@@ -30,7 +30,7 @@ func (t *Transport) Attach(ctx context.Context, node, session string, after push
 		args:   []any{r.route(node), after.String(), t.cfg.keepFor(), seconds(t.cfg.NodeTTL)},
 	})
 	if err != nil {
-		return push.Attachment{}, t.fail("attach", session, err)
+		return push.Attachment{}, t.metrics.fail("attach", session, err)
 	}
 	switch reply[0] {
 	case int64(1):
@@ -57,7 +57,7 @@ func (t *Transport) runOne(ctx context.Context, c call) ([]any, string, error) {
 // emptied between the two, the caller sees old data under the new epoch, which
 // it throws away, and never new data under the old one.
 func (t *Transport) runWithEpoch(ctx context.Context, calls []call) ([]*redis.Cmd, string, error) {
-	if err := t.verify(ctx); err != nil {
+	if err := t.layout.verify(ctx); err != nil {
 		return nil, "", err
 	}
 	var get *redis.StringCmd
@@ -67,8 +67,8 @@ func (t *Transport) runWithEpoch(ctx context.Context, calls []call) ([]*redis.Cm
 	}
 	epoch, err := get.Result()
 	if errors.Is(err, redis.Nil) {
-		t.verified.Store(false)
-		epoch, err = t.epoch(ctx)
+		t.layout.doubt()
+		epoch, err = t.layout.epoch(ctx)
 	}
 	return cmds, epoch, err
 }
@@ -78,12 +78,12 @@ func (t *Transport) Detach(ctx context.Context, node, session string) error {
 	if err := errors.Join(check("node", node), check("session", session)); err != nil {
 		return err
 	}
-	r, err := t.routing(ctx)
+	r, err := t.layout.routing(ctx)
 	if err != nil {
 		return err
 	}
 	if err := t.client.HDel(ctx, t.keys.box(session).meta, r.route(node)).Err(); err != nil {
-		return t.fail("detach", session, err)
+		return t.metrics.fail("detach", session, err)
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (t *Transport) Read(ctx context.Context, session string, after push.Seq, li
 	}
 	list, err := t.client.XRangeN(ctx, t.keys.box(session).mailbox, "("+streamID(after), "+", int64(limit)).Result()
 	if err != nil {
-		return nil, t.fail("read", session, err)
+		return nil, t.metrics.fail("read", session, err)
 	}
 	out := make([]push.Entry, len(list))
 	for i, x := range list {
@@ -121,7 +121,7 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 		args:   []any{after.String()},
 	})
 	if err != nil {
-		return push.Backlog{}, t.fail("pending", session, err)
+		return push.Backlog{}, t.metrics.fail("pending", session, err)
 	}
 	if len(reply) == 0 {
 		return push.Backlog{}, fmt.Errorf("redisstream: session %s: %w", push.Redact(session), push.ErrSessionClosed)
@@ -142,7 +142,7 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	if err := errors.Join(check("session", session), checkSeq(a.After, a.UpTo, a.Route), checkSeq(a.Skipped...)); err != nil {
 		return err
 	}
-	r, err := t.routing(ctx)
+	r, err := t.layout.routing(ctx)
 	if err != nil {
 		return err
 	}
@@ -152,9 +152,9 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	for _, s := range a.Skipped {
 		args = append(args, s.String())
 	}
-	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.starts}
+	keys := []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts}
 	if err := t.scripts.ack.Run(ctx, t.client, keys, args...).Err(); err != nil {
-		return t.fail("ack", session, err)
+		return t.metrics.fail("ack", session, err)
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func (t *Transport) CountStart(ctx context.Context, session string, seq push.Seq
 	keys := []string{t.keys.box(session).starts}
 	before, err := t.scripts.countStart.Run(ctx, t.client, keys, seq.String(), seconds(startsTTL), most).Int()
 	if err != nil {
-		return 0, t.fail("count start", session, err)
+		return 0, t.metrics.fail("count start", session, err)
 	}
 	return before, nil
 }
@@ -179,7 +179,7 @@ func (t *Transport) ClearStarts(ctx context.Context, session string, seq push.Se
 		return err
 	}
 	if err := t.client.HDel(ctx, t.keys.box(session).starts, seq.String()).Err(); err != nil {
-		return t.fail("clear starts", session, err)
+		return t.metrics.fail("clear starts", session, err)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (t *Transport) Check(ctx context.Context, node string, sessions []string) (
 	if err := check("node", node); err != nil {
 		return nil, err
 	}
-	r, err := t.routing(ctx)
+	r, err := t.layout.routing(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -217,13 +217,13 @@ func (t *Transport) Check(ctx context.Context, node string, sessions []string) (
 	}
 	cmds, epoch, err := t.runWithEpoch(ctx, calls)
 	if err != nil {
-		return nil, t.fail("check", "", err)
+		return nil, t.metrics.fail("check", "", err)
 	}
 	out := make([]push.Status, len(sessions))
 	for c, cmd := range cmds {
 		reply, err := cmd.Slice()
 		if err != nil {
-			return nil, t.fail("check", "", err)
+			return nil, t.metrics.fail("check", "", err)
 		}
 		for j, i := range members[c] {
 			out[i] = push.Status{Session: sessions[i], Last: seqOf(reply[2*j]), Epoch: epoch, Rerouted: reply[2*j+1] == int64(1)}
@@ -238,10 +238,10 @@ func (t *Transport) CloseSession(ctx context.Context, session string) error {
 		return err
 	}
 	b := t.keys.box(session)
-	keys := []string{b.meta, b.mailbox, b.parked, b.owing, b.starts, b.replaces}
+	keys := []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts, b.replaces}
 	err := t.scripts.close.Run(ctx, t.client, keys, session).Err()
 	if err != nil {
-		return t.fail("close", session, err)
+		return t.metrics.fail("close", session, err)
 	}
 	return nil
 }

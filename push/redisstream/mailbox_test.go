@@ -40,14 +40,18 @@ func TestHistoryGoesByItselfAndIsRemembered(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, client redis.UniversalClient) {
 		t.Helper()
+		long := newTransport(t, client, redisstream.Config{ResumeWindow: time.Hour})
 		transport := newTransport(t, client, redisstream.Config{ResumeWindow: 200 * time.Millisecond})
 		ctx := t.Context()
 		seqs := appendN(t, transport, "s", 3)
-		if err := transport.Ack(ctx, "s", push.Ack{Node: "n", UpTo: seqs[2]}); err != nil {
+		if err := long.Ack(ctx, "s", push.Ack{Node: "n", UpTo: seqs[2]}); err != nil {
 			t.Fatal(err)
 		}
 		if got := ids(mustRead(t, transport, 0)); got != "p0 p1 p2" {
 			t.Fatalf("read %q within the resume window, want all three", got)
+		}
+		if err := transport.Ack(ctx, "s", push.Ack{Node: "n", UpTo: seqs[2]}); err != nil {
+			t.Fatal(err)
 		}
 		patience.Until(t, "mailbox gone after the resume window", func() bool {
 			return len(mustRead(t, transport, 0)) == 0

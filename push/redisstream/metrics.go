@@ -3,12 +3,15 @@ package redisstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"lastmile/push"
 )
 
 // metrics are counted whether or not anybody collects them.
@@ -51,6 +54,15 @@ func register[C prometheus.Collector](r prometheus.Registerer, c *C) error {
 		}
 	}
 	return err
+}
+
+// fail wraps an error of the store with what was tried, and counts it.
+func (m *metrics) fail(op, session string, err error) error {
+	m.failed(op, err)
+	if session == "" {
+		return fmt.Errorf("redisstream: %s: %w", op, err)
+	}
+	return fmt.Errorf("redisstream: %s for session %s: %w", op, push.Redact(session), err)
 }
 
 func (m *metrics) failed(op string, err error) { m.errors.WithLabelValues(op, classOf(err)).Inc() }

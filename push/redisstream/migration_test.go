@@ -72,7 +72,7 @@ func (m *migration) publish(s int) {
 	pace := time.NewTicker(5 * time.Millisecond)
 	defer pace.Stop()
 	for i := 0; !m.over.Load(); i++ {
-		_, err := insist(m.ctx, counted{m.transport, &m.refused}, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i)))
+		_, err := appendUntilStored(m.ctx, counted{m.transport, &m.refused}, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i)))
 		if err != nil {
 			m.t.Errorf("session %d: push %d: %v", s, i, err)
 			return

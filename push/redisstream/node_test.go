@@ -57,7 +57,7 @@ func TestFeedsMissNothingOverKills(t *testing.T) {
 	for s := range sessions {
 		publishers.Go(func() {
 			for i := range pushes {
-				if _, err := insist(ctx, publisher, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i))); err != nil {
+				if _, err := appendUntilStored(ctx, publisher, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i))); err != nil {
 					t.Errorf("session %d: push %d: %v", s, i, err)
 					return
 				}

@@ -86,7 +86,7 @@ func (o *outages) publish(a push.Appender, s int) {
 		if o.sent.Add(1)%10 == 0 {
 			o.writing.loseReply()
 		}
-		r, err := insist(o.ctx, a, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i)))
+		r, err := appendUntilStored(o.ctx, a, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i)))
 		if err != nil {
 			o.t.Errorf("session %d: push %d: %v", s, i, err)
 			return

@@ -37,7 +37,7 @@ func (t *Transport) Masters(ctx context.Context) ([]push.Master, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, t.fail("ask for the primary", "", err)
+		return nil, t.metrics.fail("ask for the primary", "", err)
 	}
 	return masters, nil
 }

@@ -38,7 +38,7 @@ func TestSamePushFromManyProcesses(t *testing.T) {
 		seqs := make([]push.Seq, 16)
 		for c := range seqs {
 			wg.Go(func() {
-				r, err := insist(t.Context(), processes[c%4], message("s", fmt.Sprintf("p%d", i)))
+				r, err := appendUntilStored(t.Context(), processes[c%4], message("s", fmt.Sprintf("p%d", i)))
 				if err != nil {
 					t.Error(err)
 				}
@@ -68,7 +68,7 @@ func TestManyAbsentSessions(t *testing.T) {
 	transport := newTransport(t, client, redisstream.Config{ResumeWindow: time.Second})
 	parallel(t, sessions, func(ctx context.Context, s int) error {
 		for i := range each {
-			if _, err := insist(ctx, transport, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i))); err != nil {
+			if _, err := appendUntilStored(ctx, transport, message(fmt.Sprintf("s%d", s), fmt.Sprintf("p%d", i))); err != nil {
 				return err
 			}
 		}
@@ -107,7 +107,7 @@ func TestManySessionsAttachAgain(t *testing.T) {
 	transport := newTransport(t, server.Client(t), redisstream.Config{})
 	seqs := make([]push.Seq, sessions)
 	parallel(t, sessions, func(ctx context.Context, s int) error {
-		r, err := insist(ctx, transport, message(fmt.Sprintf("s%d", s), "p0"))
+		r, err := appendUntilStored(ctx, transport, message(fmt.Sprintf("s%d", s), "p0"))
 		seqs[s] = r.Seq
 		return err
 	})
@@ -164,7 +164,7 @@ func TestHandsInTheStore(t *testing.T) {
 		})
 		publishers.Go(func() {
 			for i := range pushes {
-				if _, err := insist(ctx, publisher, message(session, fmt.Sprintf("p%d", i))); err != nil {
+				if _, err := appendUntilStored(ctx, publisher, message(session, fmt.Sprintf("p%d", i))); err != nil {
 					t.Errorf("%s: push %d: %v", session, i, err)
 				}
 				if i%4 == s%4 {

@@ -42,7 +42,7 @@ func (s *States) CreateConn(ctx context.Context, r push.ConnRecord, ttl time.Dur
 		return nil
 	})
 	if err != nil {
-		return s.t.fail("create connection", r.Session, err)
+		return s.t.metrics.fail("create connection", r.Session, err)
 	}
 	return nil
 }
@@ -55,7 +55,7 @@ func (s *States) TakeConn(ctx context.Context, session, conn string, ttl time.Du
 	key := s.t.keys.box(session).conn(conn)
 	reply, err := s.t.run(ctx, call{script: s.t.scripts.take, keys: []string{key}, args: []any{milliseconds(ttl)}})
 	if err != nil {
-		return push.ConnRecord{}, s.t.fail("take connection", session, err)
+		return push.ConnRecord{}, s.t.metrics.fail("take connection", session, err)
 	}
 	if len(reply) == 0 {
 		return push.ConnRecord{}, fmt.Errorf("redisstream: connection of session %s: %w", push.Redact(session), push.ErrNoState)
@@ -79,7 +79,7 @@ func (s *States) LoadView(ctx context.Context, session, view string) (push.ViewR
 	}
 	reply, err := s.t.client.HMGet(ctx, s.t.keys.box(session).view(view), "s", "c", "n").Result()
 	if err != nil {
-		return push.ViewRecord{}, s.t.fail("load view", session, err)
+		return push.ViewRecord{}, s.t.metrics.fail("load view", session, err)
 	}
 	return viewOf(reply)
 }
@@ -116,7 +116,7 @@ func (s *States) Commit(ctx context.Context, c push.Commit) (push.CommitResult, 
 	}
 	reply, err := s.t.run(ctx, call{script: s.t.scripts.commit, keys: keys, args: args})
 	if err != nil {
-		return push.CommitResult{}, s.t.fail("commit", c.Conn.Session, err)
+		return push.CommitResult{}, s.t.metrics.fail("commit", c.Conn.Session, err)
 	}
 	code, _ := reply[0].(int64)
 	if code == commitStored {
@@ -166,7 +166,7 @@ func (s *States) DropConn(ctx context.Context, session, conn string) error {
 		return err
 	}
 	if err := s.t.client.Unlink(ctx, s.t.keys.box(session).conn(conn)).Err(); err != nil {
-		return s.t.fail("drop connection", session, err)
+		return s.t.metrics.fail("drop connection", session, err)
 	}
 	return nil
 }

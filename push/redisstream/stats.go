@@ -12,11 +12,11 @@ import (
 
 // Stats is a picture of the store for operators.
 type Stats struct {
-	// Sessions is how many sessions are owed something: a push that nobody has
-	// acknowledged, parked ones included.
+	// Sessions is how many sessions have unacknowledged pushes, parked ones
+	// included.
 	Sessions int
-	// Oldest is when the oldest of what they are owed was appended, at the
-	// earliest. Zero when nothing is owed.
+	// Oldest is when the oldest of these was appended, at the earliest. Zero when
+	// there are none.
 	Oldest time.Time
 	// Pending counts the pushes in those sessions' mailboxes, with the
 	// acknowledged ones of the resume window, and Parked those that all views
@@ -39,7 +39,7 @@ const statSessions = 100
 // Stats reads a picture of the store. It is no snapshot: the parts are read one
 // after the other.
 func (t *Transport) Stats(ctx context.Context) (Stats, error) {
-	if err := t.verify(ctx); err != nil {
+	if err := t.layout.verify(ctx); err != nil {
 		return Stats{}, err
 	}
 	s := Stats{DeadLetterBound: t.cfg.DeadLetterLen * t.cfg.Partitions}
@@ -47,13 +47,13 @@ func (t *Transport) Stats(ctx context.Context) (Stats, error) {
 	if s.DeadLetters, err = t.DeadLetters().Count(ctx); err != nil {
 		return Stats{}, err
 	}
-	if s.Epoch, err = t.epoch(ctx); err != nil {
+	if s.Epoch, err = t.layout.epoch(ctx); err != nil {
 		return Stats{}, err
 	}
 	since := strconv.FormatInt(time.Now().Add(-t.cfg.NodeTTL).Unix(), 10)
 	s.Nodes, err = t.client.ZRangeByScore(ctx, t.keys.nodes(), &redis.ZRangeBy{Min: since, Max: "+inf"}).Result()
 	if err != nil {
-		return Stats{}, t.fail("stats", "", err)
+		return Stats{}, t.metrics.fail("stats", "", err)
 	}
 	for p := range t.cfg.Partitions {
 		if err := t.statPartition(ctx, p, &s); err != nil {
@@ -68,12 +68,12 @@ func (t *Transport) statPartition(ctx context.Context, p int, s *Stats) error {
 	var size *redis.IntCmd
 	var first *redis.ZSliceCmd
 	_, err := t.client.Pipelined(ctx, func(pl redis.Pipeliner) error {
-		size = pl.ZCard(ctx, t.keys.owing(p))
-		first = pl.ZRangeWithScores(ctx, t.keys.owing(p), 0, statSessions-1)
+		size = pl.ZCard(ctx, t.keys.unacked(p))
+		first = pl.ZRangeWithScores(ctx, t.keys.unacked(p), 0, statSessions-1)
 		return nil
 	})
 	if err != nil {
-		return t.fail("stats", "", err)
+		return t.metrics.fail("stats", "", err)
 	}
 	s.Sessions += int(size.Val())
 	s.Truncated = s.Truncated || size.Val() > statSessions
@@ -95,7 +95,7 @@ func (t *Transport) statPartition(ctx context.Context, p int, s *Stats) error {
 		return nil
 	})
 	if err != nil {
-		return t.fail("stats", "", err)
+		return t.metrics.fail("stats", "", err)
 	}
 	for i := range members {
 		s.Parked += int(parked[i].Val())

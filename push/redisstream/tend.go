@@ -58,7 +58,7 @@ func (r *reader) keep(ctx context.Context) error {
 	if err != nil || !made {
 		return err
 	}
-	r.t.verified.Store(false) // whoever uses the store next looks again
+	r.t.layout.doubt() // whoever uses the store next looks again
 	r.resync("stream")
 	return nil
 }
@@ -96,7 +96,7 @@ func (r *reader) tend(ctx context.Context) error {
 	restarted := r.beat(ctx)
 	switch {
 	case made:
-		r.t.verified.Store(false) // the store may have been emptied
+		r.t.layout.doubt() // the store may have been emptied
 		r.resync("stream")
 	case lost:
 		r.resync("overrun")
@@ -107,7 +107,7 @@ func (r *reader) tend(ctx context.Context) error {
 		r.disconnect() // it may be reading from the one before
 	}
 	if made || restarted {
-		if err := r.t.verify(ctx); err != nil {
+		if err := r.t.layout.verify(ctx); err != nil {
 			return err
 		}
 	}

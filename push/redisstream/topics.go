@@ -56,7 +56,7 @@ func (s *Topics) Publish(ctx context.Context, topic string, payload []byte) erro
 		err = server.Publish(ctx, channel, payload).Err()
 	}
 	if err != nil {
-		return s.t.fail("publish", "", err)
+		return s.t.metrics.fail("publish", "", err)
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (s *Topics) Follow(ctx context.Context, topic string, fn func(payload []byt
 		return stop, nil
 	case <-ctx.Done():
 		stop()
-		return nil, s.t.fail("follow", "", ctx.Err())
+		return nil, s.t.metrics.fail("follow", "", ctx.Err())
 	}
 }
 

@@ -53,7 +53,7 @@ func survivesDeath(t *testing.T, transport, listening *redisstream.Transport, ma
 		}
 		wg.Go(func() {
 			for n := range 60 {
-				r, err := insist(ctx, transport, message(session, fmt.Sprintf("p%d", n)))
+				r, err := appendUntilStored(ctx, transport, message(session, fmt.Sprintf("p%d", n)))
 				if err != nil {
 					t.Errorf("%s: push %d: %v", session, n, err)
 					return

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -35,11 +33,7 @@ type Transport struct {
 	// dial makes clients for blocking reads.
 	dial dialFunc
 
-	verified atomic.Bool
-	verifyMu sync.Mutex
-	layout   string                  // under verifyMu: what the store said first, "" before
-	routes   atomic.Pointer[routing] // what follows from it, nil before
-
+	layout  *layout
 	appends *flight.Group[call, []any]
 	topics  *Topics
 }
@@ -74,6 +68,7 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 		client: client, impatient: impatient(client, tendTimeout), cfg: cfg, keys: keys, scripts: newScripts(cfg, keys),
 		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,
 	}
+	t.layout = &layout{client: client, keys: keys, partitions: cfg.Partitions, sharded: cfg.Sharded, metrics: m}
 	t.topics = &Topics{t: t}
 	t.appends = flight.New(flight.Config[call, []any]{One: t.run, Many: t.runMany})
 	return t, nil
@@ -82,18 +77,8 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 // Ping returns nil when the store answers and was set up with the same number
 // of partitions.
 func (t *Transport) Ping(ctx context.Context) error {
-	t.verified.Store(false)
-	return t.verify(ctx)
-}
-
-// epoch returns the name of the store's history, which begins anew when the
-// store has been emptied.
-func (t *Transport) epoch(ctx context.Context) (string, error) {
-	e, err := t.claim(ctx, t.keys.epoch(), rand.Text())
-	if err != nil {
-		return "", t.fail("epoch", "", err)
-	}
-	return e, nil
+	t.layout.doubt()
+	return t.layout.verify(ctx)
 }
 
 // Secret returns 32 random bytes that all processes on the store share, for
@@ -101,37 +86,14 @@ func (t *Transport) epoch(ctx context.Context) (string, error) {
 func (t *Transport) Secret(ctx context.Context) ([]byte, error) {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b)
-	s, err := t.claim(ctx, t.keys.secret(), string(b))
+	s, err := claim(ctx, t.client, t.keys.secret(), string(b))
 	if err != nil {
-		return nil, t.fail("secret", "", err)
+		return nil, t.metrics.fail("secret", "", err)
 	}
 	if len(s) != len(b) {
 		return nil, fmt.Errorf("redisstream: %s holds %d bytes, want %d", t.keys.secret(), len(s), len(b))
 	}
 	return []byte(s), nil
-}
-
-// claim returns the value of key after setting it where there was none.
-func (t *Transport) claim(ctx context.Context, key, value string) (string, error) {
-	for range 3 {
-		v, err := t.client.Get(ctx, key).Result()
-		if !errors.Is(err, redis.Nil) {
-			return v, err
-		}
-		if err := t.client.SetNX(ctx, key, value, 0).Err(); err != nil {
-			return "", err
-		}
-	}
-	return "", fmt.Errorf("%s vanishes", key)
-}
-
-// fail wraps an error of the store with what was tried, and counts it.
-func (t *Transport) fail(op, session string, err error) error {
-	t.metrics.failed(op, err)
-	if session == "" {
-		return fmt.Errorf("redisstream: %s: %w", op, err)
-	}
-	return fmt.Errorf("redisstream: %s for session %s: %w", op, push.Redact(session), err)
 }
 
 // check refuses names that cannot be part of a key.

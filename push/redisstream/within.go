@@ -19,7 +19,7 @@ func (t *Transport) ScriptAppend(ctx context.Context, client redis.UniversalClie
 	if client != t.client || t.cfg.Sharded || t.cfg.WaitReplicas > 0 {
 		return script.Append{}, script.ErrApart
 	}
-	if err := t.verify(ctx); err != nil {
+	if err := t.layout.verify(ctx); err != nil {
 		return script.Append{}, err
 	}
 	payload, err := encode(m)
