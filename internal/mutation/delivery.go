@@ -53,8 +53,8 @@ func sharedFields() []Mutation {
 		[3]string{"holds", `|| v.Applied.has(e)`, ``},
 		[3]string{"encode", `n > maxViewSkipped`, `n > 2*maxViewSkipped`},
 		[3]string{"encode", `doc.Skipped[n-maxViewSkipped:]`, `doc.Skipped[:maxViewSkipped]`},
-		[3]string{"skip", `slices.Contains(sh.skipped, seq) || sh.none()`, `sh.none()`},
-		[3]string{"skip", `slices.Contains(sh.skipped, seq) || sh.none()`, `slices.Contains(sh.skipped, seq)`},
+		[3]string{"skip", `if slices.Contains(sh.skipped, seq) {`, `if false {`},
+		[3]string{"skip", `max(0, len(sh.skipped)-maxViewSkipped)`, `0`},
 		[3]string{"unskip", `s == seq`, `s != seq`},
 		[3]string{"next", `err != nil || now.Equal(sh.base)`, `err != nil`},
 		[3]string{"next", `max(sh.view.Cursor, place)`, `place`},
@@ -69,7 +69,8 @@ func sharedFields() []Mutation {
 		[3]string{"adopt", `base = sh.fields.Defaults() // there`, `_ = 0 // there`},
 		[3]string{"run", `if !held {`, `if held {`},
 		[3]string{"run", `out.State = sh.fields.With(out.State, before)`, `_ = before`},
-		[3]string{"only", `sh.fields.With(before, fields)`, `out.State`},
+		[3]string{"only", `before, err := p.Decode(encoded)`, `before, err := out.State, err`},
+		[3]string{"only", `sh.fields.With(before, fields)`, `before; _ = fields`},
 		[3]string{"save", `sh.stored(v, res.View.Version)`, ``},
 	)
 }

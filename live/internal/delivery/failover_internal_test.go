@@ -9,6 +9,22 @@ import (
 	"lastmile/push"
 )
 
+// replicated is a page on a store with replicas that has stored the pushes of
+// the arguments.
+func (f *fake) replicated(actions ...string) *Session {
+	f.t.Helper()
+	f.replicas = true
+	s := f.mounted()
+	for i, action := range actions {
+		f.push(i+1, action)
+	}
+	f.all(s)
+	if !s.Commit(f.t.Context()) {
+		f.t.Fatal("the pushes are not stored")
+	}
+	return s
+}
+
 // TestTopicMessageWhileCatchingUp: a conflict puts a topic message back in line,
 // which has no place among the pushes; the page is as far behind as before.
 func TestTopicMessageWhileCatchingUp(t *testing.T) {
@@ -39,12 +55,7 @@ func TestPlaceOfTheSharedFields(t *testing.T) {
 func TestReplayedPushIsKnown(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
-		f.replicas = true
-		s := f.mounted()
-		f.push(1, "saidshare")
-		f.push(2, "share")
-		f.all(s)
-		s.Commit(t.Context())
+		s := f.replicated("saidshare", "share")
 		again := entry(2, "share")
 		again.Seq = seqOf(3)
 		f.entries = append(f.entries, again)
@@ -64,11 +75,7 @@ func TestReplayedPushIsKnown(t *testing.T) {
 func TestSharedFieldsCatchUpAfterAFailover(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
-		f.replicas = true
-		s := f.mounted()
-		f.push(1, "share")
-		f.all(s)
-		s.Commit(t.Context())
+		s := f.replicated("share")
 		old := f.view
 		f.push(2, "sayshare")
 		f.push(3, "share")
@@ -104,11 +111,7 @@ func TestSharedFieldsCatchUpAfterAFailover(t *testing.T) {
 func TestPushesThatAreGoneAreNotReadAgain(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
-		f.replicas = true
-		s := f.mounted()
-		f.push(1, "share")
-		f.all(s)
-		s.Commit(t.Context())
+		s := f.replicated("share")
 		f.view.Cursor, f.view.Version = 0, f.view.Version+1
 		f.term = 1
 		f.loadErr = errors.New("away")
@@ -135,11 +138,7 @@ func TestPushesThatAreGoneAreNotReadAgain(t *testing.T) {
 func TestRecordThatIsGoneWithAFailover(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *fake) {
-		f.replicas = true
-		s := f.mounted()
-		f.push(1, "share")
-		f.all(s)
-		s.Commit(t.Context())
+		s := f.replicated("share")
 		f.view, f.term = push.ViewRecord{}, 1
 		s.CheckTerm(t.Context())
 		if stateOf(s).A != "" {

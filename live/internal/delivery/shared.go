@@ -126,7 +126,7 @@ func (sh *shared) none() bool { return len(sh.fields.Names()) == 0 }
 
 // skip notes a push that the view has no action for.
 func (sh *shared) skip(seq push.Seq) {
-	if slices.Contains(sh.skipped, seq) || sh.none() {
+	if slices.Contains(sh.skipped, seq) {
 		return
 	}
 	sh.skipped = append(sh.skipped, seq)
