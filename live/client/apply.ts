@@ -3,7 +3,8 @@
 
 import { call, of } from "./dom";
 import { check, decode, isElement, listOf, type Block } from "./blocks";
-import { eachNode, enroll, firstNode, move, rowKey, type Instance } from "./instance";
+import { given } from "./given";
+import { eachNode, firstNode, move, rowKey, type Instance } from "./instance";
 import { source, writeUnit, type Context } from "./units";
 
 /** An instance on the wire: -(block+1), or [-(block+1), value...]. */
@@ -58,7 +59,7 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
     else if (v) inst.fills[i] = make(page, v as WireInstance, n.parentNode!, n);
   });
   call(parent, "insertBefore", root, ref);
-  enroll(inst);
+  given.enroll(inst);
   return inst;
 }
 

@@ -1,6 +1,7 @@
 // Blocks: the manifest's skeletons, prepared once and cloned for each instance.
 
 import { call, of } from "./dom";
+import { given } from "./given";
 
 /** What the server sends once about its templates; docs/protocol.md has the grammar. */
 export interface Manifest {
@@ -41,7 +42,7 @@ export interface Part {
   fixed?: string[];
   /** A region that is all its element holds. */
   only?: boolean;
-  /** It says what a field shows. */
+  /** It says what a field shows, see controls.ts. */
   control?: boolean;
   /** An element whose content the skeleton could be. */
   host: Element;
@@ -88,15 +89,10 @@ const inert = inside(document.createElement("template")).ownerDocument!;
 /** Keeps Chromium from its fast parser, which decodes "&copy=1" in attributes. */
 const SLOW = "<!---->";
 
-/** What the server sends is html/template's output: a page with Trusted Types allows it by the policy "lastmile". */
-const policy = (window as { trustedTypes?: { createPolicy(name: string, rules: object): { createHTML(html: string): string } } })
-  .trustedTypes?.createPolicy("lastmile", { createHTML: (html: string) => html });
-const trusted = (html: string) => policy?.createHTML(html) ?? html;
-
 /** Parses HTML as the content of an element like the one given. */
 export function parse(html: string, like?: Node | null): ParentNode & Node {
   const host = isElement(like) ? inert.importNode(like) : inert.createElement("div");
-  host.innerHTML = trusted(SLOW + html);
+  host.innerHTML = given.html(SLOW + html);
   const content = inside(host) as ParentNode & Node;
   content.firstChild!.remove();
   return content;
@@ -107,7 +103,7 @@ const pad = inert.createElement("div");
 /** Decodes the entities of text or, as an attribute, of a value, where "&copy=1" is none. */
 export function decode(s: string, attribute?: boolean): string {
   if (!s.includes("&")) return s;
-  pad.innerHTML = trusted(attribute ? `${SLOW}<p a="${s.replace(/"/g, "&#34;")}">` : s);
+  pad.innerHTML = given.html(attribute ? `${SLOW}<p a="${s.replace(/"/g, "&#34;")}">` : s);
   return attribute ? (pad.lastChild as Element).getAttribute("a")! : pad.textContent!;
 }
 
@@ -144,7 +140,6 @@ function walk(parent: Node, parts: Part[], path: number[], own: number[]): Spot[
       if (part && isContent(part)) {
         own.push(unit);
         part.path = path;
-        part.control = part.kind === "R";
         return n.remove();
       }
       if (part) {
@@ -179,6 +174,5 @@ function attributes(e: Element, parts: Part[], path: number[], units: number[]):
       call(e, "removeAttribute", name);
       part.fixed = call(e, "getAttributeNames");
     }
-    part.control = (part.name ? [name] : (part.names ?? ["value"])).some((n) => /^(value|checked|selected)$/.test(n));
   }
 }

@@ -3,7 +3,8 @@
 
 import { call, of } from "./dom";
 import { check, isComment, isText, type Block, type Spot } from "./blocks";
-import { enroll, type Instance, type Run } from "./instance";
+import { given } from "./given";
+import type { Instance, Run } from "./instance";
 
 // Where the walk is; it never waits, so one place to keep that is enough.
 let under: Node;
@@ -38,7 +39,7 @@ function adopt(id: number): Instance {
     inst.nodes[0] = under;
     next = null;
   } else inst.first = inst.last = call(under, "insertBefore", new Text(), next);
-  enroll(inst);
+  given.enroll(inst);
   return inst;
 }
 

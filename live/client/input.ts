@@ -3,9 +3,10 @@
 
 import { call, of } from "./dom";
 import { isElement } from "./blocks";
+import { controlled, isControl, keyed } from "./controls";
 import { createFields, type Fields } from "./fields";
 import { fieldData, formData, values } from "./forms";
-import { controlled, keyed, setAttribute } from "./instance";
+import { given } from "./given";
 import { CHANGE, INPUT, type Binding, type On, type Port, type Value } from "./port";
 import type { Data } from "./protocol";
 import { Queue } from "./queue";
@@ -157,7 +158,7 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
   root.addEventListener("focusout", (e) => isField(e.target) && fields.leftBy(e.target));
 
   const set = (el: Element, name: string, value: string | null, like?: Element) => {
-    if (value !== null) setAttribute(el, name, value, like);
+    if (value !== null) given.attribute(el, name, value, like);
     // A modal dialog must be closed before its attribute goes, or the page stays inert.
     else if (name === "open" && el instanceof HTMLDialogElement) el.close();
     else call(el, "removeAttribute", name);
@@ -174,7 +175,7 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
         came.push(el);
       }
       set(el, name, value, like);
-      if (/^(value|checked|selected)$/.test(name)) controlled.add(el);
+      if (isControl(name)) controlled.add(el);
       if (el instanceof HTMLInputElement && name === (box ? "checked" : "value") && el.type !== "file") fields.written(el);
       else if (el instanceof HTMLOptionElement && name === "selected") {
         const select = el.closest("select");

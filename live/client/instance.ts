@@ -20,29 +20,6 @@ export interface Run extends Text {
   html?: ChildNode[];
 }
 
-/** What the template says the value of: fields, and options. */
-export const controlled = new WeakSet<Node>();
-/** Elements that carry the key of their row. */
-export const keyed = new WeakSet<Node>();
-
-/** Takes note of an instance's nodes. */
-export function enroll({ block: { key, parts }, nodes }: Instance): void {
-  parts.forEach((part, i) => part.control && controlled.add(nodes[i]));
-  if (key !== undefined && parts[key].name) keyed.add(nodes[key]);
-}
-
-/**
- * Sets an attribute, as the parser has made it for an element like this one:
- * with its namespace and its case, and under names that setAttribute refuses.
- */
-export function setAttribute(el: Element, name: string, value: string, like?: Element): void {
-  const old = call(el, "getAttributeNode", name);
-  const made = like && call(like, "getAttributeNode", name);
-  if (old) old.value = value;
-  else if (made) call(el, "setAttributeNode", made.cloneNode() as Attr);
-  else call(el, "setAttribute", name, value);
-}
-
 export function firstNode({ block, first, nodes, fills }: Instance): Node {
   if (!block.lead) return first;
   const child = listOf(fills[0])[0];

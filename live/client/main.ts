@@ -1,6 +1,6 @@
 // Starts the live page, and offers window.live to the page's own scripts.
 
-import { App } from "./app";
+import { createApp } from "./app";
 import type { Hook } from "./hooks";
 import type { Data, LiveError } from "./protocol";
 
@@ -22,7 +22,7 @@ declare global {
 }
 
 function start(root: HTMLElement): Live {
-  const app = new App(root);
+  const app = createApp(root);
   return {
     hook: app.hooks.define,
     push: (action, data) => new Promise((done) => app.send(action, data ?? {}, [], done)),
@@ -32,7 +32,7 @@ function start(root: HTMLElement): Live {
       return () => root.removeEventListener(name, listener);
     },
     get connected() {
-      return app.up;
+      return app.connected();
     },
   };
 }

@@ -25,11 +25,11 @@ export class Outbox extends Queue {
   #tokens = BURST;
   #refilled = Date.now();
 
-  #host: { socket: Socket };
+  #socket: () => Socket;
 
-  constructor(host: { socket: Socket }, fail: (error: LiveError) => void) {
+  constructor(socket: () => Socket, fail: (error: LiveError) => void) {
     super(fail);
-    this.#host = host;
+    this.#socket = socket;
   }
 
   override full(): boolean {
@@ -78,7 +78,7 @@ export class Outbox extends Queue {
     if (this.#rendered > this.#acked) message.k = this.#acked = this.#rendered;
     clearTimeout(this.#ackTimer);
     this.#ackTimer = 0;
-    this.#host.socket.send(message);
+    this.#socket().send(message);
   }
 
   override flush(): void {
@@ -92,7 +92,7 @@ export class Outbox extends Queue {
       }
       m.sent = m.flying = true;
       this.#transmit({ a: m.a, d: m.d, i: m.i });
-      this.#host.socket.expect();
+      this.#socket().expect();
     }
   }
 

@@ -33,144 +33,137 @@ const MAX_DELAY = 5000;
 /** A request for a snapshot that brings none is repeated after this time. */
 const ASK_AGAIN = 5000;
 
-export class Page {
-  #patcher?: Patcher;
-  #manifest?: Manifest;
-  #print: string; // fingerprint of the manifest in use or on its way
-  #inbox: Frame[] = [];
-  #pumping = false;
-  #seq = 0; // last frame of this connection
-  #applied = 0; // last frame that reached the DOM, on any connection
-  #broken = false; // only a snapshot helps
-  #asking = 0;
+export type Page = ReturnType<typeof createPage>;
+
+export function createPage(host: PageHost) {
+  let patcher: Patcher | undefined;
+  let print = host.config.manifest; // fingerprint of the manifest in use or on its way
+  let inbox: Frame[] = [];
+  let pumping = false;
+  let seq = 0; // last frame of this connection
+  let applied = 0; // last frame that reached the DOM, on any connection
+  let broken = false; // only a snapshot helps
+  let asking = 0;
   /** Snapshots that could not be applied, one behind the other. */
-  #failed = 0;
-
-  #host: PageHost;
-
-  constructor(host: PageHost) {
-    this.#host = host;
-    this.#print = host.config.manifest;
-    void this.#pump();
-  }
-
-  /** Applies a frame, after those before it. */
-  receive(frame: Frame): void {
-    this.#inbox.push(frame);
-    void this.#pump();
-  }
-
-  /** Forgets frames that wait: their connection is gone. */
-  reset(): void {
-    this.#inbox = [];
-    this.#asked();
-  }
-
-  /** The page's part of the hello. */
-  hello(): object {
-    const stranger = this.#applied || this.#broken;
-    return {
-      h: stranger ? "" : this.#host.config.hash,
-      f: this.#print,
-      s: this.#applied,
-      ...(this.#broken && { q: 1 }),
-    };
-  }
+  let failed = 0;
 
   /** Works through the inbox; loading a manifest suspends it. */
-  async #pump(): Promise<void> {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    for (let failures = 0; this.#inbox.length || !this.#patcher; ) {
-      const wanted = this.#inbox[0]?.f || this.#print;
-      if ((!this.#patcher || wanted !== this.#print) && !(await this.#load(wanted))) {
+  const pump = async () => {
+    if (pumping) return;
+    pumping = true;
+    for (let failures = 0; inbox.length || !patcher; ) {
+      const wanted = inbox[0]?.f || print;
+      if ((!patcher || wanted !== print) && !(await load(wanted))) {
         const delay = Math.random() * Math.min(MAX_DELAY, 200 * 2 ** failures++);
         await new Promise((done) => setTimeout(done, delay));
         continue; // by now another manifest may be wanted
       }
-      const frame = this.#inbox.shift();
+      const frame = inbox.shift();
       try {
-        if (frame) this.#apply(frame);
+        if (frame) apply(frame);
       } catch (e) {
-        this.#host.report("internal", `${e}`);
+        host.report("internal", `${e}`);
       }
     }
-    this.#pumping = false;
-    this.#ask();
-  }
+    pumping = false;
+    ask();
+  };
 
   /** Loads a manifest; false when that failed for now. */
-  async #load(wanted: string): Promise<boolean> {
+  const load = async (wanted: string) => {
     try {
-      const response = await fetch(this.#host.address.replace(/\?.*|$/, `?_live=manifest.${wanted}.json`));
+      const response = await fetch(host.address.replace(/\?.*|$/, `?_live=manifest.${wanted}.json`));
       if (!response.ok) throw response.status;
-      this.#manifest = (await response.json()) as Manifest;
-      this.#print = wanted;
-      this.#adopt();
+      const manifest = (await response.json()) as Manifest;
+      print = wanted;
+      adopt(manifest);
       return true;
     } catch (e) {
-      this.#host.report("manifest", `${wanted}: ${e}`);
+      host.report("manifest", `${wanted}: ${e}`);
       return false;
     }
-  }
+  };
 
-  #adopt(): void {
-    const { root, config, hooks, inputs } = this.#host;
-    this.#patcher = createPatcher(root, this.#manifest!, {
+  const adopt = (manifest: Manifest) => {
+    const { root, config, hooks, inputs } = host;
+    patcher = createPatcher(root, manifest, {
       policy: inputs,
-      onMismatch: (why) => this.#host.report("mismatch", config.dev ? `${why} in ${root.innerHTML}` : why),
+      onMismatch: (why) => host.report("mismatch", config.dev ? `${why} in ${root.innerHTML}` : why),
       onMount: hooks.mount,
       onUpdate: hooks.update,
       onDestroy: hooks.destroy,
     });
-    this.#broken = !this.#patcher.hydrated;
+    broken = !patcher.hydrated;
     hooks.mount(root);
     inputs.fields.adopt(inputs.all());
-  }
+  };
 
-  #apply(f: Frame): void {
+  const apply = (f: Frame) => {
     if (f.s) {
-      if (f.v) this.#seq = f.s - 1; // a new connection counts anew
-      if (f.s <= this.#seq) return;
-      if (f.s > this.#seq + 1) this.#broken = true;
-      this.#seq = f.s;
+      if (f.v) seq = f.s - 1; // a new connection counts anew
+      if (f.s <= seq) return;
+      if (f.s > seq + 1) broken = true;
+      seq = f.s;
     }
-    this.#host.arriving(f);
-    this.#update(f);
-    this.#host.settle(!this.#broken);
-    if (f.s && !this.#broken) this.#applied = f.s;
+    host.arriving(f);
+    update(f);
+    host.settle(!broken);
+    if (f.s && !broken) applied = f.s;
     if (f.title !== undefined) document.title = f.title;
-    for (const [name, detail] of f.e ?? []) fire(this.#host.root, name, detail);
-    this.#host.flashed(f);
-    this.#host.rendered(f, !this.#broken);
-  }
+    for (const [name, detail] of f.e ?? []) fire(host.root, name, detail);
+    host.flashed(f);
+    host.rendered(f, !broken);
+  };
 
-  #update(f: Frame): void {
+  const update = (f: Frame) => {
     try {
       if (f.r !== undefined) {
-        this.#patcher!.snapshot(f.r);
-        this.#broken = false;
-        this.#failed = 0;
-        this.#asked();
-      } else if (f.p !== undefined && !this.#broken) this.#patcher!.patch(f.p);
+        patcher!.snapshot(f.r);
+        broken = false;
+        failed = 0;
+        asked();
+      } else if (f.p !== undefined && !broken) patcher!.patch(f.p);
     } catch (e) {
-      this.#broken = true; // and the patcher will build from the snapshot alone
-      this.#host.report("patch", `${e}`);
-      if (f.r !== undefined && this.#failed++) this.#host.reload("repair", `${e}`);
+      broken = true; // and the patcher will build from the snapshot alone
+      host.report("patch", `${e}`);
+      if (f.r !== undefined && failed++) host.reload("repair", `${e}`);
     }
-  }
+  };
 
   /** Asks for a snapshot while one is needed. */
-  #ask(): void {
-    if (!this.#broken || this.#asking || !this.#host.request()) return;
-    this.#asking = setTimeout(() => {
-      this.#asking = 0;
-      this.#ask();
+  const ask = () => {
+    if (!broken || asking || !host.request()) return;
+    asking = setTimeout(() => {
+      asking = 0;
+      ask();
     }, ASK_AGAIN);
-  }
+  };
 
-  #asked(): void {
-    clearTimeout(this.#asking);
-    this.#asking = 0;
-  }
+  const asked = () => {
+    clearTimeout(asking);
+    asking = 0;
+  };
+
+  void pump();
+  return {
+    /** Applies a frame, after those before it. */
+    receive(frame: Frame) {
+      inbox.push(frame);
+      void pump();
+    },
+
+    /** Forgets frames that wait: their connection is gone. */
+    reset() {
+      inbox = [];
+      asked();
+    },
+
+    /** The page's part of the hello. */
+    hello: (): object => ({
+      h: applied || broken ? "" : host.config.hash,
+      f: print,
+      s: applied,
+      ...(broken && { q: 1 }),
+    }),
+  };
 }

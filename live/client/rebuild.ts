@@ -2,7 +2,8 @@
 // or when somebody has rewritten them.
 
 import { make, type Page, type WireInstance } from "./apply";
-import { enroll, type Instance, type Run } from "./instance";
+import { given } from "./given";
+import type { Instance, Run } from "./instance";
 import { morph } from "./morph";
 
 /** Builds the page beside the live one, and lets the live nodes take its place. */
@@ -20,7 +21,7 @@ export function rebuild(page: Page, root: Node, w: WireInstance): Instance {
     });
     inst.first = real(inst.first);
     inst.last = real(inst.last);
-    enroll(inst);
+    given.enroll(inst);
     inst.fills.flat().forEach((child) => child && adopt(child));
   };
   adopt(top);

@@ -27,108 +27,107 @@ const STABLE = 5000;
 const SLOW_CODES = [1008, 1013, 4001, 4002, 4003];
 const RESTART = 1012;
 
-export class Socket {
-  #ws?: WebSocket;
-  #attempt = 0;
-  #since = 0; // when the server's first frame came, 0 before
-  #retry = 0;
-  #beat = 0;
-  #probing = 0;
-  #dying = 0;
+export type Socket = ReturnType<typeof createSocket>;
 
-  #heartbeat: number; // the other deadlines follow it
-
-  #host: SocketHost;
-
-  constructor(host: SocketHost) {
-    this.#host = host;
-    this.#heartbeat = host.config.heartbeat || HEARTBEAT;
-  }
+export function createSocket(host: SocketHost) {
+  let ws: WebSocket | undefined;
+  let attempt = 0;
+  let since = 0; // when the server's first frame came, 0 before
+  let retry = 0;
+  let beat = 0;
+  let probing = 0;
+  let dying = 0;
+  const heartbeat = host.config.heartbeat || HEARTBEAT; // the other deadlines follow it
 
   /** Sends if the connection is open. */
-  send(message: object): void {
-    if (this.#ws?.readyState === WebSocket.OPEN) this.#ws.send(JSON.stringify(message));
-  }
+  const send = (message: object) => {
+    if (ws?.readyState === WebSocket.OPEN) ws.send(JSON.stringify(message));
+  };
 
-  /** Says that an answer is due: silence will soon lead to a probe. */
-  expect(): void {
-    this.#probing ||= setTimeout(() => this.#probe(0.4), this.#heartbeat * 0.2);
-  }
+  const calm = () => {
+    clearTimeout(dying);
+    clearTimeout(probing);
+    dying = probing = 0;
+  };
 
-  /** Connects now, or checks at once that the connection is still alive. */
-  wake(): void {
-    if (!this.#ws) this.#connect();
-    else if (this.#since) this.#probe(0.2);
-  }
+  /** Lets go of the connection, whatever state it is in. */
+  const release = (code?: number) => {
+    calm();
+    clearInterval(beat);
+    clearTimeout(retry);
+    const old = ws;
+    ws = undefined;
+    if (!old) return;
+    old.onopen = old.onmessage = old.onclose = null;
+    old.close(code);
+  };
 
-  /** Closes in an orderly way and stays down until wake. */
-  pause(): void {
-    this.#release(1000);
-  }
+  const delay = (code: number, reason: string) => {
+    if (SLOW_CODES.includes(code)) attempt = Math.max(attempt, 4);
+    let window = 2 * MIN_DELAY * 2 ** attempt++;
+    if (code === RESTART && attempt === 1) window = +reason || SPREAD;
+    return MIN_DELAY + Math.random() * (Math.min(window, MAX_DELAY) - MIN_DELAY);
+  };
 
   /** Gives this connection up; the usual reconnect follows. */
-  drop(code = 1006, reason = ""): void {
-    if (this.#since && Date.now() - this.#since > STABLE) this.#attempt = 0;
-    this.#release();
-    this.#retry = setTimeout(() => this.#connect(), this.#delay(code, reason));
-    this.#host.lost(code);
-  }
+  const drop = (code = 1006, reason = "") => {
+    if (since && Date.now() - since > STABLE) attempt = 0;
+    release();
+    retry = setTimeout(connect, delay(code, reason));
+    host.lost(code);
+  };
 
-  #connect(): void {
-    this.#release();
-    this.#since = 0;
-    const ws = (this.#ws = new WebSocket(this.#host.address.replace(/^http/, "ws")));
-    this.#deadline(0.4);
-    ws.onopen = () => this.send(this.#host.hello());
-    ws.onclose = (e) => this.drop(e.code, e.reason);
-    ws.onmessage = (e) => this.#hear(e.data);
-    this.#beat = setInterval(() => this.#probe(0.4), this.#heartbeat);
-  }
+  /** Gives the connection a part of the heartbeat to say anything. */
+  const deadline = (patience: number) => {
+    dying ||= setTimeout(() => drop(), heartbeat * patience);
+  };
 
-  #hear(text: string): void {
-    this.#calm();
-    this.#since ||= Date.now();
+  const probe = (patience: number) => {
+    send({});
+    deadline(patience);
+  };
+
+  const hear = (text: string) => {
+    calm();
+    since ||= Date.now();
     let frame: Frame;
     try {
       frame = JSON.parse(text);
     } catch {
-      return this.drop(1007); // not our protocol, or a broken middlebox
+      return drop(1007); // not our protocol, or a broken middlebox
     }
-    this.#host.heard(frame);
-  }
+    host.heard(frame);
+  };
 
-  #probe(patience: number): void {
-    this.send({});
-    this.#deadline(patience);
-  }
+  const connect = () => {
+    release();
+    since = 0;
+    ws = new WebSocket(host.address.replace(/^http/, "ws"));
+    deadline(0.4);
+    ws.onopen = () => send(host.hello());
+    ws.onclose = (e) => drop(e.code, e.reason);
+    ws.onmessage = (e) => hear(e.data);
+    beat = setInterval(() => probe(0.4), heartbeat);
+  };
 
-  /** Gives the connection a part of the heartbeat to say anything. */
-  #deadline(patience: number): void {
-    this.#dying ||= setTimeout(() => this.drop(), this.#heartbeat * patience);
-  }
+  return {
+    send,
+    drop,
 
-  #calm(): void {
-    clearTimeout(this.#dying);
-    clearTimeout(this.#probing);
-    this.#dying = this.#probing = 0;
-  }
+    /** Says that an answer is due: silence will soon lead to a probe. */
+    expect() {
+      probing ||= setTimeout(() => probe(0.4), heartbeat * 0.2);
+    },
 
-  /** Lets go of the connection, whatever state it is in. */
-  #release(code?: number): void {
-    this.#calm();
-    clearInterval(this.#beat);
-    clearTimeout(this.#retry);
-    const ws = this.#ws;
-    this.#ws = undefined;
-    if (!ws) return;
-    ws.onopen = ws.onmessage = ws.onclose = null;
-    ws.close(code);
-  }
+    /** Connects now, or checks at once that the connection is still alive. */
+    wake() {
+      if (!ws) connect();
+      else if (since) probe(0.2);
+    },
 
-  #delay(code: number, reason: string): number {
-    if (SLOW_CODES.includes(code)) this.#attempt = Math.max(this.#attempt, 4);
-    let window = 2 * MIN_DELAY * 2 ** this.#attempt++;
-    if (code === RESTART && this.#attempt === 1) window = +reason || SPREAD;
-    return MIN_DELAY + Math.random() * (Math.min(window, MAX_DELAY) - MIN_DELAY);
-  }
+    /** Closes in an orderly way and stays down until wake. */
+    pause() {
+      release(1000);
+    },
+  };
 }

@@ -2,7 +2,8 @@
 
 import { call, of } from "./dom";
 import { check, decode, inside, isElement, parse, type Part } from "./blocks";
-import { setAttribute, type Run } from "./instance";
+import { given } from "./given";
+import type { Run } from "./instance";
 import type { MorphContext } from "./morph";
 
 /** What units need of the program around the patch core. */
@@ -61,7 +62,7 @@ function writeText(n: Run, v: string, host: Element, c?: Context): boolean {
 }
 
 function writeAttribute(e: Element, name: string, v: string | null, c?: Context, like?: Element): boolean {
-  if (!c && v !== null) setAttribute(e, name, v, like);
+  if (!c && v !== null) given.attribute(e, name, v, like);
   else if (call(e, "getAttribute", name) === v) return false;
   else c!.inputs.write(e, name, v, like);
   return true;

@@ -2,7 +2,7 @@
 // moves: what the user does are the browser's own events on the browser's own
 // fields, and frames are those of the protocol.
 
-import { App } from "./app";
+import { createApp } from "./app";
 import { Outbox } from "./outbox";
 import { CITIES, FIELDS, PLANS, run, trace } from "WORLD";
 
@@ -103,7 +103,7 @@ class WholeClient {
     this.root.dataset.live = JSON.stringify({ view: "v", token: "t", hash: "", manifest: "m", url: "http://127.0.0.1/" });
     this.root.addEventListener("live:error", ({ detail }) => { if (detail.code === "lost") w.lost.add(this.books.get(detail.i)?.submit); });
     this.books = new Map();
-    this.app = new App(this.root);
+    this.app = createApp(this.root);
   }
   async ready() { for (let k = 0; k < 30; k++) await null; }
   sent(message) {

@@ -52,7 +52,7 @@ func TestBundleIsWhatTheSourcesBuild(t *testing.T) {
 
 func TestBundleIsSmall(t *testing.T) {
 	t.Parallel()
-	const limit = 13_000 // bytes; the goal is 10,200
+	const limit = 12_960 // bytes; the goal is 10,200
 	size := zipped(t, build(t, sources))
 	t.Logf("report: browser client: %d B gzip, at most %d", size, limit)
 	if size > limit {
@@ -66,7 +66,7 @@ func TestBundleIsSmall(t *testing.T) {
 // need, and the rebuild of a page that is not known; nor the shell.
 func TestPatchCoreIsSmall(t *testing.T) {
 	t.Parallel()
-	const limit = 3_960 // bytes; the goal is 3,800
+	const limit = 3_800 // bytes
 	core := source(t, "core", "attach")
 	for _, foreign := range []string{"WebSocket", "compositionstart", "live-force"} {
 		if bytes.Contains(core, []byte(foreign)) {
