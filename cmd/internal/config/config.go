@@ -64,7 +64,7 @@ func Parse(app any, name, about string, args []string, out, errs io.Writer) (kct
 		err = check(reflect.ValueOf(app))
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(errs, "%s: %v\nRun \"%s --help\" for the settings.\n", name, err, name)
+		_, _ = fmt.Fprintf(errs, "%s: %s\nRun \"%s --help\" for the settings.\n", name, scrub(err.Error(), args), name)
 		return nil, ExitUsage, true
 	}
 	return kctx, ExitOK, false

@@ -1,10 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,6 +14,13 @@ import (
 type Redis struct {
 	URL    string `name:"redis-url" env:"REDIS_URL" placeholder:"URL" help:"Redis to use: redis://, rediss:// (TLS), unix://, redis+cluster:// (more nodes as ?addr=) or redis+sentinel:// (?master_name=)."`
 	Prefix string `name:"redis-prefix" env:"LASTMILE_REDIS_PREFIX" default:"lm" placeholder:"NAME" help:"First part of every key except the job queues' own."`
+
+	Username     string `name:"redis-username" env:"LASTMILE_REDIS_USERNAME" placeholder:"NAME" help:"User of Redis, where the URL names none."`
+	PasswordFile string `name:"redis-password-file" env:"LASTMILE_REDIS_PASSWORD_FILE" placeholder:"FILE" help:"File with Redis's password. It is read for each new connection, so a password that changes needs no restart."`
+	CA           string `name:"redis-ca" env:"LASTMILE_REDIS_CA" placeholder:"FILE" help:"Certificates (PEM) that sign Redis's own, instead of the system's. For rediss://."`
+	Cert         string `name:"redis-cert" env:"LASTMILE_REDIS_CERT" placeholder:"FILE" help:"Certificate (PEM) that this program shows to Redis. It is read for each new connection."`
+	Key          string `name:"redis-key" env:"LASTMILE_REDIS_KEY" placeholder:"FILE" help:"Private key (PEM) of --redis-cert."`
+	ServerName   string `name:"redis-server-name" env:"LASTMILE_REDIS_SERVER_NAME" placeholder:"HOST" help:"Name that Redis's certificate must have, where it is not the URL's."`
 }
 
 // clusterReload is how soon a replica that took over is found. By itself a
@@ -23,12 +29,20 @@ const clusterReload = 5 * time.Second
 
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,32}$`)
 
-// Check checks the URL's form without connecting.
+// Check checks the URL's form, and reads the files, without connecting.
 func (r *Redis) Check() error {
 	if !prefixForm.MatchString(r.Prefix) {
 		return fmt.Errorf("%w: --redis-prefix=%s: must be 1 to 32 letters, digits, dots, dashes and underscores", ErrUsage, r.Prefix)
 	}
 	if r.URL == "" {
+		for flag, value := range map[string]string{
+			"redis-username": r.Username, "redis-password-file": r.PasswordFile, "redis-ca": r.CA, "redis-cert": r.Cert,
+			"redis-key": r.Key, "redis-server-name": r.ServerName,
+		} {
+			if value != "" {
+				return fmt.Errorf("%w: --%s: is of no use without --redis-url", ErrUsage, flag)
+			}
+		}
 		return nil
 	}
 	c, err := r.Client()
@@ -39,54 +53,54 @@ func (r *Redis) Check() error {
 }
 
 // Client returns a new client for the URL. It connects at its first command.
-func (r *Redis) Client() (redis.UniversalClient, error) {
-	scheme, rest, ok := strings.Cut(r.URL, "://")
-	if !ok {
-		return nil, r.bad("it has no scheme such as redis://")
+// What keeps it from connecting is in the errors of its commands, and no part
+// of the URL that may be secret is in any error.
+func (r *Redis) Client() (client redis.UniversalClient, err error) {
+	t, err := parseURL(r.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --redis-url (REDIS_URL): %w", ErrUsage, err)
 	}
+	credentials, err := r.credentials(t)
+	if err != nil {
+		return nil, err
+	}
+	dial, err := r.dialer(t)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { // go-redis says so of some values, pool_size=9999999999 for one
+		if recover() != nil {
+			client, err = nil, fmt.Errorf("%w: --redis-url (REDIS_URL): %w", ErrUsage, errors.New("one of its options is out of range"))
+		}
+	}()
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	switch scheme {
-	case "redis", "rediss", "unix":
-		o, err := redis.ParseURL(r.URL)
-		if err != nil {
-			return nil, r.bad(err.Error())
-		}
-		o.MaintNotificationsConfig = quiet
-		return redis.NewClient(o), nil
-	case "redis+cluster", "rediss+cluster":
-		o, err := redis.ParseClusterURL(strings.TrimSuffix(scheme, "+cluster") + "://" + rest)
-		if err != nil {
-			return nil, r.bad(err.Error())
-		}
+	switch {
+	case t.cluster != nil:
+		o := t.cluster
+		o.Dialer, o.CredentialsProviderContext = dial.dial, credentials
 		o.MaintNotificationsConfig = quiet
 		o.ClusterStateReloadInterval = clusterReload
-		return redis.NewClusterClient(o), nil
-	case "redis+sentinel", "rediss+sentinel":
-		o, err := redis.ParseFailoverURL(strings.TrimSuffix(scheme, "+sentinel") + "://" + rest)
-		if err != nil {
-			return nil, r.bad(err.Error())
-		}
-		return redis.NewFailoverClient(o), nil
+		client = redis.NewClusterClient(o)
+	case t.sentinel != nil:
+		o := t.sentinel
+		o.Dialer, o.CredentialsProviderContext = dial.dial, credentials
+		client = redis.NewFailoverClient(o)
+	default:
+		o := t.single
+		o.Dialer, o.CredentialsProviderContext = dial.dial, credentials
+		o.MaintNotificationsConfig = quiet
+		client = redis.NewClient(o)
 	}
-	return nil, r.bad("its scheme must be redis, rediss, unix, redis+cluster or redis+sentinel")
+	client.AddHook(dial)
+	return client, nil
 }
 
-func (r *Redis) bad(why string) error {
-	return fmt.Errorf("%w: --redis-url=%s: %s", ErrUsage, r.Redacted(), strings.ReplaceAll(why, r.URL, r.Redacted()))
-}
-
-// Redacted returns the URL without its password, for logs.
+// Redacted returns what of the URL may be logged: where Redis is, without users,
+// passwords and options.
 func (r *Redis) Redacted() string {
-	u, err := url.Parse(r.URL)
+	t, err := parseURL(r.URL)
 	if err != nil {
-		return "(not a URL)"
+		return "(not usable)"
 	}
-	q := u.Query()
-	for key := range q {
-		if strings.Contains(key, "password") {
-			q.Set(key, "xxxxx")
-		}
-	}
-	u.RawQuery = q.Encode()
-	return u.Redacted()
+	return t.shown
 }
