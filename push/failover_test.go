@@ -1,6 +1,7 @@
 package push_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,41 @@ func TestReadFromAServerThatLags(t *testing.T) {
 				if diff := cmp.Diff(take(f), numbers(1, 3)); diff != "" {
 					t.Errorf("without a sweep (-got +want):\n%s", diff)
 				}
+			})
+		})
+	}
+}
+
+// TestTermOfAFeedBeforeTheFirstLook: a page attaches to a server, another one
+// takes over, and only then does the node hear who takes the writes.
+func TestTermOfAFeedBeforeTheFirstLook(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		feeds, want int
+	}{"a feed": {1, 1}, "none": {0, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				memory, err := mempush.New(mempush.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				store := &replicated{Transport: memory}
+				promote := store.Replicate()
+				store.sick(errors.New("not yet"), nil)
+				n, stop := startNode(t, store, push.NodeConfig{})
+				for range tt.feeds {
+					subscribe(t, n, 0)
+				}
+				synctest.Wait()
+				promote()
+				store.Replicate()
+				store.sick(nil, nil)
+				time.Sleep(5 * time.Second)
+				if got := n.Term(); got != uint64(tt.want) {
+					t.Errorf("the term is %d, want %d", got, tt.want)
+				}
+				stop()
 			})
 		})
 	}

@@ -248,3 +248,48 @@ func TestKeptFromTheFirstMoment(t *testing.T) {
 		}
 	})
 }
+
+// TestFailoverBeforeTheFirstLook: pushes are accepted and lost again before the
+// publisher has ever heard who takes the writes. Whom it hears of first need not
+// be who accepted them.
+func TestFailoverBeforeTheFirstLook(t *testing.T) {
+	t.Parallel()
+	for name, lag := range map[string]func(*push.Master){"the new server's replica has caught up": caughtUp, "it has not": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFailover(t, push.PublisherConfig{}, 0, func(f *failover) {
+				promote := f.store.Replicate()
+				f.store.sick(errors.New("not yet"), nil)
+				second := newPublisher(f.t, f.store, push.PublisherConfig{})
+				ctx, cancel := context.WithCancel(f.t.Context())
+				done := make(chan error, 1)
+				go func() { done <- second.Run(ctx) }()
+				synctest.Wait()
+				for _, id := range []string{"one", "two"} {
+					if _, err := second.Session("s").Trigger(ctx, "Do", map[string]string{"n": id}, push.WithID(id)); err != nil {
+						f.t.Fatal(err)
+					}
+				}
+				promote()
+				f.stored()
+				f.store.list(lag)
+				f.store.Replicate() // another one follows
+				f.store.sick(nil, nil)
+				time.Sleep(3 * time.Second)
+				f.stored("one", "two")
+				// And what the first look has known is not published again and again.
+				again := f.store.Replicate()
+				if _, err := second.Session("s").Trigger(ctx, "Do", map[string]string{"n": "three"}, push.WithID("three")); err != nil {
+					f.t.Fatal(err)
+				}
+				again()
+				time.Sleep(3 * time.Second)
+				f.stored("one", "two", "three")
+				cancel()
+				if err := <-done; err != nil {
+					f.t.Error(err)
+				}
+			})
+		})
+	}
+}

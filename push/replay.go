@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -171,7 +172,11 @@ func (p *Publisher) replay(ctx context.Context) {
 	p.metrics.replayed.WithLabelValues("stored").Add(float64(stored))
 	p.metrics.replayed.WithLabelValues("duplicate").Add(float64(known))
 	p.metrics.replayed.WithLabelValues("refused").Add(float64(refusals))
-	p.cfg.Logger.WarnContext(ctx, "another server takes the writes: accepted pushes published again",
+	level := slog.LevelInfo
+	if stored+refusals > 0 || err != nil {
+		level = slog.LevelWarn
+	}
+	p.cfg.Logger.Log(ctx, level, "another server takes the writes: accepted pushes published again",
 		"stored", stored, "known", known, "refused", refusals, "error", err)
 	p.kept.replayed(term, done)
 }

@@ -46,7 +46,7 @@ type look struct {
 // sight is what one look told.
 type sight struct {
 	// failover says that another server takes the writes than at the look
-	// before.
+	// before, or that it was not known who did.
 	failover bool
 	// replicas is how many are known of the master that has most of them.
 	replicas int
@@ -60,7 +60,9 @@ type sight struct {
 // look takes in what a store said to a question that was asked at began.
 func (r *replicas) look(began time.Time, masters []Master) (s sight) {
 	primary := primaryOf(masters)
-	s.failover = r.primary != "" && primary != r.primary
+	// At the first look too: whoever accepted what was published before it may
+	// have been replaced since.
+	s.failover = primary != r.primary
 	if s.failover {
 		r.waiting = nil
 	}

@@ -42,12 +42,9 @@ func primaryOf(masters []Master) string {
 	return strings.TrimSpace(strings.Join(ids, " "))
 }
 
-// A Node looks whether its store has replicas, and once it has, who takes the
-// writes.
-const (
-	nodeLook    = 10 * time.Second
-	primaryLook = 2 * time.Second
-)
+// nodeLook is how often a Node looks whether its store has replicas, and who
+// takes the writes.
+const nodeLook = 2 * time.Second
 
 // Replicated reports whether the store has, or had since Run began, a replica
 // that could take over. A push that the replica lacks is then published again:
@@ -75,20 +72,25 @@ func (n *Node) watch(ctx context.Context, store Replication) {
 				n.replicated.Store(true)
 			}
 			now := primaryOf(masters)
-			if last != "" && now != last {
+			// Feeds that are older than the first look may be older than the server
+			// that it finds.
+			if now != last && (last != "" || (n.Replicated() && n.attached())) {
 				n.term.Add(1)
 				n.signalAll()
 			}
 			last = now
 		}
-		pause := nodeLook
-		if n.Replicated() {
-			pause = primaryLook
-		}
-		if !wait(ctx, pause) {
+		if !wait(ctx, nodeLook) {
 			return
 		}
 	}
+}
+
+// attached reports whether there are feeds.
+func (n *Node) attached() bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return len(n.boxes) > 0
 }
 
 // signalAll has the consumers of all feeds look around.
