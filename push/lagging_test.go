@@ -293,3 +293,39 @@ func TestFailoverBeforeTheFirstLook(t *testing.T) {
 		})
 	}
 }
+
+// TestReplicaOutOfSightAtTheStart: the one that takes over has lost its
+// connection before the publisher's first look, which lists nobody. It is waited
+// for like one that was seen.
+func TestReplicaOutOfSightAtTheStart(t *testing.T) {
+	t.Parallel()
+	for name, lag := range map[string]func(*push.Master){"nobody is listed": nobody, "another is listed later": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFailover(t, push.PublisherConfig{}, 0, func(f *failover) {
+				promote := f.store.Replicate()
+				f.store.list(nobody)
+				second := newPublisher(f.t, f.store, push.PublisherConfig{})
+				ctx, cancel := context.WithCancel(f.t.Context())
+				done := make(chan error, 1)
+				go func() { done <- second.Run(ctx) }()
+				time.Sleep(3 * time.Second)
+				for _, id := range []string{"one", "two"} {
+					if _, err := second.Session("s").Trigger(ctx, "Do", map[string]string{"n": id}, push.WithID(id)); err != nil {
+						f.t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Minute)
+				promote()
+				f.store.list(lag)
+				f.stored()
+				time.Sleep(3 * time.Second)
+				f.stored("one", "two")
+				cancel()
+				if err := <-done; err != nil {
+					f.t.Error(err)
+				}
+			})
+		})
+	}
+}

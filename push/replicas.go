@@ -16,7 +16,8 @@ import (
 // A replica that is no longer listed is still waited for: it may be the very
 // one that takes over, if the primary alone has lost sight of it. It is
 // forgotten when as many follow again as ever did, since another has taken its
-// place then, or after the timeout.
+// place then, or after the timeout. So is one that was lost before the first
+// look: the server still tells that one has followed.
 type replicas struct {
 	timeout time.Duration
 
@@ -30,6 +31,9 @@ type followed struct {
 	most  int // that were listed at a time
 	known map[string]*replica
 }
+
+// unlisted stands for a replica that was never listed.
+const unlisted = "unlisted"
 
 // replica is one copy.
 type replica struct {
@@ -67,7 +71,7 @@ func (r *replicas) look(began time.Time, masters []Master) (s sight) {
 		r.waiting = nil
 	}
 	r.primary = primary
-	before := r.masters
+	before, first := r.masters, r.masters == nil
 	r.masters = make(map[string]*followed, len(masters))
 	now := look{began: began, offsets: make(map[string]int64, len(masters))}
 	for _, m := range masters {
@@ -76,6 +80,9 @@ func (r *replicas) look(began time.Time, masters []Master) (s sight) {
 			f = &followed{known: map[string]*replica{}}
 		}
 		r.masters[m.ID] = f
+		if first && m.Followed && len(m.Replicas) == 0 {
+			f.miss(began)
+		}
 		s.forgotten = append(s.forgotten, f.look(began, m.Replicas, r.timeout)...)
 		s.replicas = max(s.replicas, len(f.known))
 		now.offsets[m.ID] = m.Offset
@@ -102,6 +109,13 @@ func (r *replicas) confirmed(l look) bool {
 		}
 	}
 	return true
+}
+
+// miss notes that a replica may have been lost out of sight before the first
+// look.
+func (f *followed) miss(now time.Time) {
+	f.known[unlisted] = &replica{confirmed: -1, gone: now}
+	f.most = 1
 }
 
 // look notes who is listed, and returns whom it has forgotten.

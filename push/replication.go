@@ -19,6 +19,9 @@ type Master struct {
 	// Replicas holds, for each copy that follows, how far it has confirmed the
 	// history; below zero while it is being made.
 	Replicas map[string]int64
+	// Followed says that a copy has followed lately, whether or not one is
+	// listed: the server may have lost sight of it a moment ago.
+	Followed bool
 }
 
 // Replication is what a store has, besides its other methods, when a copy of it
@@ -68,7 +71,7 @@ func (n *Node) watch(ctx context.Context, store Replication) {
 			return err
 		})
 		if err == nil {
-			if slices.ContainsFunc(masters, func(m Master) bool { return len(m.Replicas) > 0 }) {
+			if slices.ContainsFunc(masters, func(m Master) bool { return m.Followed || len(m.Replicas) > 0 }) {
 				n.replicated.Store(true)
 			}
 			now := primaryOf(masters)

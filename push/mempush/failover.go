@@ -63,7 +63,7 @@ func (t *Transport) branch() *Transport {
 func (t *Transport) Masters(ctx context.Context) ([]push.Master, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	m := push.Master{ID: "memory " + strconv.Itoa(t.promoted), Offset: t.appends, Replicas: map[string]int64{}}
+	m := push.Master{ID: "memory " + strconv.Itoa(t.promoted), Offset: t.appends, Replicas: map[string]int64{}, Followed: t.copies > 0}
 	for name, offset := range t.replicas {
 		m.Replicas[strconv.Itoa(name)] = offset
 	}

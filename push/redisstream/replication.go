@@ -70,6 +70,9 @@ func master(ctx context.Context, c *redis.Client) (push.Master, error) {
 		// A restart changes the first, a promotion the second.
 		ID:       strings.TrimSpace(infoField(server.Val(), "run_id") + infoField(info, "master_replid")),
 		Replicas: map[string]int64{},
+		// The backlog is made for the first replica, and outlives the last one
+		// by repl-backlog-ttl, an hour if nobody says otherwise.
+		Followed: infoField(info, "repl_backlog_active") == "1",
 	}
 	m.Offset, _ = strconv.ParseInt(infoField(info, "master_repl_offset"), 10, 64)
 	n, _ := strconv.Atoi(infoField(info, "connected_slaves"))

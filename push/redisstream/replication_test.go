@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/push/pushtest"
 	"lastmile/push/redisstream"
@@ -31,4 +32,27 @@ func TestMastersThatKeepInfoToThemselves(t *testing.T) {
 		server := redistest.Start(t, redistest.Config{Args: []string{"--rename-command", "INFO", ""}})
 		check(t, newTransport(t, server.Client(t), redisstream.Config{}))
 	})
+}
+
+// TestMastersTellOfALostReplica: a server remembers that one has followed when it
+// lists none any more, and so does the one that was promoted.
+func TestMastersTellOfALostReplica(t *testing.T) {
+	t.Parallel()
+	primary, replica := redistest.Start(t, redistest.Config{}), redistest.Start(t, redistest.Config{})
+	transport := newTransport(t, primary.Client(t), redisstream.Config{})
+	expect := func(transport *redisstream.Transport, when string, listed int, followed bool) {
+		t.Helper()
+		patience.Until(t, when, func() bool {
+			masters, err := transport.Masters(t.Context())
+			return err == nil && len(masters) == 1 && len(masters[0].Replicas) == listed && masters[0].Followed == followed
+		})
+	}
+	expect(transport, "a server alone", 0, false)
+	replicate(t.Context(), t, replica, primary.Addr())
+	expect(transport, "one that is followed", 1, true)
+	if err := replica.Client(t).Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	expect(transport, "one that was followed", 0, true)
+	expect(newTransport(t, replica.Client(t), redisstream.Config{}), "one that was promoted", 0, true)
 }
