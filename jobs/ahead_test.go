@@ -46,7 +46,7 @@ func newTaker(t *testing.T, k *jobstest.Kit, n int, cfg jobs.PoolConfig) *taker 
 // take expects the n-th job, from 0.
 func (x *taker) take(n int) {
 	x.t.Helper()
-	msg, err := x.pool.Take(x.t.Context(), "default")
+	msg, err := x.pool.Take(x.t.Context(), "lm.default")
 	if err != nil || !strings.Contains(msg, x.ids[n]) {
 		x.t.Fatalf("took %q, %v; want job %d", msg, err, n)
 	}
@@ -57,7 +57,7 @@ func (x *taker) take(n int) {
 func (x *taker) want(active, pending []int) {
 	x.t.Helper()
 	read := func(list string) []int {
-		ids, err := x.k.Redis.LRange(x.t.Context(), "asynq:{default}:"+list, 0, -1).Result()
+		ids, err := x.k.Redis.LRange(x.t.Context(), "asynq:{lm.default}:"+list, 0, -1).Result()
 		if err != nil {
 			x.t.Fatal(err)
 		}
@@ -99,12 +99,12 @@ func TestHeldTasksAreGivenBackAtTheHead(t *testing.T) {
 		x.pool.GiveBack(t.Context(), 0)
 		x.want([]int{0}, []int{1, 2, 3, 4})
 		for _, id := range x.ids[1:] {
-			info, err := k.Inspector().GetTaskInfo("default", id)
+			info, err := k.Inspector().GetTaskInfo("lm.default", id)
 			if err != nil || info.State != asynq.TaskStatePending || info.Retried != 0 {
 				t.Errorf("task = %+v, %v; want pending without retries", info, err)
 			}
 		}
-		leases, err := k.Redis.ZRange(t.Context(), "asynq:{default}:lease", 0, -1).Result()
+		leases, err := k.Redis.ZRange(t.Context(), "asynq:{lm.default}:lease", 0, -1).Result()
 		if err != nil || len(leases) != 1 {
 			t.Errorf("leases = %v, %v; want the one of job 0", leases, err)
 		}
@@ -173,10 +173,10 @@ func TestPausedQueueGivesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		t.Helper()
 		x := newTaker(t, k, 2, jobs.PoolConfig{})
-		if err := k.Inspector().PauseQueue("default"); err != nil {
+		if err := k.Inspector().PauseQueue("lm.default"); err != nil {
 			t.Fatal(err)
 		}
-		if msg, err := x.pool.Take(t.Context(), "default"); !errors.Is(err, redis.Nil) {
+		if msg, err := x.pool.Take(t.Context(), "lm.default"); !errors.Is(err, redis.Nil) {
 			t.Errorf("took %q, %v out of a paused queue", msg, err)
 		}
 		x.want(nil, []int{0, 1})
@@ -223,7 +223,7 @@ func TestPoolNeverHoldsMoreThanItsSlots(t *testing.T) {
 		k.Start(jobs.PoolConfig{Concurrency: 4, CheckInterval: checkEvery}, func(p *jobs.Pool) {
 			kind.Handle(p, func(ctx context.Context, j *jobs.Job[args]) (result, error) {
 				time.Sleep(time.Duration(j.ID[0]) * time.Millisecond)
-				n, err := k.Redis.LLen(ctx, "asynq:{default}:active").Result()
+				n, err := k.Redis.LLen(ctx, "asynq:{lm.default}:active").Result()
 				most.Store(max(most.Load(), n))
 				return result{}, err
 			})
@@ -285,7 +285,7 @@ func TestManyFreeSlots(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if n, err := rdb.LLen(context.WithoutCancel(ctx), "asynq:{default}:active").Result(); n > 0 || err != nil {
+	if n, err := rdb.LLen(context.WithoutCancel(ctx), "asynq:{lm.default}:active").Result(); n > 0 || err != nil {
 		t.Errorf("%d tasks are active still, %v", n, err)
 	}
 }

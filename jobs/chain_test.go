@@ -100,7 +100,7 @@ func TestFailures(t *testing.T) {
 					t.Errorf("ran %d times, want %d", ran.Load(), tt.attempts)
 				}
 				time.Sleep(time.Second) // Asynq archives the task
-				task, err := k.Inspector().GetTaskInfo("default", end.Event.ID)
+				task, err := k.Inspector().GetTaskInfo("lm.default", end.Event.ID)
 				if err != nil || !strings.Contains(task.LastErr, tt.full) {
 					t.Errorf("operators see %q, %v, want the full text %q", task.LastErr, err, tt.full)
 				}

@@ -31,9 +31,10 @@ type joiner interface {
 
 // ClientConfig tunes a Client. The zero value is ready for production.
 type ClientConfig struct {
-	// Prefix begins every Redis key of the package. All clients and pools of
-	// an application need the same. Defaults to
-	// push.DefaultPrefix.
+	// Prefix begins every Redis key, channel and queue of the package, and so
+	// separates applications that share a Redis. All clients and pools of an
+	// application need the same. It must hold neither braces nor ":jobs:".
+	// Defaults to push.DefaultPrefix.
 	Prefix string
 	// KeepTasks is how long Asynq shows completed tasks in its dashboard. It
 	// costs a quarter of the throughput; the job's own record is kept by
@@ -84,6 +85,7 @@ type Client struct {
 
 	actions sync.Map // context of an action -> *atomic.Int64
 	queues  sync.Map // queue name -> struct{}
+	foreign foreigners
 	options optionCache
 	dests   destCache
 }
@@ -101,7 +103,7 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 	}
 	s, err := newStore(rdb, cfg.Prefix, cfg.Sharded)
 	if err != nil {
-		return nil, fmt.Errorf("jobs: load scripts: %w", err)
+		return nil, fmt.Errorf("jobs: NewClient: %w", err)
 	}
 	m, err := newMetrics(cfg.Registerer)
 	if err != nil {
@@ -112,6 +114,7 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 		inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}
 	c.tasks = &tasks.Queues{Redis: rdb, Inspect: c.inspect, Names: &c.known.Names}
+	c.foreign = foreigners{log: cfg.Logger, count: m.foreign}
 	c.limits, c.notify, c.watchdog = limiter{c}, notifier{c}, watchdog{c}
 	c.asynq = asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, c})
 	m.unknown.Set(float64(len(c.known.Unknown())))
@@ -120,6 +123,14 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 	}
 	return c, nil
 }
+
+// AsynqQueue returns the name under which Asynq, its inspector and its console
+// know a queue of this application: "lm.default" for "default".
+func (c *Client) AsynqQueue(queue string) string { return c.inAsynq(queue) }
+
+// QueueOf returns the queue of this application that Asynq knows under a name;
+// ours is false for a queue of another.
+func (c *Client) QueueOf(asynqQueue string) (queue string, ours bool) { return c.fromAsynq(asynqQueue) }
 
 type clientKey struct{}
 
@@ -224,7 +235,7 @@ func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) 
 	if err != nil {
 		return err
 	}
-	err = c.inspect.DeleteTask(rec.Queue, tasks.IDOf(id, gen))
+	err = c.inspect.DeleteTask(c.inAsynq(rec.Queue), tasks.IDOf(id, gen))
 	if err != nil && !tasks.Gone(err) {
 		// A worker that gets it finds it ended and drops it; one that has a
 		// plain job has to be told.

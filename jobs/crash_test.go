@@ -218,7 +218,7 @@ func TestOutageWhileAsynqMarksTheTaskDone(t *testing.T) {
 		id := enqueue(t, k, kind)
 		wantEnd(t, k, id, jobs.StateCompleted)
 		k.Until("Asynq has forgotten the task", func() bool {
-			n, err := k.Redis.Exists(t.Context(), "asynq:{default}:t:"+id).Result()
+			n, err := k.Redis.Exists(t.Context(), "asynq:{lm.default}:t:"+id).Result()
 			return err == nil && n == 0
 		})
 		time.Sleep(3 * time.Minute)
@@ -296,7 +296,7 @@ func TestLostRecordsAndTasks(t *testing.T) {
 			t.Helper()
 			kind := define()
 			id := enqueue(t, k, kind) // no worker yet
-			if err := k.Inspector().DeleteTask("default", id); err != nil {
+			if err := k.Inspector().DeleteTask("lm.default", id); err != nil {
 				t.Fatal(err)
 			}
 			start(k, kind, quick)
@@ -319,7 +319,7 @@ func TestLostRecordsAndTasks(t *testing.T) {
 			wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted)
 			k.Until("the queue is known again", func() bool {
 				qs, err := k.Inspector().Queues()
-				return err == nil && slices.Contains(qs, "default")
+				return err == nil && slices.Contains(qs, "lm.default")
 			})
 		})
 	})

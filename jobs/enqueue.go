@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -113,6 +114,11 @@ func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *sett
 	return "a" + digest(kind, a.ActionID(), strconv.FormatInt(n.Add(1), 10)), true
 }
 
+// randomID tells whether an ID is one of those that are drawn at random.
+func randomID(id string) bool {
+	return len(id) == len(rand.Text()) && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
 func digest(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
@@ -137,11 +143,11 @@ func (c *Client) submit(ctx context.Context, t *task) (taken bool, err error) {
 		return false, err
 	}
 	headers := tasks.Header{
-		ID: t.id, Gen: t.gen, Codec: cmp.Or(t.opts.Codec, codecJSON), Options: opt, Plain: t.plain, Made: t.made,
+		App: c.prefix, ID: t.id, Gen: t.gen, Codec: cmp.Or(t.opts.Codec, codecJSON), Options: opt, Plain: t.plain, Made: t.made,
 	}.Encode()
 	propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(headers))
 	opts := []asynq.Option{
-		asynq.TaskID(tasks.IDOf(t.id, t.gen)), asynq.Queue(t.queue), asynq.MaxRetry(asynqRetries),
+		asynq.TaskID(tasks.IDOf(t.id, t.gen)), asynq.Queue(c.inAsynq(t.queue)), asynq.MaxRetry(asynqRetries),
 		asynq.Timeout(t.opts.Timeout + timeoutSlack), asynq.Retention(c.cfg.KeepTasks),
 	}
 	if t.at.After(time.Now()) {

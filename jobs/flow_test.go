@@ -86,7 +86,7 @@ func TestBatch(t *testing.T) {
 		if err := k.Client.Cancel(t.Context(), "batch:4"); err != nil {
 			t.Errorf("Cancel of a member: %v", err)
 		}
-		if err := k.Inspector().DeleteTask("default", "batch:5"); err != nil {
+		if err := k.Inspector().DeleteTask("lm.default", "batch:5"); err != nil {
 			t.Errorf("an operator deletes a member: %v", err)
 		}
 		info := k.Wait("batch:finally")

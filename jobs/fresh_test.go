@@ -124,8 +124,8 @@ func onKit(t *testing.T, k *jobstest.Kit, cfg jobs.PoolConfig, h handler) *jobs.
 func gone(t *testing.T, k *jobstest.Kit, id string) {
 	t.Helper()
 	k.Until("Asynq has forgotten the task", func() bool {
-		n, err := k.Redis.Exists(t.Context(), "asynq:{default}:t:"+id).Result()
-		active, aerr := k.Redis.LLen(t.Context(), "asynq:{default}:active").Result()
+		n, err := k.Redis.Exists(t.Context(), "asynq:{lm.default}:t:"+id).Result()
+		active, aerr := k.Redis.LLen(t.Context(), "asynq:{lm.default}:active").Result()
 		return err == nil && aerr == nil && n == 0 && active == 0
 	})
 }
@@ -212,7 +212,7 @@ func TestFreshJobs(t *testing.T) {
 			return result{7}, k.Client.Cancel(context.WithoutCancel(ctx), j.ID)
 		}, end: jobs.StateCancelled, attempt: 1},
 		{name: "is lost and found", handler: func(ctx context.Context, k *jobstest.Kit, _ *jobs.Job[args]) (result, error) {
-			return result{7}, k.Redis.Del(ctx, "asynq:{default}:lease").Err() // another worker might have it
+			return result{7}, k.Redis.Del(ctx, "asynq:{lm.default}:lease").Err() // another worker might have it
 		}, end: jobs.StateCompleted, attempt: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -347,11 +347,11 @@ func TestFailedFreshJobIsNotRunByAnOperator(t *testing.T) {
 		id := enqueueFresh(t, k, k.Client)
 		wantEnd(t, k, id, jobs.StateFailed)
 		archived := func() bool {
-			info, err := k.Inspector().GetTaskInfo("default", id)
+			info, err := k.Inspector().GetTaskInfo("lm.default", id)
 			return err == nil && info.State == asynq.TaskStateArchived
 		}
 		k.Until("the task is archived", archived)
-		if err := k.Inspector().RunTask("default", id); err != nil {
+		if err := k.Inspector().RunTask("lm.default", id); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

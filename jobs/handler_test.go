@@ -71,7 +71,7 @@ func TestErrorsThatCannotBeStoredAsTheyAre(t *testing.T) {
 						t.Errorf("code %q in attempt %d after %v, want %q in attempt 2 after some seconds", info.Code, info.Attempt, took, tt.code)
 					}
 					time.Sleep(5 * time.Second)
-					task, err := k.Inspector().GetTaskInfo("default", info.ID)
+					task, err := k.Inspector().GetTaskInfo("lm.default", info.ID)
 					if err != nil || task.LastErr == "" || len(task.LastErr) > 20_000 || !utf8.ValidString(task.LastErr) {
 						t.Errorf("task = %+v, %v, want it in the archive with a reason", task, err)
 					}

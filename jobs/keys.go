@@ -1,19 +1,25 @@
 package jobs
 
 import (
+	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
-// The Redis keys of this package, beside Asynq's own ("asynq:..."). P is the
-// configured prefix, N a job's shard.
+// The Redis keys of this package, beside Asynq's own ("asynq:{P.<queue>}:...").
+// P is the configured prefix, N a job's shard, D the number of the database: one
+// server's channels are heard in all of its databases.
 //
 //	key                  type    owner           lifetime              bound
 //	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB, 100 destinations
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
 //	P:jobs:s:<session>   zset    Enqueue         as its jobs, 8 days+  200 jobs, newest kept
-//	P:jobs:cancel        channel Cancel          -                     -
+//	P:jobs:cancel:D      channel Cancel          -                     -
+//	P:jobs:none:D        channel -               -                     nobody publishes: see Pool.server
 //	P:jobs:l:{<kind>:<k>}  zset  limits          the lease, renewed    one member a running job
 //	P:jobs:q:{<kind>:<k>}  string  rate limits   one period            one number
 //	both with ":w"       zset    limits          2 minutes, renewed    one member a job that waits for it
@@ -48,7 +54,38 @@ const (
 	maxCode    = 64
 )
 
-type keys struct{ prefix string }
+type keys struct {
+	prefix string
+	db     int    // the database's number, in the names of channels
+	queues string // begins the names of Asynq's queues
+}
+
+// newKeys names everything under a prefix in the database of rdb.
+func newKeys(rdb redis.UniversalClient, prefix string) (keys, error) {
+	if strings.ContainsAny(prefix, "{}") || strings.Contains(prefix+":", ":jobs:") {
+		return keys{}, fmt.Errorf("jobs: prefix %q must hold neither braces nor \":jobs:\"", prefix)
+	}
+	k := keys{prefix: prefix, queues: queueEscapes.Replace(prefix) + "."}
+	if c, ok := rdb.(interface{ Options() *redis.Options }); ok { // a cluster has one database
+		k.db = c.Options().DB
+	}
+	return k, nil
+}
+
+// queueEscapes leaves a prefix without dots, so that the first dot of a queue's
+// name in Asynq ends the prefix: "a" with "b.c" is not "a.b" with "c".
+//
+//nolint:gochecknoglobals // a constant that Go cannot spell
+var queueEscapes = strings.NewReplacer("%", "%25", ".", "%2E")
+
+// inAsynq returns the name that a queue has in Asynq. People are shown the
+// queue's own.
+func (k keys) inAsynq(queue string) string { return k.queues + queue }
+
+// fromAsynq returns the queue of that name in Asynq, if it is one of ours.
+func (k keys) fromAsynq(name string) (queue string, ours bool) {
+	return strings.CutPrefix(name, k.queues)
+}
 
 func shard(id string) int {
 	h := fnv.New32a()
@@ -59,7 +96,12 @@ func shard(id string) int {
 func (k keys) tag(n int) string         { return k.prefix + ":jobs:{j" + strconv.Itoa(n) + "}:" }
 func (k keys) open(n int) string        { return k.tag(n) + "open" }
 func (k keys) session(id string) string { return k.prefix + ":jobs:s:" + id }
-func (k keys) cancel() string           { return k.prefix + ":jobs:cancel" }
+func (k keys) cancel() string           { return k.channel("cancel") }
+
+// channel names a channel of this prefix and database.
+func (k keys) channel(name string) string {
+	return k.prefix + ":jobs:" + name + ":" + strconv.Itoa(k.db)
+}
 
 func (k keys) places(kind, key string) string { return k.prefix + ":jobs:l:{" + kind + ":" + key + "}" }
 

@@ -15,6 +15,7 @@ type metrics struct {
 	undeliverable prometheus.Counter
 	rescued       *prometheus.CounterVec
 	unknown       prometheus.Gauge
+	foreign       prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (metrics, error) {
@@ -44,6 +45,9 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 		unknown: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "jobs_asynq_unknown", Help: "Parts of Asynq that were not recognised at start: jobs then cost more calls.",
 		}),
+		foreign: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "jobs_foreign_tasks_total", Help: "How often a task in one of our queues was sent back because it is not this application's.",
+		}),
 	}
 	if r == nil {
 		return m, nil
@@ -57,6 +61,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m.undeliverable = register(r, m.undeliverable, &err)
 	m.rescued = register(r, m.rescued, &err)
 	m.unknown = register(r, m.unknown, &err)
+	m.foreign = register(r, m.foreign, &err)
 	return m, err
 }
 

@@ -41,7 +41,7 @@ func TestRetryOpensTheNextGeneration(t *testing.T) {
 		if len(ends) != 2 || ends[0].Event.State != jobs.StateFailed || ends[1].Event.Gen != 2 {
 			t.Errorf("terminal events = %v, want one for each generation", ends)
 		}
-		if _, err := k.Inspector().GetTaskInfo("default", id); err == nil {
+		if _, err := k.Inspector().GetTaskInfo("lm.default", id); err == nil {
 			t.Error("the failed task is still in the archive although its job completed")
 		}
 	})
@@ -90,37 +90,37 @@ func TestOperatorWithAsynqsTools(t *testing.T) {
 		{
 			"run of a failed job", fail, jobs.StateFailed,
 			[]jobs.Option{jobs.MaxRetry(0)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateFailed, 0,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("lm.default", id) }, jobs.StateFailed, 0,
 		},
 		{
 			"run of a retrying job", failOnce(), jobs.StateRetrying,
 			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("default", id) }, jobs.StateCompleted, 5 * time.Second,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().RunTask("lm.default", id) }, jobs.StateCompleted, 5 * time.Second,
 		},
 		{
 			"archive of a scheduled job", quick, jobs.StateScheduled,
 			[]jobs.Option{jobs.ProcessIn(time.Hour)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("default", id) }, jobs.StateFailed, 5 * time.Second,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("lm.default", id) }, jobs.StateFailed, 5 * time.Second,
 		},
 		{
 			"delete of a scheduled job", quick, jobs.StateScheduled,
 			[]jobs.Option{jobs.ProcessIn(time.Hour)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateLost, 30 * time.Second,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("lm.default", id) }, jobs.StateLost, 30 * time.Second,
 		},
 		{
 			"archive of a retrying job", fail, jobs.StateRetrying,
 			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("default", id) }, jobs.StateFailed, 5 * time.Second,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().ArchiveTask("lm.default", id) }, jobs.StateFailed, 5 * time.Second,
 		},
 		{
 			"delete of a retrying job", fail, jobs.StateRetrying,
 			[]jobs.Option{jobs.RetryBackoff(3*time.Minute, 3*time.Minute)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateLost, 30 * time.Second,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("lm.default", id) }, jobs.StateLost, 30 * time.Second,
 		},
 		{
 			"delete of a failed job", fail, jobs.StateFailed,
 			[]jobs.Option{jobs.MaxRetry(0)},
-			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("default", id) }, jobs.StateFailed, 0,
+			func(k *jobstest.Kit, id string) error { return k.Inspector().DeleteTask("lm.default", id) }, jobs.StateFailed, 0,
 		},
 		{
 			"cancel of a running job", stuck, jobs.StateRunning, nil,

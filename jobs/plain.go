@@ -138,6 +138,10 @@ func (c *Client) locate(id string) (*plainTask, *asynq.TaskInfo, error) {
 		return nil, nil, fmt.Errorf("jobs: look for job %q: %w", id, err)
 	}
 	for _, q := range queues {
+		queue, ours := c.fromAsynq(q)
+		if !ours {
+			continue
+		}
 		info, err := c.inspect.GetTaskInfo(q, id)
 		if tasks.Gone(err) {
 			continue
@@ -146,14 +150,14 @@ func (c *Client) locate(id string) (*plainTask, *asynq.TaskInfo, error) {
 			return nil, nil, fmt.Errorf("jobs: look for job %q: %w", id, err)
 		}
 		h, err := tasks.ParseHeader(info.Headers)
-		if err != nil || !h.Plain {
+		if err != nil || !h.Plain || h.App != c.prefix {
 			continue
 		}
 		opts, err := c.options.decode(info.Type, h.Options)
 		if err != nil {
 			return nil, nil, fmt.Errorf("jobs: look for job %q: options: %w", id, err)
 		}
-		return &plainTask{id: id, kind: info.Type, queue: q, payload: info.Payload, rawOpts: h.Options, opts: opts, made: h.Made}, info, nil
+		return &plainTask{id: id, kind: info.Type, queue: queue, payload: info.Payload, rawOpts: h.Options, opts: opts, made: h.Made}, info, nil
 	}
 	return nil, nil, nil //nolint:nilnil // none is no error
 }
@@ -229,7 +233,7 @@ func (c *Client) retryPlain(id string) error {
 	case task.State != asynq.TaskStateArchived:
 		return fmt.Errorf("%w: %q is %s", ErrOpen, id, plainState(task.State))
 	}
-	if err := c.inspect.RunTask(t.queue, id); err != nil {
+	if err := c.inspect.RunTask(c.inAsynq(t.queue), id); err != nil {
 		return fmt.Errorf("jobs: run job %q: %w", id, err)
 	}
 	return nil

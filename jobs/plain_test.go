@@ -74,11 +74,11 @@ func TestPlainJobs(t *testing.T) {
 					t.Errorf("info = %+v, want attempt %d, code %q", info, tt.attempt, tt.code)
 				}
 				time.Sleep(3 * time.Minute)
-				task, err := k.Inspector().GetTaskInfo("default", id)
+				task, err := k.Inspector().GetTaskInfo("lm.default", id)
 				if tt.state == jobs.StateFailed {
 					if err != nil || task.LastErr == "" {
 						t.Errorf("task = %+v, %v, want it in the archive with its reason", task, err)
-					} else if err := k.Inspector().RunTask("default", id); err != nil {
+					} else if err := k.Inspector().RunTask("lm.default", id); err != nil {
 						t.Error(err)
 					}
 				} else if err == nil {
@@ -118,7 +118,7 @@ func TestPlainJobBeforeItHasARecord(t *testing.T) {
 		if n := k.Redis.Exists(t.Context(), "lm:jobs:{j0}:open").Val(); n != 0 {
 			t.Error("a plain job is in the watchdog's list")
 		}
-		if err := k.Inspector().ArchiveTask("default", id); err != nil {
+		if err := k.Inspector().ArchiveTask("lm.default", id); err != nil {
 			t.Fatal(err)
 		}
 		if info := k.WaitState(id, jobs.StateFailed); info.Code != "archived" {

@@ -99,6 +99,7 @@ type Pool struct {
 	idle     chan struct{}                      // closed when busy falls to zero; nil until the pool drains
 	pending  tasks.Pending[*completion]
 	prefetch *tasks.Prefetch
+	mark     string // what all tasks of this application carry
 	tracer   trace.Tracer
 }
 
@@ -120,6 +121,7 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}),
 		running:  make(map[string]map[*execution]struct{}),
+		mark:     tasks.Mark(c.prefix),
 		prefetch: tasks.NewPrefetch(cfg.Concurrency, len(cfg.Queues) == 1),
 		tracer:   cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}
@@ -189,7 +191,7 @@ func (p *Pool) Run(ctx context.Context) error {
 // server is the client of Asynq's server.
 func (p *Pool) server(rdb redis.UniversalClient, hook *tasks.Hook) *tasks.Server {
 	return &tasks.Server{
-		UniversalClient: rdb, Known: &p.client.known, Prefetch: p.prefetch, Pace: hook,
+		UniversalClient: rdb, Silent: p.client.channel("none"), Known: &p.client.known, Prefetch: p.prefetch, Pace: hook,
 		Take: p.take, Finish: p.finishPending,
 		Call: func(ctx context.Context, sha string, keys []string, args []any) *redis.Cmd {
 			return p.client.combine.do(ctx, call{sha: sha, keys: keys, args: args})
@@ -221,8 +223,12 @@ func (p *Pool) drain() {
 
 func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
 	baseCtx := withClient(context.WithoutCancel(ctx), p.client)
+	queues := make(map[string]int, len(p.cfg.Queues))
+	for q, weight := range p.cfg.Queues {
+		queues[p.client.inAsynq(q)] = weight
+	}
 	return asynq.Config{
-		Concurrency: p.cfg.Concurrency, Queues: p.cfg.Queues, StrictPriority: p.cfg.Strict,
+		Concurrency: p.cfg.Concurrency, Queues: queues, StrictPriority: p.cfg.Strict,
 		TaskCheckInterval: p.cfg.CheckInterval, DelayedTaskCheckInterval: p.cfg.DelayedInterval,
 		BaseContext: func() context.Context { return baseCtx },
 		IsFailure: func(err error) bool {
@@ -240,9 +246,15 @@ func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
 	}
 }
 
-// hearCancels passes cancellations on to executions in this process.
+// asynqCancels is where Asynq's own tools ask for a task's cancellation, of all
+// applications and databases of the server.
+const asynqCancels = "asynq:cancel"
+
+// hearCancels passes cancellations on to executions in this process. Asynq's own
+// tools name a task by its ID alone, so of theirs only those count whose IDs were
+// drawn at random here: nobody else has them.
 func (p *Pool) hearCancels(ctx context.Context) {
-	sub := p.client.rdb.Subscribe(ctx, p.client.cancel())
+	sub := p.client.rdb.Subscribe(ctx, p.client.cancel(), asynqCancels)
 	defer func() { _ = sub.Close() }() // it only listened
 	ch := sub.Channel()
 	for {
@@ -253,7 +265,11 @@ func (p *Pool) hearCancels(ctx context.Context) {
 			if !ok {
 				return
 			}
-			p.interrupt(m.Payload)
+			if m.Channel != asynqCancels {
+				p.interrupt(m.Payload)
+			} else if id := tasks.JobOf(m.Payload); randomID(id) && p.runs(id) {
+				p.cancelForOperator(ctx, id)
+			}
 		}
 	}
 }
@@ -263,6 +279,22 @@ func (p *Pool) interrupt(id string) {
 	defer p.mu.Unlock()
 	for x := range p.running[id] {
 		x.interrupt()
+	}
+}
+
+// runs tells whether the job is with this process.
+func (p *Pool) runs(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.running[id]) > 0
+}
+
+// cancelForOperator cancels a job as Asynq's own tools ask for.
+func (p *Pool) cancelForOperator(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := p.client.Cancel(ctx, id); err != nil && !errors.Is(err, ErrEnded) {
+		p.log.WarnContext(ctx, "job not cancelled for an operator", "id", id, "error", err)
 	}
 }
 

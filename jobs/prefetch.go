@@ -8,20 +8,27 @@ import (
 	"lastmile/jobs/internal/tasks"
 )
 
-// take takes up to n tasks out of a queue.
+// take takes up to n tasks out of a queue. The script puts those that are not
+// this application's back by itself.
 func (p *Pool) take(ctx context.Context, q tasks.Queue, lease any, n int) ([]tasks.Task, error) {
 	records := ""
 	if p.client.single() {
 		records = p.client.records()
 	}
-	v, err := p.client.run(ctx, "take", []string{q.Pending, q.Paused, q.Active, q.Lease}, lease, q.Prefix, n, records).Slice()
+	keys := []string{q.Pending, q.Paused, q.Active, q.Lease, q.Scheduled}
+	v, err := p.client.run(ctx, "take", keys, lease, q.Prefix, n, records, p.mark).Slice()
 	if err != nil {
 		return nil, err // Asynq knows what to make of it
 	}
 	out := make([]tasks.Task, 0, len(v)/4)
 	for i := 0; i+3 < len(v); i += 4 {
 		r := reply(v[i : i+4])
-		out = append(out, tasks.Task{ID: r.str(0), Message: r.str(1), Standing: tasks.Standing(r.num(2)), Dest: r.str(3)})
+		t := tasks.Task{ID: r.str(0), Message: r.str(1), Standing: tasks.Standing(r.num(2)), Dest: r.str(3)}
+		if t.Standing == tasks.Foreign {
+			p.client.foreign.note(ctx, t.Message)
+			continue
+		}
+		out = append(out, t)
 	}
 	return out, nil
 }

@@ -93,7 +93,7 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 // other is the job's own, from a call whose answer was lost.
 func (c *Client) supplant(ctx context.Context, t *task) error {
 	id := tasks.IDOf(t.id, t.gen)
-	info, err := c.inspect.GetTaskInfo(t.queue, id)
+	info, err := c.inspect.GetTaskInfo(c.inAsynq(t.queue), id)
 	switch {
 	case tasks.Gone(err):
 	case err != nil:
@@ -101,7 +101,7 @@ func (c *Client) supplant(ctx context.Context, t *task) error {
 	case info.State != asynq.TaskStateArchived && info.State != asynq.TaskStateCompleted:
 		return nil
 	default:
-		if err := c.inspect.DeleteTask(t.queue, id); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
+		if err := c.inspect.DeleteTask(c.inAsynq(t.queue), id); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
 			return fmt.Errorf("jobs: remove task %q of a former job: %w", id, err)
 		}
 	}

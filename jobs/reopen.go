@@ -70,7 +70,7 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 	if err != nil {
 		return gen, err
 	}
-	if err := c.inspect.DeleteTask(rec.Queue, tasks.IDOf(rec.ID, rec.Gen)); err != nil {
+	if err := c.inspect.DeleteTask(c.inAsynq(rec.Queue), tasks.IDOf(rec.ID, rec.Gen)); err != nil {
 		c.log.DebugContext(ctx, "old task not removed", "id", rec.ID, "error", err)
 	}
 	return gen, nil

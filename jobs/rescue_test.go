@@ -14,7 +14,7 @@ import (
 	"lastmile/jobs/jobstest"
 )
 
-const leases = "asynq:{default}:lease"
+const leases = "asynq:{lm.default}:lease"
 
 // The lease runs out under a handler that goes on, deaf to everything: the job
 // runs again, and the first execution has no say when it comes back.
@@ -106,7 +106,7 @@ func TestBrokenBookkeeping(t *testing.T) {
 			t.Helper()
 			kind := define()
 			id := enqueue(t, k, kind) // no worker yet
-			if err := k.Redis.Del(t.Context(), "asynq:{default}:t:"+id).Err(); err != nil {
+			if err := k.Redis.Del(t.Context(), "asynq:{lm.default}:t:"+id).Err(); err != nil {
 				t.Fatal(err)
 			}
 			start(k, kind, quick)
@@ -159,7 +159,7 @@ func TestUnreadableRecord(t *testing.T) {
 		for slices.Contains(first, lost) {
 			lost = enqueueAs(t, k, kind, "lost")
 		}
-		if err := k.Inspector().DeleteTask("default", lost); err != nil {
+		if err := k.Inspector().DeleteTask("lm.default", lost); err != nil {
 			t.Fatal(err)
 		}
 		keys, err := k.Redis.Keys(t.Context(), "*:r:"+first[0]).Result()

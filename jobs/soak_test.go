@@ -238,7 +238,7 @@ func (s *soak) waiting() (n int) {
 	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 		s.inspect.ListPendingTasks, s.inspect.ListActiveTasks, s.inspect.ListScheduledTasks, s.inspect.ListRetryTasks,
 	} {
-		tasks, err := list("default")
+		tasks, err := list("lm.default")
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -322,7 +322,7 @@ func (s *soak) check() {
 
 // checkTask compares with what Asynq shows an operator.
 func (s *soak) checkTask(id string, info jobs.Info) {
-	task, err := s.inspect.GetTaskInfo("default", id)
+	task, err := s.inspect.GetTaskInfo("lm.default", id)
 	gone := errors.Is(err, asynq.ErrTaskNotFound)
 	switch {
 	case err != nil && !gone:

@@ -32,7 +32,11 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 	if err != nil {
 		return nil, err
 	}
-	s := &store{keys: keys{prefix}, rdb: rdb, combine: newCombiner(rdb), sharded: sharded, scripts: make(map[string]*redis.Script, len(entries))}
+	k, err := newKeys(rdb, prefix)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{keys: k, rdb: rdb, combine: newCombiner(rdb), sharded: sharded, scripts: make(map[string]*redis.Script, len(entries))}
 	text := make(map[string]string, len(entries))
 	for _, e := range entries {
 		src, err := luaFiles.ReadFile("lua/" + e.Name())

@@ -245,7 +245,7 @@ func TestCluster(t *testing.T) {
 	rdb := c.Client(t)
 	x := newSite(t, rdb)
 	x.core("before")
-	slot, err := rdb.ClusterKeySlot(t.Context(), "asynq:{default}:pending").Result()
+	slot, err := rdb.ClusterKeySlot(t.Context(), "asynq:{lm.default}:pending").Result()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (w watchdog) checkArchived(ctx context.Context) error {
 	})
 	since := time.Now().Add(-2 * watchEvery)
 	for _, q := range queues {
-		archived, err := w.c.tasks.Archived(ctx, q, since)
+		archived, err := w.c.tasks.Archived(ctx, w.c.inAsynq(q), since)
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,9 @@ func (w watchdog) checkArchived(ctx context.Context) error {
 func (w watchdog) registerQueues(ctx context.Context) error {
 	var names []any
 	w.c.queues.Range(func(q, _ any) bool {
-		names = append(names, q)
+		if name, ok := q.(string); ok {
+			names = append(names, w.c.inAsynq(name))
+		}
 		return true
 	})
 	return w.c.tasks.Register(ctx, names)
@@ -165,10 +167,10 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 		w.c.metrics.rescued.WithLabelValues("cancelled").Inc()
 		return w.c.cancelIdle(ctx, id, rec.Gen, rec.run)
 	}
-	info, err := w.c.inspect.GetTaskInfo(rec.Queue, tasks.IDOf(id, rec.Gen))
+	info, err := w.c.inspect.GetTaskInfo(w.c.inAsynq(rec.Queue), tasks.IDOf(id, rec.Gen))
 	orphan := err == nil && info.Type == ""
 	if orphan {
-		if err := w.c.tasks.RemoveOrphan(ctx, rec.Queue, tasks.IDOf(id, rec.Gen)); err != nil {
+		if err := w.c.tasks.RemoveOrphan(ctx, w.c.inAsynq(rec.Queue), tasks.IDOf(id, rec.Gen)); err != nil {
 			return err
 		}
 	}
@@ -207,7 +209,7 @@ func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo
 
 func (w watchdog) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
 	if since := time.Since(rec.Updated); rec.State == StateStalled && since > leaseGone {
-		released, err := w.c.tasks.Release(ctx, rec.Queue, info.ID)
+		released, err := w.c.tasks.Release(ctx, w.c.inAsynq(rec.Queue), info.ID)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,11 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	defer p.prefetch.Returned(task)
 	x, err := p.newExecution(ctx, t)
 	if err != nil {
-		p.log.ErrorContext(ctx, "task is no job", "action", t.Type(), "error", err)
+		if errors.Is(err, tasks.ErrNoJob) { // take.lua was not asked: see Known
+			p.client.foreign.note(ctx, t.Type())
+			return &retryError{err: err, delay: foreignDelay}
+		}
+		p.log.ErrorContext(ctx, "task cannot be read", "action", t.Type(), "error", err)
 		return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
 	}
 	p.enter(x)
@@ -255,7 +259,7 @@ func (p *Pool) holds(ctx context.Context, x *execution) (bool, error) {
 	if err == nil && (rec.Gen != x.gen || rec.run != x.run) || err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err // of another execution, or nobody knows
 	}
-	return p.client.tasks.Held(ctx, x.queue, x.task())
+	return p.client.tasks.Held(ctx, p.client.inAsynq(x.queue), x.task())
 }
 
 // retry repeats f until it succeeds, for about as long as the lease lasts.
@@ -283,14 +287,15 @@ func (p *Pool) retry(ctx context.Context, f func(context.Context) error) error {
 
 func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, error) {
 	h, err := tasks.ParseHeader(t.Headers())
-	if err != nil {
-		return nil, fmt.Errorf("%w: task %q was not enqueued by this package", ErrInvalid, t.Type())
+	if err != nil || h.App != p.client.prefix {
+		return nil, fmt.Errorf("%w: of type %q", tasks.ErrNoJob, t.Type())
 	}
 	x := &execution{
 		pool: p, id: h.ID, gen: h.Gen, kind: t.Type(), payload: t.Payload(), headers: t.Headers(),
 		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1),
 	}
-	x.queue, _ = asynq.GetQueueName(ctx)
+	name, _ := asynq.GetQueueName(ctx)
+	x.queue, _ = p.client.fromAsynq(name) // the pool works on no other
 	if x.opts, err = p.client.options.decode(x.kind, h.Options); err != nil {
 		return nil, fmt.Errorf("%w: job %q: options: %w", ErrInvalid, x.id, err)
 	}

@@ -216,8 +216,12 @@ func (p *parts) queues(context.Context) ([]ops.Queue, error) {
 		return nil, fmt.Errorf("list queues: %w", err)
 	}
 	var queues []ops.Queue
-	for _, name := range names {
-		i, err := inspect.GetQueueInfo(name)
+	for _, inAsynq := range names {
+		name, ours := p.jobs.QueueOf(inAsynq)
+		if !ours {
+			continue
+		}
+		i, err := inspect.GetQueueInfo(inAsynq)
 		if err != nil {
 			// Known fault: an entry without its task makes the whole queue fail.
 			p.log.Warn("queue cannot be inspected", "queue", name, "error", err)

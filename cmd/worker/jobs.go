@@ -105,7 +105,7 @@ func (c *jobsList) find(ctx context.Context, t *tools, client *jobs.Client) ([]j
 	if c.State != "" { // Asynq's lists hold several states each
 		look = maxListed
 	}
-	ids, err := openIDs(t, look)
+	ids, err := openIDs(t, client, look)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (c *jobsList) find(ctx context.Context, t *tools, client *jobs.Client) ([]j
 
 // openIDs asks Asynq for what is in its queues. A task's ID is its job's, with
 // the generation behind it.
-func openIDs(t *tools, limit int) ([]string, error) {
+func openIDs(t *tools, client *jobs.Client, limit int) ([]string, error) {
 	inspect := asynq.NewInspectorFromRedisClient(t.client)
 	queues, err := inspect.Queues()
 	if err != nil {
@@ -134,6 +134,9 @@ func openIDs(t *tools, limit int) ([]string, error) {
 	}
 	var ids []string
 	for _, q := range queues {
+		if _, ours := client.QueueOf(q); !ours {
+			continue
+		}
 		for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 			inspect.ListActiveTasks, inspect.ListPendingTasks, inspect.ListScheduledTasks, inspect.ListRetryTasks, inspect.ListArchivedTasks,
 		} {

@@ -66,8 +66,8 @@ func TestAccess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Redis.SAdd(t.Context(), "asynq:queues", "default")
-	pause := "/admin/asynq/api/queues/default:pause"
+	k.Redis.SAdd(t.Context(), "asynq:queues", "lm.default")
+	pause := "/admin/asynq/api/queues/lm.default:pause"
 	role := func(name string) func(*http.Request) { return func(r *http.Request) { r.Header.Set("Role", name) } }
 	for _, tt := range []struct {
 		name, method, path string
@@ -90,7 +90,7 @@ func TestAccess(t *testing.T) {
 		{"source map", "GET", "/admin/asynq/static/js/main.5adda2da.chunk.js.map", dev, nil, 404},
 		{"script", "GET", "/admin/asynq/static/js/main.5adda2da.chunk.js", dev, nil, 200},
 		{"missing file", "GET", "/admin/asynq/static/js/none.js", dev, nil, 404},
-		{"page of the console", "GET", "/admin/asynq/queues/default", dev, nil, 200},
+		{"page of the console", "GET", "/admin/asynq/queues/lm.default", dev, nil, 200},
 	} {
 		if got := serve(tt.h, request(tt.method, tt.path, tt.change)); got.code != tt.want {
 			t.Errorf("%s: status %d, want %d", tt.name, got.code, tt.want)
@@ -147,9 +147,9 @@ func TestOperatorsDoingsAreJobsDoings(t *testing.T) {
 		}
 		post := func(method, path, text string) {
 			t.Helper()
-			r := request(method, "/admin/asynq/api/queues/default/"+path, nil)
+			r := request(method, "/admin/asynq/api/queues/lm.default/"+path, nil)
 			if text != "" {
-				r = httptest.NewRequest(method, "http://127.0.0.1/admin/asynq/api/queues/default/"+path, strings.NewReader(text))
+				r = httptest.NewRequest(method, "http://127.0.0.1/admin/asynq/api/queues/lm.default/"+path, strings.NewReader(text))
 				r.RemoteAddr = "127.0.0.1:1"
 			}
 			if res := serve(h, r); res.code >= 300 {
@@ -171,7 +171,7 @@ func TestOperatorsDoingsAreJobsDoings(t *testing.T) {
 		failed := add("fail")
 		want(failed, 1, jobs.StateFailed)
 		time.Sleep(time.Second)
-		shown := serve(h, request("GET", "/admin/asynq/api/queues/default/tasks/"+failed, nil)).body
+		shown := serve(h, request("GET", "/admin/asynq/api/queues/lm.default/tasks/"+failed, nil)).body
 		if strings.Contains(shown, "hush") || !strings.Contains(shown, "[redacted]") {
 			t.Errorf("the console shows %s", shown)
 		}
@@ -210,7 +210,7 @@ func TestJobsWithASlash(t *testing.T) {
 		}
 		call := func(method, what, id, verb string, want int) {
 			t.Helper()
-			path := "/admin/asynq/api/queues/default/" + what + "/" + id + verb
+			path := "/admin/asynq/api/queues/lm.default/" + what + "/" + id + verb
 			if res := serve(h, request(method, path, nil)); res.code != want || strings.Contains(res.body, "<html") {
 				t.Errorf("%s %s: status %d, want %d; %.40s", method, path, res.code, want, res.body)
 			}
@@ -225,7 +225,7 @@ func TestJobsWithASlash(t *testing.T) {
 					t.Fatal(err)
 				}
 				call(tt.method, "scheduled_tasks", strings.ReplaceAll(id, "/", slash), tt.verb, http.StatusNoContent)
-				switch task, err := k.Inspector().GetTaskInfo("default", id); tt.want {
+				switch task, err := k.Inspector().GetTaskInfo("lm.default", id); tt.want {
 				case jobs.StateCancelled:
 					k.WaitState(id, jobs.StateCancelled)
 				case jobs.StateQueued:
@@ -266,7 +266,7 @@ func TestRedaction(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, path := range []string{"tasks/" + job.ID, "pending_tasks"} {
-				body := serve(h, request("GET", "/admin/asynq/api/queues/default/"+path, nil)).body
+				body := serve(h, request("GET", "/admin/asynq/api/queues/lm.default/"+path, nil)).body
 				if strings.Contains(body, "hush") || !strings.Contains(body, "shown.csv") {
 					t.Errorf("%q: the console shows %s", name, body)
 				}

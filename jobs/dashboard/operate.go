@@ -109,9 +109,11 @@ func (h *Handler) slashed(state, verb, task string) operation {
 // cancel ends the job. A task without a record is not a job of ours, or left
 // over from one: then Asynq's own way has to do.
 func (h *Handler) cancel(ctx context.Context, queue, task string) error {
-	err := h.client.Cancel(ctx, tasks.JobOf(task))
-	if !errors.Is(err, jobs.ErrNotFound) && !errors.Is(err, jobs.ErrEnded) {
-		return err
+	if _, ours := h.client.QueueOf(queue); ours { // another application's job may have the same ID
+		err := h.client.Cancel(ctx, tasks.JobOf(task))
+		if !errors.Is(err, jobs.ErrNotFound) && !errors.Is(err, jobs.ErrEnded) {
+			return err
+		}
 	}
 	if err := h.inspect.DeleteTask(queue, task); err != nil {
 		return h.inspect.CancelProcessing(task)
@@ -120,11 +122,13 @@ func (h *Handler) cancel(ctx context.Context, queue, task string) error {
 }
 
 func (h *Handler) retry(ctx context.Context, queue, task string) error {
-	err := h.client.Retry(ctx, tasks.JobOf(task))
-	if errors.Is(err, jobs.ErrNotFound) {
-		return h.inspect.RunTask(queue, task)
+	if _, ours := h.client.QueueOf(queue); ours {
+		err := h.client.Retry(ctx, tasks.JobOf(task))
+		if !errors.Is(err, jobs.ErrNotFound) {
+			return err
+		}
 	}
-	return err
+	return h.inspect.RunTask(queue, task)
 }
 
 // operateBatch answers as the console's page expects it.

@@ -1,9 +1,15 @@
 -- Takes up to n tasks out of a queue for one worker, each as Asynq's own script
--- takes one, and tells which of them nobody has begun: see run.go.
--- KEYS: pending, paused, active, lease. ARGV: lease end, prefix of task keys, n,
--- prefix of records or "" when these are elsewhere.
+-- takes one, and tells which of them nobody has begun: see run.go. A task of
+-- another application is not taken, and what Asynq knows of it stays: it goes to
+-- the end of the queue for a second, so that its owner can take it, and is then
+-- out of the way for a time, longer each time.
+-- KEYS: pending, paused, active, lease, scheduled. ARGV: lease end, prefix of
+-- task keys, n, prefix of records or "" when these are elsewhere, what the
+-- message of a task of ours holds among its headers.
 -- Returns {id, message, mark, destination, ...}. The mark is 0 for tasks that
--- cannot be told, 1 when nobody has begun the job, 2 when somebody has.
+-- cannot be told, 1 when nobody has begun the job, 2 when somebody has, 3 for
+-- one of another application that is met anew or put out of the way, with its
+-- type in place of the message.
 if redis.call("EXISTS", KEYS[2]) == 1 then return {} end
 
 local function fresh(where)
@@ -14,26 +20,93 @@ local function fresh(where)
   return 1, v[6] or ""
 end
 
+local function varint(s, i)
+  local n, m = 0, 1
+  while true do
+    local b = string.byte(s, i)
+    if not b then return 0, #s + 1 end
+    n, i = n + b % 128 * m, i + 1
+    if b < 128 then return n, i end
+    m = m * 128
+  end
+end
+
+-- ours walks through the fields of a task's message (protobuf; 15 are its
+-- headers, 1 is its type).
+local function ours(msg)
+  local i, tag, n, kind = 1, 0, 0, ""
+  while i <= #msg do
+    tag, i = varint(msg, i)
+    local wire = tag % 8
+    if wire == 2 then
+      n, i = varint(msg, i)
+      if tag == 122 and string.sub(msg, i, i + n - 1) == ARGV[5] then return true end
+      if tag == 10 then kind = string.sub(msg, i, i + n - 1) end
+      i = i + n
+    elseif wire == 0 then
+      n, i = varint(msg, i)
+    elseif wire == 1 then
+      i = i + 8
+    elseif wire == 5 then
+      i = i + 4
+    else
+      break
+    end
+  end
+  return false, kind
+end
+
+-- leave puts the task taken last, which is the head of active, back. lmw is how
+-- long its owner has the first choice, lmf how often that was in vain. Returns
+-- true when this is news.
+local function leave(id, key, choice)
+  local t = redis.call("TIME")
+  local now = t[1] + t[2] / 1000000
+  redis.call("LREM", KEYS[3], 1, id)
+  if not choice then redis.call("HSET", key, "lmw", string.format("%.3f", now + 1)) end
+  if not choice or now < tonumber(choice) then
+    redis.call("LPUSH", KEYS[1], id)
+    return not choice
+  end
+  local vain = redis.call("HINCRBY", key, "lmf", 1)
+  redis.call("HDEL", key, "lmw", "pending_since")
+  redis.call("HSET", key, "state", "scheduled")
+  redis.call("ZADD", KEYS[5], math.floor(now) + math.min(2 ^ (vain - 1), 30), id)
+  return true
+end
+
 -- Lua unpacks some 8,000 values at most, so leases are noted a hundred at a time.
 local r, leases = {}, {}
 local function lease()
   if #leases > 0 then redis.call("ZADD", KEYS[4], unpack(leases)) end
   leases = {}
 end
-for _ = 1, tonumber(ARGV[3]) do
+local n, foreign, met = tonumber(ARGV[3]), 0, {}
+while n > 0 and foreign < 100 do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then break end
   local key = ARGV[2] .. id
-  redis.call("HSET", key, "state", "active")
-  redis.call("HDEL", key, "pending_since")
-  leases[#leases + 1] = ARGV[1]
-  leases[#leases + 1] = id
-  if #leases >= 200 then lease() end
-  local v = redis.call("HMGET", key, "msg", "lm")
-  if v[1] then
-    local n = #r
-    r[n + 1], r[n + 2], r[n + 3], r[n + 4] = id, v[1], 0, ""
-    if v[2] and ARGV[4] ~= "" then r[n + 3], r[n + 4] = fresh(v[2]) end
+  local v, i = redis.call("HMGET", key, "msg", "lm", "lmw"), #r
+  local mine, kind = true, ""
+  if v[1] and not v[2] then mine, kind = ours(v[1]) end
+  if not mine and met[id] then -- once round
+    redis.call("LREM", KEYS[3], 1, id)
+    redis.call("RPUSH", KEYS[1], id)
+    break
+  elseif not mine then
+    foreign, met[id] = foreign + 1, true
+    if leave(id, key, v[3]) then r[i + 1], r[i + 2], r[i + 3], r[i + 4] = id, kind, 3, "" end
+  else
+    n = n - 1
+    redis.call("HSET", key, "state", "active")
+    redis.call("HDEL", key, "pending_since")
+    leases[#leases + 1] = ARGV[1]
+    leases[#leases + 1] = id
+    if #leases >= 200 then lease() end
+    if v[1] then
+      r[i + 1], r[i + 2], r[i + 3], r[i + 4] = id, v[1], 0, ""
+      if v[2] and ARGV[4] ~= "" then r[i + 3], r[i + 4] = fresh(v[2]) end
+    end
   end
 end
 lease()

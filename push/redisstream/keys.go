@@ -71,6 +71,7 @@ func SpecOf(prefix, key string) (KeySpec, bool) {
 // keys builds the names of the keys.
 type keys struct {
 	prefix string
+	db     int      // the database's number
 	tags   []string // by partition: "<prefix>:{<tag>}:"
 }
 
@@ -120,7 +121,12 @@ func (k keys) config() string                 { return k.prefix + ":cfg" }
 func (k keys) epoch() string                  { return k.prefix + ":epoch" }
 func (k keys) secret() string                 { return k.prefix + ":secret" }
 func (k keys) nodes() string                  { return k.prefix + ":nodes" }
-func (k keys) channel(topic string) string    { return k.prefix + ":t:" + topic }
+
+// channel names a topic's channel. A server's channels are heard in all of its
+// databases, so the database's number is part of the name.
+func (k keys) channel(topic string) string {
+	return escape(k.prefix) + ":t:" + strconv.Itoa(k.db) + ":" + topic
+}
 
 // escape keeps two names joined by a colon from reading as two others: no
 // session may reach another's keys by its choice of ID.

@@ -64,6 +64,9 @@ func New(client redis.UniversalClient, cfg Config) (*Transport, error) {
 	}
 	cfg.Sharded = sharded(client, cfg)
 	keys := newKeys(cfg.Prefix, cfg.Partitions)
+	if c, ok := client.(interface{ Options() *redis.Options }); ok { // a cluster has one database
+		keys.db = c.Options().DB
+	}
 	t := &Transport{
 		client: client, impatient: impatient(client, tendTimeout), cfg: cfg, keys: keys, scripts: newScripts(cfg, keys),
 		log: cfg.Logger, metrics: m, id: rand.Text(), dial: dial,

@@ -13,7 +13,7 @@ import (
 // Redis are the settings of the connection to Redis.
 type Redis struct {
 	URL    string `name:"redis-url" env:"REDIS_URL" placeholder:"URL" help:"Redis to use: redis://, rediss:// (TLS), unix://, redis+cluster:// (more nodes as ?addr=) or redis+sentinel:// (?master_name=)."`
-	Prefix string `name:"redis-prefix" env:"LASTMILE_REDIS_PREFIX" default:"lm" placeholder:"NAME" help:"First part of every key except the job queues' own."`
+	Prefix string `name:"redis-prefix" env:"LASTMILE_REDIS_PREFIX" default:"lm" placeholder:"NAME" help:"First part of every key, channel and queue: it separates applications that share a Redis."`
 
 	Username     string `name:"redis-username" env:"LASTMILE_REDIS_USERNAME" placeholder:"NAME" help:"User of Redis, where the URL names none."`
 	PasswordFile string `name:"redis-password-file" env:"LASTMILE_REDIS_PASSWORD_FILE" placeholder:"FILE" help:"File with Redis's password. It is read for each new connection, so a password that changes needs no restart."`

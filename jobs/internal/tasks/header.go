@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 // The headers of a task, as stored.
 const (
+	headerApp     = "lm-app"
 	headerID      = "lm-id"
 	headerGen     = "lm-gen"
 	headerCodec   = "lm-codec"
@@ -20,6 +22,8 @@ const (
 
 // Header is what a task says of its job.
 type Header struct {
+	// App is the prefix of the application that enqueued it.
+	App string
 	// ID is the job's, Gen its generation.
 	ID  string
 	Gen int
@@ -35,7 +39,7 @@ var ErrNoJob = errors.New("the task has no job")
 
 // Encode returns the headers to store.
 func (h Header) Encode() map[string]string {
-	m := map[string]string{headerID: h.ID, headerCodec: h.Codec}
+	m := map[string]string{headerApp: h.App, headerID: h.ID, headerCodec: h.Codec}
 	if h.Plain {
 		m[headerPlain] = strconv.FormatInt(h.Made.UnixMilli(), 10) + " " + h.Options
 	} else {
@@ -46,7 +50,7 @@ func (h Header) Encode() map[string]string {
 
 // ParseHeader reads what Encode wrote.
 func ParseHeader(m map[string]string) (Header, error) {
-	h := Header{ID: m[headerID], Codec: m[headerCodec], Options: m[headerOptions]}
+	h := Header{App: m[headerApp], ID: m[headerID], Codec: m[headerCodec], Options: m[headerOptions]}
 	if h.ID == "" {
 		return h, ErrNoJob
 	}
@@ -66,6 +70,15 @@ func ParseHeader(m map[string]string) (Header, error) {
 	}
 	h.Gen, h.Plain, h.Made, h.Options = 1, true, time.UnixMilli(made), options
 	return h, nil
+}
+
+// Mark returns what the message of each task of an application holds as a field
+// of its own: the header that names the application, as protobuf writes an entry
+// of a map.
+func Mark(app string) string {
+	b := append([]byte{1<<3 | 2, byte(len(headerApp))}, headerApp...)
+	b = binary.AppendUvarint(append(b, 2<<3|2), uint64(len(app)))
+	return string(append(b, app...))
 }
 
 // IsPlain tells whether the headers are those of a plain job.

@@ -17,12 +17,12 @@ func TestHeaderFormat(t *testing.T) {
 		want map[string]string
 	}{
 		{
-			tasks.Header{ID: "a", Gen: 2, Codec: "json", Options: `{"t":1}`},
-			map[string]string{"lm-id": "a", "lm-gen": "2", "lm-codec": "json", "lm-opt": `{"t":1}`},
+			tasks.Header{App: "lm", ID: "a", Gen: 2, Codec: "json", Options: `{"t":1}`},
+			map[string]string{"lm-app": "lm", "lm-id": "a", "lm-gen": "2", "lm-codec": "json", "lm-opt": `{"t":1}`},
 		},
 		{
-			tasks.Header{ID: "a", Gen: 1, Codec: "x", Options: `{"t": 1}`, Plain: true, Made: time.UnixMilli(123)},
-			map[string]string{"lm-id": "a", "lm-codec": "x", "lm-plain": `123 {"t": 1}`},
+			tasks.Header{App: "lm", ID: "a", Gen: 1, Codec: "x", Options: `{"t": 1}`, Plain: true, Made: time.UnixMilli(123)},
+			map[string]string{"lm-app": "lm", "lm-id": "a", "lm-codec": "x", "lm-plain": `123 {"t": 1}`},
 		},
 	} {
 		m := tt.h.Encode()

@@ -42,6 +42,7 @@ const (
 	Untold  Standing = iota // nothing
 	Unbegun                 // no run of the job has begun
 	Begun                   // a run may have begun
+	Foreign                 // it is another application's; it was sent back, and Message is its type
 )
 
 // Task is a task that was taken.
@@ -53,8 +54,8 @@ type Task struct {
 
 // Queue are the keys and the prefix of task keys that Asynq's dequeue names.
 type Queue struct {
-	Pending, Paused, Active, Lease string
-	Prefix                         any
+	Pending, Paused, Active, Lease, Scheduled string
+	Prefix                                    any
 }
 
 // Held is a task that Asynq has not asked for yet.

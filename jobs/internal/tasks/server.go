@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,6 +23,8 @@ type Server struct {
 	Known *Known
 	// Prefetch is what the pool has taken.
 	Prefetch *Prefetch
+	// Silent is a channel that nobody publishes on.
+	Silent string
 	// Pace slows down what Redis refuses.
 	Pace *Hook
 	// Take takes up to n tasks out of a queue.
@@ -33,12 +36,21 @@ type Server struct {
 	Call func(ctx context.Context, sha string, keys []string, args []any) *redis.Cmd
 }
 
+// Subscribe answers Asynq's wish to hear which tasks to cancel. It says so on one
+// channel of the whole server, by the task's ID alone: another application's, or
+// another database's. Asynq hears a channel of its own that is silent, and the
+// pool listens.
+func (s *Server) Subscribe(ctx context.Context, _ ...string) *redis.PubSub {
+	return s.UniversalClient.Subscribe(ctx, s.Silent)
+}
+
 // EvalSha calls a script. Asynq runs all of its scripts through it first.
 func (s *Server) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	if s.Known.dequeues(sha, keys, args) {
-		return s.take(ctx, Queue{keys[0], keys[1], keys[2], keys[3], args[1]}, args[0])
+		scheduled := strings.TrimSuffix(keys[0], "pending") + "scheduled" // as the Asynq that is known calls it
+		return s.take(ctx, Queue{keys[0], keys[1], keys[2], keys[3], scheduled, args[1]}, args[0])
 	}
 	ids := s.Known.mentioned(keys, args)
 	defer s.Prefetch.settled(ids)

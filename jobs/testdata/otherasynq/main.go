@@ -304,7 +304,7 @@ func left(rdb redis.UniversalClient) ([]string, error) {
 	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 		inspect.ListPendingTasks, inspect.ListActiveTasks, inspect.ListScheduledTasks, inspect.ListRetryTasks,
 	} {
-		tasks, err := list("default")
+		tasks, err := list("lm.default")
 		if err != nil {
 			return nil, err
 		}
