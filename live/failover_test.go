@@ -312,3 +312,35 @@ func TestSameIDMuchLater(t *testing.T) {
 		l.settle(p, "a a", "2")
 	})
 }
+
+// TestSharedFieldsOfTwoHistories: on the lost suffix one tab changes the shared
+// fields as often as another does on the server that has taken over. Both have
+// come as far, and not the same way: the first one's next click must not pass for
+// one that knows of the second's.
+func TestSharedFieldsOfTwoHistories(t *testing.T) {
+	t.Parallel()
+	for clicks := range 4 {
+		inLossy(t, func(l *lossy) {
+			one, two := l.open(l.v1), l.open(l.v2)
+			one.Click("SetA", map[string]any{"v": "before"})
+			time.Sleep(10 * time.Second)
+			promote := l.store.Replicate()
+			for range clicks {
+				one.Click("SetA", map[string]any{"v": "lost"})
+			}
+			promote()
+			for range clicks {
+				two.Click("SetB", map[string]any{"v": "kept"})
+			}
+			one.Click("SetA", map[string]any{"v": "after"})
+			time.Sleep(time.Minute)
+			want := "a=after b=kept"
+			if clicks == 0 {
+				want = "a=after b="
+			}
+			if got := l.open(l.v2).Text(); !strings.Contains(got, want) {
+				l.t.Errorf("after %d clicks on both servers a page shows %q, want %s", clicks, got, want)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 )
 
@@ -57,8 +58,20 @@ type ViewRecord struct {
 	State []byte
 	// Cursor is the last push that went into State.
 	Cursor Seq
-	// Version counts changes; zero means that there is no record.
+	// Version rises with each change, by a step that the store takes at random
+	// (NextVersion); zero means that there is no record. A store that a failover
+	// has put back and the one that it was never agree by chance, however often
+	// both were changed since.
 	Version uint64
+}
+
+// maxVersionStep keeps versions below 2^53, which Lua counts to, for as many
+// changes as a record can have in a lifetime.
+const maxVersionStep = 1 << 24
+
+// NextVersion is the version of a change to a record that has one, for stores.
+func NextVersion(version uint64) uint64 {
+	return version + 1 + rand.Uint64N(maxVersionStep) //nolint:gosec // it need only differ from another server's
 }
 
 // Commit is one atomic change. See States.Commit.

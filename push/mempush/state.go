@@ -110,7 +110,7 @@ func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResul
 	}
 	if c.View != nil {
 		current = *c.View
-		current.Version++
+		current.Version = push.NextVersion(c.View.Version)
 		stored := current
 		stored.State = bytes.Clone(current.State)
 		t.views[viewKey{c.Conn.Session, c.Conn.View}] = &record[push.ViewRecord]{stored, now.Add(c.ViewTTL)}

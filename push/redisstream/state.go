@@ -111,8 +111,10 @@ func (s *States) Commit(ctx context.Context, c push.Commit) (push.CommitResult, 
 		flag(c.Conn.Conn != ""), flag(c.View != nil), rand.Text(),
 		c.Conn.Fence, c.Conn.View, c.Conn.State, c.Conn.Cursor.String(), c.Conn.Client, c.Conn.Epoch, milliseconds(c.ConnTTL),
 	}
+	var next uint64
 	if c.View != nil {
-		args = append(args, c.View.Version, c.View.State, c.View.Cursor.String(), milliseconds(c.ViewTTL))
+		next = push.NextVersion(c.View.Version)
+		args = append(args, c.View.Version, c.View.State, c.View.Cursor.String(), milliseconds(c.ViewTTL), next)
 	}
 	reply, err := s.t.run(ctx, call{script: s.t.scripts.commit, keys: keys, args: args})
 	if err != nil {
@@ -123,7 +125,7 @@ func (s *States) Commit(ctx context.Context, c push.Commit) (push.CommitResult, 
 		var result push.CommitResult
 		if c.View != nil {
 			result.View = *c.View
-			result.View.Version++
+			result.View.Version = next
 		}
 		return result, nil
 	}

@@ -3,13 +3,14 @@
 -- KEYS 1 connection, 2 view
 -- ARGV 1 '1' with connection, 2 '1' with view, 3 nonce,
 --      of the connection: 4 fence, 5 view's name, 6 state, 7 cursor, 8 client, 9 epoch, 10 lifetime (ms),
---      of the view: 11 version, 12 state, 13 cursor, 14 lifetime (ms)
+--      of the view: 11 version, 12 state, 13 cursor, 14 lifetime (ms), 15 next version
 -- Returns {0} when stored, else {code, view state, view cursor, view version};
 -- code 1 no connection, 2 fenced, 3 view changed.
 --
 -- What is stored had the fence and the version that the caller knew, and both
 -- records carry the caller's nonce: a repeat of the same call is told that it is
--- stored. The view's version rises by one.
+-- stored. The view's version becomes one that no other server has given for the
+-- same change.
 local connection, view = KEYS[1], KEYS[2]
 local with_connection, with_view, nonce = ARGV[1] == '1', ARGV[2] == '1', ARGV[3]
 local fence, version = ARGV[4], ARGV[11]
@@ -34,8 +35,7 @@ if with_connection then
   redis.call('PEXPIRE', connection, ARGV[10])
 end
 if with_view then
-  local raised = string.format('%.0f', tonumber(version) + 1)
-  redis.call('HSET', view, STATE, ARGV[12], CURSOR, ARGV[13], VERSION, raised, NONCE, nonce)
+  redis.call('HSET', view, STATE, ARGV[12], CURSOR, ARGV[13], VERSION, ARGV[15], NONCE, nonce)
   redis.call('PEXPIRE', view, ARGV[14])
 end
 return {0}
