@@ -189,3 +189,11 @@ func ExampleRedact() {
 	fmt.Println(push.Redact("JBSWY3DPEHPK3PXPJBSWY3DPEH"))
 	// Output: JBSWY3…
 }
+
+// A store gives each change of a view's record its next version.
+func ExampleNextVersion() {
+	record := push.ViewRecord{Version: 7}
+	record.Version = push.NextVersion(record.Version)
+	fmt.Println(record.Version > 7)
+	// Output: true
+}
