@@ -27,6 +27,13 @@ var (
 	// or the data breaks its form or bound. Repeating it cannot help.
 	ErrInvalid = errors.New("push: invalid")
 
+	// ErrDenied means that the store refuses an operation and will go on to, until
+	// somebody changes its set-up: a permission is missing, a command is not
+	// known, a key is of another type. A publisher does not repeat it. What of the
+	// push is stored is not known; publishing again with the same ID is safe once
+	// the operation works.
+	ErrDenied = errors.New("push: the store denies it")
+
 	// ErrReject, wrapped by an action's error, says that no retry can help:
 	// the push goes to the dead letters at once.
 	ErrReject = errors.New("push: rejected")

@@ -110,7 +110,8 @@ func (p *Publisher) Session(id string) Session { return handle{p, id} }
 // receipt says Superseded.
 //
 // The error wraps ErrMailboxFull, ErrSessionClosed, ErrReplicasBehind,
-// ErrTooLarge or ErrInvalid when the push was not stored. With any other error its fate is unknown;
+// ErrTooLarge or ErrInvalid when the push was not stored. With any other error
+// its fate is unknown; ErrDenied says that repeating does not help for now, and
 // publishing again with the ID of the returned receipt is safe.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
 	start := time.Now()
@@ -189,7 +190,7 @@ func (p *Publisher) inSlot(ctx context.Context, m Message, store func(context.Co
 func (p *Publisher) append(ctx context.Context, m Message) (Receipt, error) {
 	for attempt := 0; ; attempt++ {
 		receipt, err := p.store.Append(ctx, m)
-		if err == nil || refused(err) {
+		if err == nil || refused(err) || errors.Is(err, ErrDenied) {
 			return receipt, err
 		}
 		if ctx.Err() == nil {
@@ -247,6 +248,8 @@ func outcome(r Receipt, err error) string {
 		return "closed"
 	case errors.Is(err, ErrReplicasBehind):
 		return "behind"
+	case errors.Is(err, ErrDenied):
+		return "denied"
 	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrInvalid):
 		return "invalid"
 	default:

@@ -43,6 +43,7 @@ type parts struct {
 	reg       *prometheus.Registry
 	client    redis.UniversalClient
 	transport *redisstream.Transport
+	store     *config.Store
 	publisher *push.Publisher
 	node      *push.Node
 	hub       *live.Hub
@@ -72,7 +73,7 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 	if p.ui, err = ui.New(log); err != nil {
 		return nil, err
 	}
-	a := &app{health: &health{ping: p.transport.Ping, node: p.node.Healthy}}
+	a := &app{health: &health{ping: p.store.Ping, node: p.node.Healthy}}
 	a.base = []service.Task{{Name: "mailboxes", Run: p.transport.Run}, {Name: "publisher", Run: p.publisher.Run}, {Name: "node", Run: p.node.Run}}
 	a.front = []service.Task{{Name: "hub", Run: p.hub.Run}}
 	if s.Worker || s.embedded() {
@@ -94,7 +95,8 @@ func (p *parts) delivery(ctx context.Context) error {
 	if p.transport, err = s.Transport(p.client, s.Prefix, p.log, p.reg); err != nil {
 		return err
 	}
-	if err = config.Await(ctx, p.transport, 10*time.Second, p.log); err != nil {
+	p.store = config.NewStore(p.transport, p.log)
+	if err = config.Await(ctx, p.store, 10*time.Second, p.log); err != nil {
 		return err
 	}
 	for _, w := range p.transport.Warnings(ctx) {

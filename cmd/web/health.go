@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lastmile/cmd/internal/config"
 )
 
 // health answers the two questions of an orchestrator. Readiness fails fast: a
@@ -34,7 +36,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	case h.draining.Load():
 		err = errors.New("stopping")
 	case err == nil:
-		if h.ping(ctx) != nil {
+		if err = h.ping(ctx); err != nil && !errors.Is(err, config.ErrDenied) {
 			err = errors.New("redis does not answer") // why is in the log, and not everybody's business
 		}
 	}

@@ -73,6 +73,7 @@ type tools struct {
 	reg       *prometheus.Registry
 	client    redis.UniversalClient
 	transport *redisstream.Transport
+	store     *config.Store
 	publisher *push.Publisher
 	out       printer
 }
@@ -97,7 +98,8 @@ func (t *tools) connect(ctx context.Context) error {
 	if t.transport, err = t.cli.Transport(t.client, t.cli.Prefix, t.log, t.reg); err != nil {
 		return err
 	}
-	if err = config.Await(ctx, t.transport, 10*time.Second, t.log); err != nil {
+	t.store = config.NewStore(t.transport, t.log)
+	if err = config.Await(ctx, t.store, 10*time.Second, t.log); err != nil {
 		return err
 	}
 	t.publisher, err = push.NewPublisher(t.transport, push.PublisherConfig{Logger: t.log, Registerer: t.reg})

@@ -132,8 +132,8 @@ func (t *tools) server(listener net.Listener) service.Task {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
-		if err := t.transport.Ping(ctx); err != nil {
-			http.Error(w, "redis does not answer: "+err.Error(), http.StatusServiceUnavailable)
+		if err := t.store.Ping(ctx); err != nil {
+			http.Error(w, "redis cannot be used: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, "ok\n")

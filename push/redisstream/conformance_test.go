@@ -49,13 +49,21 @@ func TestConformanceMiniredis(t *testing.T) {
 }
 
 // TestConformanceServer runs the same suite on a real server, in real time and
-// so with short lifetimes.
+// so with short lifetimes, for a user who may run what Preflight tries and no
+// other command.
 func TestConformanceServer(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Config{AOF: "always"})
+	rules := []any{"ACL", "SETUSER", "least", "on", "nopass", "~*", "&*", "-@all"}
+	for _, name := range redisstream.Needed() {
+		rules = append(rules, "+"+name)
+	}
+	if err := server.Client(t).Do(t.Context(), rules...).Err(); err != nil {
+		t.Fatal(err)
+	}
 	pushtest.Run(t, func(t *testing.T) pushtest.Backend {
 		t.Helper()
-		client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+		client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "least", Password: "any"})
 		t.Cleanup(func() { _ = client.Close() })
 		return realTime(t, client)
 	})

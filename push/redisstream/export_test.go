@@ -43,3 +43,18 @@ func Slot(prefix string, partitions int, session string) int {
 	tag, _, _ = strings.Cut(tag, "}")
 	return int(crc16(tag)) % slots
 }
+
+// Needed returns the names of the commands that Preflight tries.
+func Needed() []string {
+	var names []string
+	for _, line := range neededCommands() {
+		name, _, _ := strings.Cut(line, " ")
+		names = append(names, name)
+	}
+	return append(names, "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE")
+}
+
+// ScriptSources returns the text of all scripts.
+func ScriptSources() string {
+	return libLua + settingsLua + entryLua + appendLua + attachLua + pendingLua + ackLua + countStartLua + deadLetterLua + expireLua + checkLua + closeLua + takeLua + commitLua
+}

@@ -59,6 +59,7 @@ func register[C prometheus.Collector](r prometheus.Registerer, c *C) error {
 // fail wraps an error of the store with what was tried, and counts it.
 func (m *metrics) fail(op, session string, err error) error {
 	m.failed(op, err)
+	err = denial(err)
 	if session == "" {
 		return fmt.Errorf("redisstream: %s: %w", op, err)
 	}
