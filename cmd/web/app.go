@@ -95,7 +95,7 @@ func (p *parts) delivery(ctx context.Context) error {
 	if p.transport, err = s.Transport(p.client, s.Prefix, p.log, p.reg); err != nil {
 		return err
 	}
-	p.store = config.NewStore(p.transport, p.log)
+	p.store = config.NewStore(p.transport, p.client, p.log)
 	if err = config.Await(ctx, p.store, 10*time.Second, p.log); err != nil {
 		return err
 	}

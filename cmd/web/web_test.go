@@ -30,7 +30,7 @@ func TestBadSettings(t *testing.T) {
 		{"--admin-token=short", "", 2, []string{"--admin-token", "16"}},
 		{"--public-url=example.com", "", 2, []string{"--public-url=example.com", "https://host"}},
 		{"--allowed-origins=https://a.example/x", "", 2, []string{"--allowed-origins=https://a.example/x", "https://host"}},
-		{"--redis-url=foo://h", "", 2, []string{"--redis-url=foo://h", "redis"}},
+		{"--redis-url=foo://h", "", 2, []string{"--redis-url", "its scheme must be redis, rediss"}},
 		{"--log-format=xml", "", 2, []string{"--log-format", "xml", "json"}},
 		{"--resume-ttl=1s", "", 2, []string{"--resume-ttl=1s", "1m0s"}},
 		{"--nonsense", "", 2, []string{"--nonsense"}},

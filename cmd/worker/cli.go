@@ -98,7 +98,7 @@ func (t *tools) connect(ctx context.Context) error {
 	if t.transport, err = t.cli.Transport(t.client, t.cli.Prefix, t.log, t.reg); err != nil {
 		return err
 	}
-	t.store = config.NewStore(t.transport, t.log)
+	t.store = config.NewStore(t.transport, t.client, t.log)
 	if err = config.Await(ctx, t.store, 10*time.Second, t.log); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"lastmile/internal/permission"
 	"lastmile/push"
 )
 
@@ -47,9 +48,8 @@ func Slot(prefix string, partitions int, session string) int {
 // Needed returns the names of the commands that Preflight tries.
 func Needed() []string {
 	var names []string
-	for _, line := range neededCommands() {
-		name, _, _ := strings.Cut(line, " ")
-		names = append(names, name)
+	for _, line := range permission.Commands(needed) {
+		names = append(names, permission.Name(line))
 	}
 	return append(names, "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE")
 }

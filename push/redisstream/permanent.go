@@ -4,16 +4,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
+	"lastmile/internal/permission"
 )
 
 // permanentCodes begin errors of Redis that stay until somebody changes its
 // set-up, or what is in it. NOSCRIPT does: each script goes by its source when
 // the server does not know its digest.
 var permanentCodes = []string{"NOPERM", "WRONGTYPE", "NOSCRIPT", "CROSSSLOT", "NOPROTO"}
-
-// aborted stands before what made an EXEC fail.
-const aborted = "EXECABORT Transaction discarded because of: "
 
 // permanentTexts are parts of those with the code ERR, which stands for anything,
 // and of what Redis 6.2 says of a command within a script.
@@ -27,32 +24,14 @@ var permanentTexts = []string{
 // MISCONF, LOADING, BUSY, and what else passes by itself, and no wrong password,
 // which may be in the middle of a change.
 func permanent(err error) bool {
-	refusal, ok := redisError(err)
+	refusal, ok := permission.Answer(err)
 	if !ok {
 		return false
 	}
-	refusal = strings.TrimPrefix(refusal, aborted)
 	code, _, _ := strings.Cut(refusal, " ")
 	if slices.Contains(permanentCodes, code) {
 		return true
 	}
 	text := strings.ToLower(refusal)
 	return code == "ERR" && slices.ContainsFunc(permanentTexts, func(part string) bool { return strings.Contains(text, part) })
-}
-
-// redisError returns what Redis has answered, if err comes from that.
-func redisError(err error) (string, bool) {
-	for ; err != nil; err = unwrap(err) {
-		if r, ok := err.(redis.Error); ok { //nolint:errorlint // each step is looked at
-			return r.Error(), true
-		}
-	}
-	return "", false
-}
-
-func unwrap(err error) error {
-	if u, ok := err.(interface{ Unwrap() error }); ok { //nolint:errorlint // one step
-		return u.Unwrap()
-	}
-	return nil
 }

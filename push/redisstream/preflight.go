@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/internal/permission"
 	"lastmile/push"
 )
 
@@ -31,7 +31,7 @@ func (d Denial) String() string { return d.Text }
 // a cluster it asks one server.
 func (t *Transport) Preflight(ctx context.Context) ([]Denial, error) {
 	p := newPreflight(t)
-	p.askWho(ctx)
+	p.rules.User = permission.Who(ctx, t.client)
 	if err := p.commands(ctx); err != nil {
 		return nil, t.metrics.fail("preflight", "", err)
 	}
@@ -49,7 +49,7 @@ func (t *Transport) Preflight(ctx context.Context) ([]Denial, error) {
 // preflight is one run of Preflight.
 type preflight struct {
 	t       *Transport
-	user    string
+	rules   permission.Rules
 	channel string
 	box     box    // the keys, in a slot of their own
 	stream  string // and a node's stream
@@ -60,7 +60,8 @@ func newPreflight(t *Transport) *preflight {
 	id := "preflight-" + rand.Text()
 	tag := t.cfg.Prefix + ":{" + id + "}:"
 	return &preflight{
-		t: t, user: "this program's user", channel: t.keys.channel(id), stream: tag + "n:x",
+		t: t, rules: permission.Rules{Keys: "~" + t.cfg.Prefix + ":*", Channels: "&" + t.cfg.Prefix + ":t:*"},
+		channel: t.keys.channel(id), stream: tag + "n:x",
 		box: box{
 			tag: tag, session: id, meta: tag + "m:" + id, mailbox: tag + "b:" + id, parked: tag + "k:" + id,
 			replaces: tag + "u:" + id, starts: tag + "x:" + id, unacked: tag + "o", dead: tag + "q",
@@ -74,13 +75,6 @@ func (p *preflight) keys() []string {
 	return []string{b.meta, b.mailbox, b.parked, b.replaces, b.starts, b.unacked, b.dead, b.dedupe("1"), b.dedupe("2"), b.conn("c"), b.view("v"), p.stream}
 }
 
-// askWho finds the user's name; not every user may ask.
-func (p *preflight) askWho(ctx context.Context) {
-	if name, err := p.t.client.Do(ctx, "ACL", "WHOAMI").Text(); err == nil {
-		p.user = "user " + name
-	}
-}
-
 // needed are the commands of the scripts and of this package, each in a form
 // that does no harm to keys of its own. A key is K, a second one L.
 const needed = `SET K 1 EX 60|GET K|EXPIRE K 60|PEXPIRE K 60000|EXISTS K|DEL K|UNLINK K|TIME|
@@ -89,51 +83,28 @@ XADD L 1-1 f v|XLEN L|XRANGE L - +|XREVRANGE L + -|XREAD STREAMS L 0|XTRIM L MAX
 ZADD K 1 m|ZCARD K|ZRANGE K 0 -1|ZRANGEBYSCORE K 0 1|ZREMRANGEBYSCORE K 8 9|ZREM K m|DEL K|UNLINK K|
 EVAL return{} 1 K|EVALSHA 0000000000000000000000000000000000000000 1 K|MULTI|EXEC`
 
-func neededCommands() []string {
-	return strings.Split(strings.ReplaceAll(needed, "\n", ""), "|")
-}
-
 // commands runs each of the commands.
 func (p *preflight) commands(ctx context.Context) error {
-	list := neededCommands()
-	if n := p.t.cfg.WaitReplicas; n > 0 {
-		list = slices.Insert(list, 0, "WAIT 0 1")
+	lines := permission.Commands(needed)
+	if p.t.cfg.WaitReplicas > 0 {
+		lines = slices.Insert(lines, 0, "WAIT 0 1")
 	}
-	list = append(list, "DISCARD") // in case that EXEC was denied
 	server, err := p.t.server(ctx, p.box.meta)
 	if err != nil {
 		return err
 	}
-	names := strings.NewReplacer("K", p.box.meta, "L", p.box.mailbox)
-	cmds := make([]*redis.Cmd, len(list))
-	_, _ = server.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, line := range list {
-			var args []any
-			for n, word := range strings.Split(line, " ") {
-				if n > 0 && (word == "K" || word == "L") {
-					word = names.Replace(word)
-				}
-				args = append(args, word)
-			}
-			cmds[i] = pipe.Do(ctx, args...)
-		}
-		return nil
-	}) // each command has its own error
-	for i, cmd := range cmds {
-		name, _, _ := strings.Cut(list[i], " ")
-		refusal, ok := redisError(cmd.Err())
-		switch {
-		case cmd.Err() == nil, ok && strings.HasPrefix(refusal, "NOSCRIPT"), name == "DISCARD":
-		case ok:
-			p.denied(name, refusal, false)
-		case !errors.Is(cmd.Err(), redis.Nil):
-			return cmd.Err()
-		}
+	// The last is for an EXEC that was denied.
+	denied, err := permission.Try(ctx, server, append(lines, "-DISCARD"), map[string]string{"K": p.box.meta, "L": p.box.mailbox})
+	if err != nil {
+		return err
+	}
+	for _, d := range denied {
+		p.denied(d.Command, d.Answer, false)
 	}
 	// Keys that are not the scratch ones may have rules of their own.
 	for _, key := range []string{p.t.keys.config(), p.t.keys.box("x").meta} {
-		if refusal, ok := redisError(p.t.client.Exists(ctx, key).Err()); ok {
-			p.denied("EXISTS", refusal, false)
+		if answer, ok := permission.Answer(p.t.client.Exists(ctx, key).Err()); ok {
+			p.denied("EXISTS", answer, false)
 		}
 	}
 	return nil
@@ -142,7 +113,7 @@ func (p *preflight) commands(ctx context.Context) error {
 // topics tries a topic.
 func (p *preflight) topics(ctx context.Context) error {
 	if err := p.t.client.Publish(ctx, p.channel, "").Err(); err != nil {
-		refusal, ok := redisError(err)
+		refusal, ok := permission.Answer(err)
 		if !ok {
 			return err
 		}
@@ -161,7 +132,7 @@ func (p *preflight) topics(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		refusal, ok := redisError(err)
+		refusal, ok := permission.Answer(err)
 		if !ok {
 			return err
 		}
@@ -194,7 +165,7 @@ func (p *preflight) scripts(ctx context.Context) error {
 		{"close", call{t.scripts.close, []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts, b.replaces}, []any{session}}},
 	} {
 		err := s.call.script.Run(ctx, t.client, s.call.keys, s.call.args...).Err()
-		refusal, ok := redisError(err)
+		refusal, ok := permission.Answer(err)
 		switch {
 		case err == nil, errors.Is(err, redis.Nil):
 		case permanent(err):
@@ -207,31 +178,11 @@ func (p *preflight) scripts(ctx context.Context) error {
 }
 
 // denied notes what a refusal means.
-func (p *preflight) denied(command, refusal string, topics bool) {
-	refusal = strings.TrimPrefix(refusal, aborted)
-	lower := strings.ToLower(refusal)
-	text := ""
-	switch {
-	case !strings.HasPrefix(refusal, "NOPERM"):
-		if !strings.Contains(lower, "unknown command") {
-			return // it is allowed, and fails for a reason of the moment
-		}
-		text = fmt.Sprintf("the server does not know %s: it is renamed, or the server is not Redis 6.2 or later", command)
-	case strings.Contains(lower, "permissions to run"):
-		text = fmt.Sprintf("%s may not run %s: +%s is missing", p.user, command, strings.ToLower(command))
-	case strings.Contains(lower, "channel"):
-		text = fmt.Sprintf("%s may not use the channels of topics: &%s:t:* is missing", p.user, p.t.cfg.Prefix)
-	case strings.Contains(lower, "key"):
-		text = fmt.Sprintf("%s may not use the keys of this program: ~%s:* is missing", p.user, p.t.cfg.Prefix)
-	default:
-		text = fmt.Sprintf("%s may not run %s: %s", p.user, command, refusal)
+func (p *preflight) denied(command, answer string, topics bool) {
+	d := Denial{Text: p.rules.Text(permission.Denied{Command: command, Answer: answer}), Topics: topics}
+	if d.Text != "" && !slices.Contains(p.denials, d) {
+		p.denials = append(p.denials, d)
 	}
-	for _, d := range p.denials {
-		if d.Text == text {
-			return
-		}
-	}
-	p.denials = append(p.denials, Denial{Text: text, Topics: topics})
 }
 
 // denial makes a permanent error one that publishers do not repeat.

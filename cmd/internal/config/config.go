@@ -59,12 +59,14 @@ func Parse(app any, name, about string, args []string, out, errs io.Writer) (kct
 		_, _ = fmt.Fprintf(errs, "%s: %v\n", name, err)
 		return nil, ExitFailed, true
 	}
-	kctx, err = parser.Parse(args)
-	if err == nil {
-		err = check(reflect.ValueOf(app))
+	said := ""
+	if kctx, err = parser.Parse(args); err != nil {
+		said = scrub(err.Error(), args, true)
+	} else if err = check(reflect.ValueOf(app)); err != nil {
+		said = scrub(err.Error(), args, false)
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(errs, "%s: %s\nRun \"%s --help\" for the settings.\n", name, scrub(err.Error(), args), name)
+		_, _ = fmt.Fprintf(errs, "%s: %s\nRun \"%s --help\" for the settings.\n", name, said, name)
 		return nil, ExitUsage, true
 	}
 	return kctx, ExitOK, false

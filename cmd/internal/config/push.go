@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/push"
 	"lastmile/push/redisstream"
 )
 
@@ -71,78 +68,5 @@ func Await(ctx context.Context, store Pinger, patience time.Duration, log *slog.
 			return fmt.Errorf("redis does not answer: %w", err)
 		case <-time.After(250 * time.Millisecond):
 		}
-	}
-}
-
-// readyAgain is how often a store that was found in order is looked at again.
-const readyAgain = time.Minute
-
-// Store looks whether a store can be used: whether it answers, and lets this
-// program do all that it has to do. It logs what it finds, once.
-type Store struct {
-	transport *redisstream.Transport
-	log       *slog.Logger
-
-	mu     sync.Mutex
-	looked time.Time // when all was in order the last time
-	said   string    // what was logged last
-}
-
-// NewStore returns a look at a transport's store. It does not connect.
-func NewStore(t *redisstream.Transport, log *slog.Logger) *Store { return &Store{transport: t, log: log} }
-
-// ErrDenied says that Redis keeps from this program what it needs. What that is
-// has been logged, and is not everybody's business.
-var ErrDenied = errors.New("redis denies commands or keys that are needed: see the log")
-
-// Ping returns nil when the store answers and can be used.
-func (s *Store) Ping(ctx context.Context) error {
-	if err := s.transport.Ping(ctx); err != nil {
-		s.say(ctx, []string{err.Error()})
-		if errors.Is(err, push.ErrDenied) {
-			return ErrDenied
-		}
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Since(s.looked) < readyAgain {
-		return nil
-	}
-	denials, err := s.transport.Preflight(ctx)
-	if err != nil {
-		return err
-	}
-	var all []string
-	needed := false
-	for _, d := range denials {
-		all = append(all, d.String())
-		needed = needed || !d.Topics
-	}
-	s.sayLocked(ctx, all)
-	if needed {
-		return ErrDenied
-	}
-	s.looked = time.Now()
-	return nil
-}
-
-func (s *Store) say(ctx context.Context, all []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sayLocked(ctx, all)
-}
-
-func (s *Store) sayLocked(ctx context.Context, all []string) {
-	text := strings.Join(all, "; ")
-	if text == s.said {
-		return
-	}
-	s.said = text
-	for _, one := range all {
-		s.log.ErrorContext(ctx, "redis is not usable", "cause", one)
-	}
-	if len(all) == 0 {
-		s.log.InfoContext(ctx, "redis is usable again")
 	}
 }

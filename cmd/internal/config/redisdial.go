@@ -104,7 +104,7 @@ func greet(ctx context.Context, conn net.Conn, secure bool) error {
 	until, _ := ctx.Deadline()
 	_ = conn.SetDeadline(until) // a connection without deadlines fails below
 	// What the server has said before it hung up is read in spite of this error.
-	_, wrote := io.WriteString(conn, "PING\r\n")
+	_, wrote := io.WriteString(conn, "*1\r\n$4\r\nPING\r\n")
 	var line []byte
 	for b := make([]byte, 1); len(line) < 512 && (len(line) == 0 || line[len(line)-1] != '\n'); {
 		if _, err := io.ReadFull(conn, b); err != nil {

@@ -83,7 +83,12 @@ func TestPasswordChanges(t *testing.T) {
 			ended := make(chan error, 1)
 			listenCtx, stop := context.WithCancel(ctx)
 			go func() { ended <- transport.Listen(listenCtx, "node", e) }()
-			t.Cleanup(func() { stop(); <-ended })
+			t.Cleanup(func() {
+				stop()
+				if err := <-ended; err != nil {
+					t.Errorf("listen: %v", err)
+				}
+			})
 			if _, err := transport.Attach(ctx, "node", "s", 0); err != nil {
 				t.Fatal(err)
 			}

@@ -30,25 +30,20 @@ type target struct {
 // what reads as host, port, path, option or fragment. So none of these says a
 // word of the URL.
 var (
-	errNoScheme  = errors.New("it has no scheme such as redis://")
-	errScheme    = errors.New("its scheme must be redis, rediss, unix, redis+cluster, rediss+cluster, redis+sentinel or rediss+sentinel")
-	errForm      = errors.New("it is not a URL: a port must be a number, and in a password write %2F for /, %3F for ?, %23 for #, %25 for %, %5B and %5D for brackets, %20 for a space")
-	errPlace     = errors.New("it has an @ or a # behind the host: in a password write %2F for /, %3F for ?, %23 for #, in an option %40 for @")
-	errHost      = errors.New("its host must be a name or an IP address (IPv6 in brackets), and its port 1 to 65535")
-	errSeveral   = errors.New("it names several hosts: write the first one, and the others as ?addr=host:port, with redis+cluster:// or redis+sentinel://")
-	errUnixHost  = errors.New("unix:// takes no host: write unix:///path/to/redis.sock, and a password with its / as %2F")
-	errUnixPath  = errors.New("unix:// needs the path of a socket, as in unix:///run/redis.sock")
-	errDatabase  = errors.New("its path must be a database number, as in /0")
-	errNoDB      = errors.New("a cluster has one database: the URL must have no path")
-	errAddr      = errors.New("its option addr must be host:port")
-	errOption    = errors.New("it has an unknown option, or one that is not usable")
-	errMaster    = errors.New("redis+sentinel:// needs ?master_name=")
-	errRoute     = errors.New("route_by_latency, route_randomly, read_only and replica_only read from replicas, which may lack the latest pushes")
-	optionValues = []string{ // whose values go-redis checks
-		"dial_timeout", "read_timeout", "write_timeout", "pool_size", "pool_timeout", "pool_fifo", "max_retries", "min_retry_backoff",
-		"max_retry_backoff", "max_redirects", "min_idle_conns", "max_idle_conns", "max_active_conns", "conn_max_idle_time", "conn_max_lifetime",
-		"idle_timeout", "max_conn_age", "protocol", "skip_verify", "dialer_retries", "dialer_retry_timeout", "max_concurrent_dials",
-	}
+	errNoScheme = errors.New("it has no scheme such as redis://")
+	errScheme   = errors.New("its scheme must be redis, rediss, unix, redis+cluster, rediss+cluster, redis+sentinel or rediss+sentinel")
+	errForm     = errors.New("it is not a URL: a port must be a number, and in a password write %2F for /, %3F for ?, %23 for #, %25 for %, %5B and %5D for brackets, %20 for a space")
+	errPlace    = errors.New("it has an @ or a # behind the host: in a password write %2F for /, %3F for ?, %23 for #, in an option %40 for @")
+	errHost     = errors.New("its host must be a name or an IP address (IPv6 in brackets), and its port 1 to 65535")
+	errSeveral  = errors.New("it names several hosts: write the first one, and the others as ?addr=host:port, with redis+cluster:// or redis+sentinel://")
+	errUnixHost = errors.New("unix:// takes no host: write unix:///path/to/redis.sock, and a password with its / as %2F")
+	errUnixPath = errors.New("unix:// needs the path of a socket, as in unix:///run/redis.sock")
+	errDatabase = errors.New("its path must be a database number, as in /0")
+	errNoDB     = errors.New("a cluster has one database: the URL must have no path")
+	errAddr     = errors.New("its option addr must be host:port")
+	errOption   = errors.New("it has an unknown option, or one that is not usable")
+	errMaster   = errors.New("redis+sentinel:// needs ?master_name=")
+	errRoute    = errors.New("route_by_latency, route_randomly, read_only and replica_only read from replicas, which may lack the latest pushes")
 )
 
 // optionError is about an option whose name is known, and so no secret.
@@ -212,11 +207,20 @@ func checkAddrs(u *url.URL) error {
 	return nil
 }
 
+// optionValues are the options whose values go-redis checks.
+func optionValues() []string {
+	return []string{
+		"dial_timeout", "read_timeout", "write_timeout", "pool_size", "pool_timeout", "pool_fifo", "max_retries", "min_retry_backoff",
+		"max_retry_backoff", "max_redirects", "min_idle_conns", "max_idle_conns", "max_active_conns", "conn_max_idle_time", "conn_max_lifetime",
+		"idle_timeout", "max_conn_age", "protocol", "skip_verify", "dialer_retries", "dialer_retry_timeout", "max_concurrent_dials",
+	}
+}
+
 // reason tells what go-redis found, without its words: they repeat what it did
 // not understand.
 func reason(err error, u *url.URL) error {
 	for name := range u.Query() {
-		if slices.Contains(optionValues, name) && strings.Contains(err.Error(), name) {
+		if slices.Contains(optionValues(), name) && strings.Contains(err.Error(), name) {
 			return optionError{name}
 		}
 	}

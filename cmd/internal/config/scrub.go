@@ -13,9 +13,10 @@ const hidden = "(not shown)"
 // that was misspelt, for one.
 var word = regexp.MustCompile(`^[a-z-]{1,20}$`)
 
-// scrub takes arguments that may hold a password out of what the parser says of
-// them: a URL under another flag's name, or without any.
-func scrub(message string, args []string) string {
+// scrub takes arguments that may hold a password out of what is said of them: a
+// URL under another flag's name, or without any. What was not even understood may
+// be anything.
+func scrub(message string, args []string, unknown bool) string {
 	for _, arg := range args {
 		values := []string{arg}
 		if _, value, ok := strings.Cut(arg, "="); ok {
@@ -23,8 +24,8 @@ func scrub(message string, args []string) string {
 		}
 		flag := strings.HasPrefix(arg, "-")
 		for i, v := range values {
-			bare := i == 0 && !flag && !word.MatchString(v)
-			if v == "" || !bare && !strings.Contains(v, "://") && !strings.Contains(v, "@") {
+			bare := i == 0 && !flag && !word.MatchString(v) || strings.Contains(v, "://")
+			if v == "" || !strings.Contains(v, "@") && !(unknown && bare) {
 				continue
 			}
 			quoted := strconv.Quote(v)
