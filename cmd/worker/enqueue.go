@@ -49,6 +49,9 @@ func typed[A, R any](k *jobs.Kind[A, R], notify func(push.Session) jobs.Option) 
 				err = errors.New("there is something behind the object")
 			}
 		}
+		if v, ok := any(&args).(interface{ Validate() error }); ok && err == nil {
+			err = v.Validate()
+		}
 		if err != nil {
 			return jobs.Handle{}, fmt.Errorf("%w: ARGS: arguments of %s: %w", config.ErrUsage, k.Name(), err)
 		}

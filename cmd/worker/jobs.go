@@ -183,7 +183,7 @@ func (c *jobsShow) Run(ctx context.Context, t *tools) error {
 		{"attempt", fmt.Sprintf("%d of %d", d.Attempt, d.Attempts)},
 		{"generation", strconv.Itoa(d.Gen)},
 		{"progress", fmt.Sprintf("%.0f%% %s", 100*d.Fraction, d.Message)},
-		{"error", strings.TrimSpace(d.Code + " " + d.Error)},
+		{"error", reason(d)},
 		{"created", stamp(d.Created)},
 		{"started", stamp(d.Started)},
 		{"updated", stamp(d.Updated)},
@@ -197,6 +197,14 @@ func (c *jobsShow) Run(ctx context.Context, t *tools) error {
 		}
 	}
 	return t.out.print(d, strings.TrimSuffix(b.String(), "\n"))
+}
+
+// reason is why a job has not completed: its code, and what is said besides.
+func reason(d jobInfo) string {
+	if d.Code == d.Error {
+		return d.Error
+	}
+	return strings.TrimSpace(d.Code + " " + d.Error)
 }
 
 // jobsCancel is "worker jobs cancel ID".

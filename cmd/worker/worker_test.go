@@ -89,7 +89,9 @@ func TestBadCommands(t *testing.T) {
 		{`enqueue reports.profile {`, 2, []string{"ARGS"}},
 		{`enqueue reports.profile {}{}`, 2, []string{"ARGS", "behind"}},
 		{`enqueue reports.profile {} --in=-1s`, 2, []string{"--in=-1s", "0s"}},
-		{`enqueue reports.profile {} --id=a~b`, 2, []string{"ID", "96 bytes"}},
+		{`enqueue reports.profile {"name":"x"} --id=a~b`, 2, []string{"ID", "96 bytes"}},
+		{`enqueue reports.profile {}`, 2, []string{"ARGS", "no name", "sample"}},
+		{`enqueue reports.profile {"name":"x","slow":500}`, 2, []string{"ARGS", "slow is 500", "120"}},
 		{"jobs list --state=asleep", 2, []string{"--state=asleep", "stalled"}},
 		{"jobs list --limit=0", 2, []string{"--limit=0"}},
 		{"jobs show nobody", 1, []string{"not found"}},
@@ -140,6 +142,9 @@ func TestJobs(t *testing.T) {
 	run[map[string]string](s, "jobs", "cancel", "one")
 	if j := run[job](s, "jobs", "show", "one"); j.State != "cancelled" {
 		t.Errorf("after cancel: got %+v", j)
+	}
+	if r := programtest.Run(t, s.env, "jobs", "show", "one"); strings.Contains(r.Out, "cancelled cancelled") || !strings.Contains(r.Out, "state        cancelled") {
+		t.Errorf("jobs show of a cancelled job:\n%s", r.Out)
 	}
 	run[map[string]string](s, "jobs", "retry", "one")
 	if j := run[job](s, "jobs", "show", "one"); j.State != "queued" || j.Gen != 2 {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,8 +16,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// dialTimeout bounds a connection's making, its TLS included. It is less than
-// what a first look at the store gets, so that there is time to tell why.
+// dialTimeout bounds a connection's making, its TLS included, where the URL has no
+// dial_timeout. It is less than what a first look at the store gets, so that there
+// is time to tell why.
 const dialTimeout = 2 * time.Second
 
 var errNoTLS = errors.New("no answer: if the port speaks no TLS, the URL begins with redis:// and not rediss://")
@@ -25,7 +27,8 @@ var errNoTLS = errors.New("no answer: if the port speaks no TLS, the URL begins 
 // it could not. By itself go-redis dials until the caller's time is over, and all
 // that is told then is "context deadline exceeded".
 type dialer struct {
-	tls *tls.Config // nil for none
+	tls     *tls.Config // nil for none
+	timeout time.Duration
 
 	mu   sync.Mutex
 	good bool  // the last connection was answered
@@ -37,7 +40,18 @@ func (r *Redis) dialer(t *target) (*dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dialer{tls: c}, nil
+	return &dialer{tls: c, timeout: cmp.Or(t.dialTimeout(), dialTimeout)}, nil
+}
+
+// dialTimeout returns that of the URL.
+func (t *target) dialTimeout() time.Duration {
+	switch {
+	case t.cluster != nil:
+		return t.cluster.DialTimeout
+	case t.sentinel != nil:
+		return t.sentinel.DialTimeout
+	}
+	return t.single.DialTimeout
 }
 
 // dial makes a connection.
@@ -50,7 +64,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 }
 
 func (d *dialer) connect(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	conn, err := (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Minute, Interval: 15 * time.Second, Count: 4}}).DialContext(ctx, network, addr)
 	if err != nil {

@@ -35,6 +35,22 @@ type Args struct {
 	Flaky int `json:"flaky,omitempty"`
 }
 
+// Validate refuses what nobody can have meant: arguments that name nothing would
+// profile the sample without a word.
+func (a *Args) Validate() error {
+	switch {
+	case a.Name == "":
+		return errors.New(`no name: {"name":"sample.csv"} profiles the shipped sample, with "file" and "size" a stored file`)
+	case a.Size < 0:
+		return fmt.Errorf("size is %d", a.Size)
+	case a.Slow < 0 || a.Slow > MaxSlow:
+		return fmt.Errorf("slow is %d, want 0 to %d", a.Slow, MaxSlow)
+	case a.Flaky < 0 || a.Flaky > MaxFlaky:
+		return fmt.Errorf("flaky is %d, want 0 to %d", a.Flaky, MaxFlaky)
+	}
+	return nil
+}
+
 // MaxSlow and MaxFlaky bound what demo mode may ask for.
 const (
 	MaxSlow  = 120
