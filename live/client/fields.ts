@@ -205,8 +205,8 @@ export function createFields<F extends object>(port: Port<F>, queue: Queue) {
     if (r.echoes || forced(f) || (choice(f) && (error || (b && !b.whole)))) follow(f, r, !!error);
   };
 
-  /** Sends what the user has touched to a page that has started anew. */
-  const recover = () => {
+  /** Sends what the user has touched to a page that has started anew, or where its field has come back to one. */
+  const recover = (anew: boolean) => {
     const groups: Edit<F>[] = [];
     recs.forEach((r, f) => {
       if (!r.again) return;
@@ -216,14 +216,16 @@ export function createFields<F extends object>(port: Port<F>, queue: Queue) {
       else if (b.recover) editsOf(groups, b).about.add(f);
     });
     if (!groups[0]) return;
-    const renumber = queue.before(() => {
+    const send = () => {
       for (const w of groups) {
         const was = [...recs.values()].map((r) => [r, r.entry] as const);
         emit(w.bound, w.about);
         // What is under way again says the same or more.
         for (const [r, entry] of was) if (entry && !entry.done) r.entry = entry;
       }
-    });
+    };
+    if (!anew) return send();
+    const renumber = queue.before(send);
     for (const r of [...recs.values(), ...Array.from(parked.values(), (p) => p.rec)]) r.since = renumber(r.since);
     queue.flush();
   };
@@ -355,7 +357,7 @@ export function createFields<F extends object>(port: Port<F>, queue: Queue) {
         if (r.user || !now.has(f)) settle(f, r, now.has(f));
         if (recs.has(f)) catchUp(f, r);
       });
-      if (anew) recover();
+      recover(anew);
     },
   };
 }

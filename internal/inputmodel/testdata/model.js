@@ -8,7 +8,7 @@ import { CITIES, FIELDS, PLANS, run, trace } from "WORLD";
 
 /** What the template makes of a state: id is the DOM node. Block G is made anew with each gen. */
 function render(s) {
-  const out = ["title", "a", "b", "memo", "code", "hard", "agree"].map((f) => ({ id: f, f, name: f, def: s[f] }));
+  const out = ["title", "a", ...(s.away ? [] : ["b", "memo"]), "code", "hard", "agree"].map((f) => ({ id: f, f, name: f, def: s[f] }));
   out.push({ id: "plan", f: "plan", name: "plan", def: s.plan, opts: PLANS });
   out.push({ id: "note" + s.gen, f: "note", name: "note", def: s.note });
   out.push({ id: "city" + s.gen, f: "city", name: "city", def: "", opts: CITIES[s.country] });
@@ -64,7 +64,7 @@ class ModelClient {
         const { bind, kind, change, wait, own } = meta(e);
         if (!bind || (bind !== "F" && on !== (change || (own && kind !== "text") ? CHANGE : INPUT))) return; // F has both
         const whole = this.list.some((o) => meta(o).form === bind);
-        return { on, whole, act: "edit", about: whole ? bind : e, delay: wait ? 300 : 0, recover: true, owner: own ? e : bind };
+        return { on, whole, act: "edit", about: whole ? bind : e, delay: wait ? 300 : 0, recover: !meta(e).once, owner: own ? e : bind };
       },
       dataOf: (b, about) => this.data(b.whole ? this.list.filter((e) => meta(e).form === b.about) : about),
       rivals: (e) => (e.radio ? this.list.filter((o) => o !== e && o.radio && o.name === e.name) : []),
@@ -124,6 +124,7 @@ class ModelClient {
       const list = of().filter((e) => !this.fields.newer(e, m));
       for (const e of list) { this.w.gReset(e.f, e.shown, e.opts); e.shown = this.fresh(e); e.dirty = false; }
       this.fields.resetted(list, true);
+      this.w.gCleared(m.g.submit);
     }));
     this.fields.carried(of(), m);
   }

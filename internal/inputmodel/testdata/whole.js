@@ -53,15 +53,16 @@ const G = `<form id="G" live-reset><input name="note" value="${M(0)}"><select na
 const radio = (n, v) => `<input type="radio" name="${M(n)}" value="${v}" live-change="edit" live-value-row="${M(n + 1)}" ${M(n + 2)}>`;
 const MANIFEST = { v: 1, r: 1, b: [0, {
   h: `<form id="F" live-input="edit" live-change="edit"><input name="title" live-debounce="300" value="${M(0)}"><select name="plan">${PLANS.map((p, i) => `<option value="${p}" ${M(1 + i)}>${p}</option>`).join("")}</select></form>` +
-    `<div live-input="edit" live-debounce="300"><input name="a" value="${M(4)}"><input name="b" value="${M(5)}"></div>` +
-    `<input name="memo" live-change="edit" value="${M(6)}"><input name="code" live-input="edit" value="${M(7)}"><input name="hard" live-force live-input="edit" value="${M(8)}">` +
+    `<div live-input="edit" live-debounce="300"><input name="a" value="${M(4)}"><!--5--></div>` +
+    `<!--6--><input name="code" live-input="edit" live-recover="no" value="${M(7)}"><input name="hard" live-force live-input="edit" value="${M(8)}">` +
     `<input type="checkbox" name="agree" live-change="edit" ${M(9)}><!--10--><ul><!--11--></ul><button id="next" live-click="next">n</button><button id="fill" live-click="fill">f</button>`,
-  u: ["A", selected, selected, selected, "A", "A", "A", "A", "A", checked, "B", "L"],
+  u: ["A", selected, selected, selected, "A", "B", "B", "A", "A", checked, "B", "L"],
 }, { h: G, u: ["A", "L", "A", "A"] }, { h: G, u: ["A", "L", "A", "A"] },
 { h: `<option value="${M(0)}">${M(1)}</option>`, u: ["A", "T"] },
-{ h: `<li data-key="${M(0)}">${radio(1, "x")}${radio(4, "y")}</li>`, u: ["A", "A", "A", checked, "A", "A", checked], k: 0 }] };
+{ h: `<li data-key="${M(0)}">${radio(1, "x")}${radio(4, "y")}</li>`, u: ["A", "A", "A", checked, "A", "A", checked], k: 0 },
+{ h: `<input name="b" value="${M(0)}">`, u: ["A"] }, { h: `<input name="memo" live-change="edit" value="${M(0)}">`, u: ["A"] }] };
 
-const tree = (s) => [-2, s.title, ...PLANS.map((p) => (p === s.plan ? " selected" : "")), s.a, s.b, s.memo, s.code, s.hard, s.agree ? " checked" : "",
+const tree = (s) => [-2, s.title, ...PLANS.map((p) => (p === s.plan ? " selected" : "")), s.a, s.away ? 0 : [-7, s.b], s.away ? 0 : [-8, s.memo], s.code, s.hard, s.agree ? " checked" : "",
   [-3 - (s.gen % 2), s.note, CITIES[s.country].map((c) => [-5, c, c]), "q" + s.step, s["q" + s.step]],
   s.rows.map((r) => [-6, r, "kind" + s.names[r], r, s[r] === "x" ? " checked" : "", "kind" + s.names[r], r, s[r] === "y" ? " checked" : ""])];
 
