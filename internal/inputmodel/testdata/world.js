@@ -151,9 +151,11 @@ export class World {
   /** The server is about to lose what it knows: what only it had is gone. */
   gForget() {
     for (const [f, t] of Object.entries(this.intents)) {
-      const written = isText(f) && this.server.state[f] !== normal(f, t.v); // the server has said something else since
-      if ((this.server.gSeen[f] ?? 0) < t.serial || !(t.left || FIELDS[f].once || written)) continue;
-      this.goes(f, t);
+      const heard = this.server.gSeen[f] ?? 0, all = heard >= t.serial;
+      const written = all && isText(f) && this.server.state[f] !== normal(f, t.v); // the server has said something else since
+      if (!t.left && !FIELDS[f].once && !written) continue;
+      this.gone[f] = Math.max(this.gone[f] ?? 0, heard);
+      if (all) t.closed = true;
     }
     for (const f of KEYS) if (FIELDS[f].once) this.spared.add(f);
   }
