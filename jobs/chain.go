@@ -3,11 +3,11 @@ package jobs
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"time"
 
@@ -19,14 +19,18 @@ import (
 // follow is what a job's end sets off. It is stored with the job, and acted on
 // before its terminal event counts as delivered, so it happens exactly once.
 type follow struct {
-	// Next are the steps after this job, when it completes.
-	Next []Step `json:"n,omitempty"`
-	// Batch is the batch that the job belongs to.
-	Batch string `json:"b,omitempty"`
-	// Chain begins the IDs of the steps, and At is the job's place among them.
-	// Without them the job is a chain's first.
-	Chain string `json:"c,omitempty"`
+	// Batch is the batch that the job belongs to, as its Member-th.
+	Batch  string `json:"b,omitempty"`
+	Member int    `json:"m,omitempty"`
+	// Steps names the stored steps of the chain, Len of them, and At is the job's
+	// place among them: how many have gone before it.
+	Steps string `json:"s,omitempty"`
+	Len   int    `json:"n,omitempty"`
 	At    int    `json:"i,omitempty"`
+	// Chain begins the IDs of the steps. Without it the job is the chain's first.
+	Chain string `json:"c,omitempty"`
+
+	next []Step // to be stored
 }
 
 // Step is a job to be enqueued later, made by [Kind.Step]. Its JSON may be
@@ -55,8 +59,13 @@ type stepSpec struct {
 	In       time.Duration     `json:"d,omitempty"`
 }
 
-// maxSteps bounds chains and batches.
-const maxSteps = 1000
+// The bounds of chains and batches: steps, and bytes of them as stored.
+const (
+	maxSteps     = 1000
+	maxStepBytes = 32 << 20
+	// stepsChunk is how many bytes of steps go to Redis at once.
+	stepsChunk = 1 << 20
+)
 
 // Step prepares a job of the kind for [Then] or [Client.Batch]. It takes no ID,
 // Unique, ProcessAt or Then: its ID derives from what it follows, and that has
@@ -92,10 +101,20 @@ func (s *stepSpec) payload() []byte {
 // Then enqueues the steps one after the other, each when the one before it has
 // completed. A job that ends otherwise ends the chain. The ID of a step is the
 // one of the first job with "+" and its place, such as "import+1". A job that is
-// opened again has steps of its own after it.
+// opened again has steps of its own after it. The steps are stored once for the
+// whole chain, 32 MiB of them at most.
 func Then(steps ...Step) Option {
-	return Option{func(s *settings) { s.follow = &follow{Next: steps} }}
+	return Option{func(s *settings) { s.follow = &follow{next: steps} }}
 }
+
+// Kind returns the name of the step's kind.
+func (s Step) Kind() string { return s.spec.Kind }
+
+// Queue returns the step's queue.
+func (s Step) Queue() string { return s.spec.Queue }
+
+// Retention returns how long the step's job can be looked up after its end.
+func (s Step) Retention() time.Duration { return s.spec.Opts.Retention }
 
 // Err reports what is wrong with the step's definition, options or arguments.
 func (s Step) Err() error { return s.err }
@@ -104,15 +123,101 @@ func (f *follow) check() error {
 	if f == nil {
 		return nil
 	}
-	if len(f.Next) > maxSteps {
+	if len(f.next) > maxSteps {
 		return fmt.Errorf("%w: a chain has at most %d steps", ErrInvalid, maxSteps)
 	}
-	for _, s := range f.Next {
+	for _, s := range f.next {
 		if s.err != nil {
 			return s.err
 		}
 	}
 	return nil
+}
+
+// encodeSteps writes steps as they are stored.
+func encodeSteps(steps []Step) (texts []string, err error) {
+	size := 0
+	for i, s := range steps {
+		b, err := json.Marshal(s)
+		if err != nil {
+			return nil, fmt.Errorf("step %d: %w", i, err)
+		}
+		if size += len(b); size > maxStepBytes {
+			return nil, fmt.Errorf("%w: steps of more than %d bytes", ErrInvalid, maxStepBytes)
+		}
+		texts = append(texts, string(b))
+	}
+	return texts, nil
+}
+
+// putSteps stores steps in a hash, under prefix and their places.
+func (c *store) putSteps(ctx context.Context, key, prefix string, texts []string, life time.Duration) error {
+	var fields []any
+	size := 0
+	flush := func() error {
+		if len(fields) == 0 {
+			return nil
+		}
+		_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error { // or it might stay for ever
+			p.HSet(ctx, key, fields...)
+			p.PExpire(ctx, key, life)
+			return nil
+		})
+		fields, size = nil, 0
+		return err
+	}
+	for i, text := range texts {
+		fields = append(fields, prefix+strconv.Itoa(i), text)
+		if size += len(text); size > stepsChunk {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// stepLife is how long a chain or a batch may take from one end of its jobs to
+// the next.
+const stepLife = 30 * 24 * time.Hour
+
+// chains looks after the steps of all chains.
+type chains struct{ c *Client }
+
+// store stores the steps of a chain, before its first job.
+func (h chains) store(ctx context.Context, t *task, s *settings) error {
+	f := s.follow
+	if f == nil || len(f.next) == 0 {
+		return nil
+	}
+	texts, err := encodeSteps(f.next)
+	if err != nil {
+		return fmt.Errorf("jobs: chain %q: %w", t.id, err)
+	}
+	keep := s.retention
+	for _, step := range f.next {
+		keep = max(keep, step.spec.Opts.Retention)
+	}
+	name := rand.Text()
+	key, life := h.c.steps(name), stepLife+keep+max(0, t.at.Sub(t.made))
+	if err := h.c.putSteps(ctx, key, "", texts, life); err != nil {
+		return fmt.Errorf("jobs: chain %q: %w", t.id, err)
+	}
+	if err := h.c.rdb.HSet(ctx, key, "keep", msOf(keep)).Err(); err != nil {
+		return fmt.Errorf("jobs: chain %q: %w", t.id, err)
+	}
+	s.follow = &follow{Steps: name, Len: len(texts)}
+	return nil
+}
+
+// drop removes the steps of a chain whose first job was there before.
+func (h chains) drop(ctx context.Context, f *follow) {
+	if f == nil || f.Steps == "" {
+		return
+	}
+	if err := h.c.rdb.Del(ctx, h.c.steps(f.Steps)).Err(); err != nil {
+		h.c.log.WarnContext(ctx, "steps of a chain stay until they expire", "error", err)
+	}
 }
 
 // proceed does what a job's end sets off. Every step may be repeated.
@@ -124,12 +229,58 @@ func (c *Client) proceed(ctx context.Context, e *Event, spec string) error {
 	if err := json.Unmarshal([]byte(spec), &f); err != nil {
 		return fmt.Errorf("jobs: read what follows job %q: %w", e.ID, err)
 	}
-	if len(f.Next) > 0 && e.State == StateCompleted {
-		id, rest := f.step(e)
-		return c.enqueueStep(ctx, f.Next[0], id, rest)
+	if f.Len > f.At {
+		return chains{c}.next(ctx, e, &f)
 	}
 	if f.Batch != "" {
-		return c.endMember(ctx, f.Batch, e)
+		return batches{c}.end(ctx, &f, e)
+	}
+	return nil
+}
+
+// next enqueues the step after a job of a chain. The steps stay for as long
+// as a job of the chain can be opened again.
+func (h chains) next(ctx context.Context, e *Event, f *follow) error {
+	key := h.c.steps(f.Steps)
+	v, err := h.c.rdb.HMGet(ctx, key, strconv.Itoa(f.At), "keep").Result()
+	if err != nil {
+		return fmt.Errorf("jobs: read chain of job %q: %w", e.ID, err)
+	}
+	text, found := v[0].(string)
+	if !found {
+		h.c.log.ErrorContext(ctx, "steps of a chain are gone", "id", e.ID, "action", e.Kind)
+		return nil
+	}
+	keep, _ := v[1].(string)
+	ms, _ := strconv.ParseInt(keep, 10, 64) // store wrote it
+	life := time.Duration(ms) * time.Millisecond
+	if e.State == StateCompleted {
+		id, rest := f.step(e)
+		if rest != nil {
+			life += stepLife
+		}
+		var s Step
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return fmt.Errorf("jobs: read chain of job %q: %w", e.ID, err)
+		}
+		if err := h.c.enqueueStep(ctx, s, id, rest); err != nil {
+			return err
+		}
+	}
+	if err := h.c.rdb.PExpire(ctx, key, life).Err(); err != nil {
+		return fmt.Errorf("jobs: keep chain of job %q: %w", e.ID, err)
+	}
+	return nil
+}
+
+// keep keeps the steps of a chain whose job is opened again.
+func (h chains) keep(ctx context.Context, spec string) error {
+	var f follow
+	if spec == "" || json.Unmarshal([]byte(spec), &f) != nil || f.Steps == "" {
+		return nil
+	}
+	if err := h.c.rdb.PExpire(ctx, h.c.steps(f.Steps), stepLife+maxRetention).Err(); err != nil {
+		return fmt.Errorf("jobs: keep steps: %w", err)
 	}
 	return nil
 }
@@ -145,8 +296,8 @@ func (f *follow) step(e *Event) (id string, rest *follow) {
 	if len(chain) > maxIDLen-16 {
 		chain = "c" + digest(chain)
 	}
-	if len(f.Next) > 1 || f.Batch != "" {
-		rest = &follow{Next: f.Next[1:], Batch: f.Batch, Chain: chain, At: at}
+	if at < f.Len {
+		rest = &follow{Chain: chain, Steps: f.Steps, Len: f.Len, At: at}
 	}
 	return chain + "+" + strconv.Itoa(at), rest
 }
@@ -192,85 +343,4 @@ func (c *Client) putStep(ctx context.Context, step Step, id string, f *follow) (
 		set.codecs = []Codec{{Name: s.Opts.Codec}}
 	}
 	return c.pass(ctx, &Work{ID: id, Kind: s.Kind, Queue: s.Queue, Args: s.payload(), set: &set})
-}
-
-// Batch enqueues the steps side by side, and then finally once all of them have
-// ended, however they ended: [Client.BatchOf] tells its handler. A step's own
-// failure does not stop the others. Repeating the call with the same ID enqueues
-// nothing twice.
-func (c *Client) Batch(ctx context.Context, id string, steps []Step, finally Step) error {
-	if id == "" || len(id) > maxIDLen-16 || !tasks.ValidJob(id) || len(steps) == 0 || len(steps) > maxSteps {
-		return fmt.Errorf("%w: a batch needs an ID of at most %d bytes without '~', and 1 to %d steps", ErrInvalid, maxIDLen-16, maxSteps)
-	}
-	for _, s := range append(slices.Clip(steps), finally) {
-		if s.err != nil {
-			return fmt.Errorf("jobs: batch %q: %w", id, s.err)
-		}
-	}
-	spec, err := json.Marshal(finally)
-	if err != nil {
-		return fmt.Errorf("jobs: batch %q: %w", id, err)
-	}
-	life := batchLife + finally.spec.Opts.Retention
-	key := c.batch(id)
-	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error { // or it might stay for ever
-		p.HSet(ctx, key, "n", len(steps), "finally", spec, "life", msOf(life))
-		p.PExpire(ctx, key, life)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("jobs: batch %q: %w", id, err)
-	}
-	for i, s := range steps {
-		if _, err := c.putStep(ctx, s, id+":"+strconv.Itoa(i), &follow{Batch: id}); err != nil {
-			return fmt.Errorf("jobs: batch %q: step %d: %w", id, i, err)
-		}
-	}
-	return nil
-}
-
-// batchLife is how long a batch may take.
-const batchLife = 30 * 24 * time.Hour
-
-func (c *Client) endMember(ctx context.Context, id string, e *Event) error {
-	n, err := c.run(ctx, "member", []string{c.batch(id)}, e.ID, string(e.State)).Int()
-	if err != nil {
-		return fmt.Errorf("jobs: count job %q in batch %q: %w", e.ID, id, err)
-	}
-	if n != 1 {
-		return nil
-	}
-	spec, err := c.rdb.HGet(ctx, c.batch(id), "finally").Result()
-	if err != nil {
-		return fmt.Errorf("jobs: read batch %q: %w", id, err)
-	}
-	var s Step
-	if err := json.Unmarshal([]byte(spec), &s); err != nil {
-		return fmt.Errorf("jobs: read batch %q: %w", id, err)
-	}
-	return c.enqueueStep(ctx, s, id+":finally", nil)
-}
-
-// BatchOf returns what is known of the members of a batch, in the order of its
-// steps. Members whose retention has passed are left out.
-func (c *Client) BatchOf(ctx context.Context, id string) ([]Info, error) {
-	n, err := c.rdb.HGet(ctx, c.batch(id), "n").Int()
-	if errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("%w: batch %q", ErrNotFound, id)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("jobs: read batch %q: %w", id, err)
-	}
-	infos := make([]Info, 0, n)
-	for i := range n {
-		info, err := c.Get(ctx, id+":"+strconv.Itoa(i))
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		infos = append(infos, info)
-	}
-	return infos, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/jobs/internal/crontab"
 	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
@@ -142,6 +143,11 @@ func withClient(ctx context.Context, c *Client) context.Context {
 func clientOf(ctx context.Context) *Client {
 	c, _ := ctx.Value(clientKey{}).(*Client)
 	return c
+}
+
+// Crontab is for package cron, which lists its entries there.
+func (c *Client) Crontab() *crontab.Table {
+	return &crontab.Table{Redis: c.rdb, Key: c.crontab()}
 }
 
 // Get returns what is known of a job, or ErrNotFound.

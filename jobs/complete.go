@@ -72,10 +72,7 @@ type ending struct {
 
 // ended is an end that was decided.
 type ended struct {
-	decision
-	state  State // a cancellation that was asked for before goes first
-	follow string
-	dests  []dest
+	finished // a cancellation that was asked for before goes first
 	// undelivered is why the event is left to the watchdog.
 	undelivered error
 }
@@ -96,7 +93,7 @@ func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error)
 		return end, err
 	}
 	c.metrics.ended(e.kind, end.state)
-	if len(end.dests) == 0 && end.follow == "" {
+	if end.dests == 0 && end.follow == "" {
 		return end, nil
 	}
 	if e.event == nil {
@@ -108,7 +105,11 @@ func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error)
 	if end.state != e.state {
 		event.Code, event.Error, result = codeCancelled, "cancelled", nil
 	}
-	end.undelivered = c.notify.settle(ctx, &event, result, end.dests, end.follow, e.retention)
+	to := audience{others: end.dests > 1}
+	if to.first, err = parseDests(end.first); err != nil {
+		c.log.ErrorContext(ctx, "job has an unreadable destination", "id", e.id, "error", err)
+	}
+	end.undelivered = c.notify.settle(ctx, &event, result, to, end.follow, e.retention)
 	return end, nil
 }
 
@@ -120,12 +121,11 @@ func (c *Client) finish(ctx context.Context, e *ending) (ended, error) {
 	if err != nil {
 		return ended{}, err
 	}
-	d, err := parseDecision(r)
+	f, err := parseFinished(r)
 	if err != nil {
 		return ended{}, fmt.Errorf("jobs: end job %q: %w", e.id, err)
 	}
-	ds, err := r.dests(3)
-	return ended{decision: d, state: State(r.str(1)), follow: r.str(2), dests: ds}, err
+	return ended{finished: f}, nil
 }
 
 // end ends a job by its record alone, as the watchdog and a cancellation do. It

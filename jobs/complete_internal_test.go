@@ -58,31 +58,31 @@ func TestComplete(t *testing.T) {
 		fails       bool
 	}{
 		{
-			name: "stored, pushed, settled", finish: []any{"done", "completed", "", destination},
+			name: "stored, pushed, settled", finish: []any{"done", "completed", "", int64(1), destination},
 			want: "finish push Done settle", state: StateCompleted, action: "Done", data: `"n":1`,
 		},
 		{name: "nobody asked", finish: []any{"done", "completed", ""}, want: "finish", state: StateCompleted},
 		{
-			name: "a cancellation goes first", finish: []any{"done", "cancelled", "", destination},
+			name: "a cancellation goes first", finish: []any{"done", "cancelled", "", int64(1), destination},
 			want: "finish push Failed settle", state: StateCancelled, action: "Failed", data: `"code":"cancelled"`,
 		},
 		{name: "decided before", finish: []any{"over", "failed"}, want: "finish", decided: endWasDecided, state: StateFailed},
 		{name: "another run's job", finish: []any{"stale", ""}, want: "finish", decided: endStale},
 		{
-			name: "the event is undelivered", finish: []any{"done", "completed", "", destination}, publish: errBroken,
+			name: "the event is undelivered", finish: []any{"done", "completed", "", int64(1), destination}, publish: errBroken,
 			want: "finish push Done", state: StateCompleted, action: "Done", undelivered: true,
 		},
 		{
-			name: "a session that is closed gets nothing", finish: []any{"done", "completed", "", destination}, publish: push.ErrSessionClosed,
+			name: "a session that is closed gets nothing", finish: []any{"done", "completed", "", int64(1), destination}, publish: push.ErrSessionClosed,
 			want: "finish push Done settle", state: StateCompleted, action: "Done",
 		},
 		{
-			name: "by the record alone", finish: []any{"done", "completed", "", destination}, unread: true,
+			name: "by the record alone", finish: []any{"done", "completed", "", int64(1), destination}, unread: true,
 			record: map[string]string{"gen": "1", "fin": "1", "out": "1", "st": "completed", "res": `{"n":2}`, "ton": "1", "to0": destination},
 			want:   "finish push Done settle", state: StateCompleted, action: "Done", data: `"n":2`,
 		},
 		{
-			name: "by the record, delivered meanwhile", finish: []any{"done", "completed", "", destination}, unread: true,
+			name: "by the record, delivered meanwhile", finish: []any{"done", "completed", "", int64(1), destination}, unread: true,
 			record: map[string]string{"gen": "1", "fin": "1", "st": "completed", "ton": "1", "to0": destination},
 			want:   "finish", state: StateCompleted,
 		},
@@ -223,7 +223,7 @@ func TestCompleteRun(t *testing.T) {
 			}
 			x := &execution{pool: w.pool, id: "a", gen: 1, record: recordUnaware}
 			if tt.asked {
-				x.dests, _ = parseDests([]string{destination})
+				x.dests, _ = parseDests(destination)
 			}
 			got, err := w.client.completeRun(t.Context(), newCompletion(t.Context(), x, []byte("1")), tt.remove)
 			if got != tt.want || (err != nil) != tt.wantErr {

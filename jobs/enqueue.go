@@ -88,8 +88,8 @@ func (c *Client) pass(ctx context.Context, w *Work) (Handle, error) {
 }
 
 // jobID returns the ID asked for, the one that makes the job unique, one that
-// derives from the action that ctx belongs to, or a random one, which is not
-// chosen.
+// derives from the handler's job or the action that ctx belongs to, or a random
+// one, which is not chosen.
 func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *settings) (id string, chosen bool) {
 	switch {
 	case s.id != "":
@@ -98,6 +98,9 @@ func (c *Client) jobID(ctx context.Context, kind string, payload []byte, s *sett
 		return "u" + digest(append([]string{kind, "key"}, s.uniqueKey...)...), true
 	case s.unique > 0:
 		return "u" + digest(kind, "args", string(payload)), true
+	}
+	if n := childrenOf(ctx); n != nil {
+		return n.id(kind, payload), true
 	}
 	a, ok := ctx.(interface{ ActionID() string })
 	if !ok || a.ActionID() == "" || !reflect.TypeOf(ctx).Comparable() {

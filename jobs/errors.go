@@ -56,6 +56,7 @@ const (
 	codeLost      = "lost"
 	codeArchived  = "archived"
 	codeCancelled = "cancelled"
+	codeRefused   = "refused"
 )
 
 // UserError returns an error whose code and message may be shown to the user.

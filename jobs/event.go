@@ -137,16 +137,21 @@ type dest struct {
 	Actions map[string]string `json:"a"`
 }
 
-func parseDests(raw []string) ([]dest, error) {
-	ds := make([]dest, 0, len(raw))
+// parseDests reads destinations, of which "" is none. Those that can be read are
+// returned with the error of the others.
+func parseDests(raw ...string) (ds []dest, err error) {
 	for _, r := range raw {
+		if r == "" {
+			continue
+		}
 		var d dest
-		if err := json.Unmarshal([]byte(r), &d); err != nil {
-			return ds, fmt.Errorf("jobs: read destination: %w", err)
+		if bad := json.Unmarshal([]byte(r), &d); bad != nil {
+			err = fmt.Errorf("jobs: read destination: %w", bad)
+			continue
 		}
 		ds = append(ds, d)
 	}
-	return ds, nil
+	return ds, err
 }
 
 // destCache spares the JSON of destinations, whose actions rarely differ
@@ -168,7 +173,7 @@ func (c *destCache) parse(kind, raw string) ([]dest, error) {
 			return []dest{{session, e.actions}}, nil
 		}
 	}
-	ds, err := parseDests([]string{raw})
+	ds, err := parseDests(raw)
 	if err == nil && plain && ds[0].Session == session {
 		c.last.Store(kind, encodedActions{actions, ds[0].Actions})
 	}

@@ -41,7 +41,8 @@ type execution struct {
 	payload []byte
 	headers map[string]string
 	opts    jobOptions
-	dests   []dest
+	dests   []dest // those that are told what goes on, see some
+	waiting int    // how many sessions want the events
 	handler handlerFunc
 	renewed time.Time // of the places under limits
 	record  recordState
@@ -108,7 +109,7 @@ func (x *execution) metricKind() string {
 // timeout. It comes back at the latest Grace after the handler's context
 // ended; a handler that still runs then has no voice any more.
 func (x *execution) execute(ctx context.Context) outcome {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(x.withChildren(ctx))
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, errTimeout)
 	defer stop()
@@ -255,9 +256,9 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 		x.renewed = now
 		c.limits.renew(callCtx, x)
 	}
-	if b.dests != len(x.dests) {
+	if b.dests != x.waiting {
 		if rec, err := c.load(callCtx, x.id); err == nil {
-			x.dests = rec.dests
+			x.dests, x.waiting = c.notify.some(callCtx, x.id, rec.first, rec.dests), rec.dests
 		}
 	}
 	if b.stalled { // the sessions were told so

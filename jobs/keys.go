@@ -15,15 +15,20 @@ import (
 // server's channels are heard in all of its databases.
 //
 //	key                  type    owner           lifetime              bound
-//	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB, 100 destinations
+//	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB
+//	P:jobs:{jN}:w:<id>   hash    the job         as the record         one field a session beside the first that waits for it
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
 //	P:jobs:s:<session>   zset    Enqueue         as its jobs, 8 days+  200 jobs, newest kept
+//	P:jobs:cron          hash    cron            for good              6 fields an entry, its job 256 KiB
 //	P:jobs:cancel:D      channel Cancel          -                     -
 //	P:jobs:none:D        channel -               -                     nobody publishes: see Pool.server
 //	P:jobs:l:{<kind>:<k>}  zset  limits          the lease, renewed    one member a running job
 //	P:jobs:q:{<kind>:<k>}  string  rate limits   one period            one number
 //	both with ":w"       zset    limits          2 minutes, renewed    one member a job that waits for it
-//	P:jobs:b:<id>        hash    batches         30 days + retention   3 fields, and one a member (1,000)
+//	P:jobs:{b<id>}       hash    batches         30 days + retention   steps to enqueue 32 MiB, 4 fields a member (1,000), results
+//	P:jobs:{b<id>}:<tok> hash    Batch           an hour               what is staged for a batch
+//	P:jobs:batches       zset    watchdogs       while a batch is to be filled  one member a batch
+//	P:jobs:c:<chain>     hash    chains          30 days + retention, then retention  a field a step (1,000), 32 MiB
 //
 // The fields of a record, as the scripts name them:
 //
@@ -32,9 +37,9 @@ import (
 //	st          the state
 //	tok         the call that changed gen or run last, so that a repeat changes nothing
 //	cancel      1 while a cancellation waits for the worker
-//	to0.. ton   the destinations, and how many there are
+//	to0 ton     the first destination, and how many there are
 //	out outn    1 while the event of the end is undelivered, and how often it was tried
-//	told:<s>    the generation whose end session s has; went: the one whose end has set off what follows
+//	told went   the generations whose end the first destination has, and whose end has set off what follows
 //	joined      1 when somebody else has asked for a job that has not run
 //	hb next uni when it was last heard of, when it is due, until when it is unique
 //	made upd start end          times of its steps
@@ -106,13 +111,24 @@ func (k keys) channel(name string) string {
 func (k keys) places(kind, key string) string { return k.prefix + ":jobs:l:{" + kind + ":" + key + "}" }
 
 func (k keys) rate(kind, key string) string { return k.prefix + ":jobs:q:{" + kind + ":" + key + "}" }
-func (k keys) batch(id string) string       { return k.prefix + ":jobs:b:" + id }
+
+// batch is one hash; what is staged for it is beside it in the same slot.
+func (k keys) batch(id string) string { return k.prefix + ":jobs:{b" + id + "}" }
+func (k keys) batches() string        { return k.prefix + ":jobs:batches" }
+
+func (k keys) crontab() string { return k.prefix + ":jobs:cron" }
+
+func (k keys) steps(chain string) string { return k.prefix + ":jobs:c:" + chain }
 
 // job returns the keys of a job's scripts: its record and its shard's set.
 func (k keys) job(id string) []string {
 	t := k.tag(shard(id))
 	return []string{t + "r:" + id, t + "open"}
 }
+
+// others are the sessions that wait for a job beside the first; the scripts make
+// the key likewise.
+func (k keys) others(id string) string { return k.tag(shard(id)) + "w:" + id }
 
 // records begins the keys of all records; where is how take.lua finds one.
 func (k keys) records() string { return k.prefix + ":jobs:" }

@@ -61,7 +61,10 @@ func (k *Kind[A, R]) With(c *Client) *Kind[A, R] { return &Kind[A, R]{def: k.def
 //
 // When ctx is the context of a live page's action itself, the job's ID derives
 // from the action, so that one which runs again after a crash enqueues nothing
-// twice, and the job is listed with the page's session.
+// twice, and the job is listed with the page's session. In a handler the ID
+// derives from the handler's job, its generation, and the kind and arguments of
+// the new one, so that a run after a failed one enqueues nothing twice either;
+// jobs with equal arguments are counted. An [ID] of one's own goes before.
 //
 // The error wraps ErrInvalid when the call itself is wrong. Any other error
 // says that the job will not run, or that its fate is unknown; repeating the

@@ -42,39 +42,31 @@ func (n notifier) deliver(ctx context.Context, id string) error {
 	if !rec.over() || !rec.outbox {
 		return nil
 	}
-	return n.settle(ctx, rec.event(), rec.Result, rec.undelivered(), rec.follows(), rec.opts.Retention)
+	return n.settle(ctx, rec.event(), rec.Result, rec.audience(), rec.follows(), rec.opts.Retention)
 }
 
 // settle sends a terminal event, sets off what follows, and empties the
 // outbox. What follows does not wait for a page that nobody reads.
-func (n notifier) settle(ctx context.Context, e *Event, result json.RawMessage, ds []dest, follow string, keep time.Duration) error {
-	told, unsent := n.send(ctx, e, result, ds)
+func (n notifier) settle(ctx context.Context, e *Event, result json.RawMessage, to audience, follow string, keep time.Duration) error {
+	told, unsent := n.send(ctx, e, result, to.first)
+	if to.others {
+		unsent = errors.Join(unsent, n.sendOthers(ctx, e, result))
+	}
 	err := n.c.proceed(ctx, e, follow)
 	if unsent != nil {
-		err = errors.Join(err, n.noteTold(ctx, e, follow != "" && err == nil, told))
+		var fields []string
+		if follow != "" && err == nil {
+			fields = append(fields, wentField)
+		}
+		if len(told) > 0 {
+			fields = append(fields, toldField)
+		}
+		err = errors.Join(err, n.noteTold(ctx, e, fields, nil))
 	}
 	if err := errors.Join(unsent, err); err != nil {
 		return err
 	}
 	_, err = n.c.number(ctx, "settle", e.ID, e.ID, e.Gen, msOf(keep))
-	return err
-}
-
-// noteTold notes what of an undelivered event needs no repetition: that it has
-// set off what follows, and who has it. It may be undelivered for longer than the
-// mailboxes remember the push's ID.
-func (n notifier) noteTold(ctx context.Context, e *Event, went bool, told []string) error {
-	args := []any{e.ID, e.Gen}
-	if went {
-		args = append(args, wentField)
-	}
-	for _, session := range told {
-		args = append(args, toldField+session)
-	}
-	if len(args) == 2 {
-		return nil
-	}
-	_, err := n.c.number(ctx, "outbox", e.ID, args...)
 	return err
 }
 
@@ -180,7 +172,7 @@ func (n notifier) tellEnd(ctx context.Context, id, to string) error {
 	if err != nil {
 		return err
 	}
-	ds, err := parseDests([]string{to})
+	ds, err := parseDests(to)
 	if err != nil || !rec.over() {
 		return err
 	}

@@ -37,9 +37,15 @@ func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
 		_, err := c.submit(ctx, t)
 		return h, err
 	}
+	if err := (chains{c}).store(ctx, t, s); err != nil {
+		return Handle{}, err
+	}
 	for try := 1; ; try++ {
 		h, err := c.putRecorded(ctx, t, s)
 		if !errors.Is(err, errChanged) || try == reopenTries {
+			if err == nil && h.Existing {
+				chains{c}.drop(ctx, s.follow)
+			}
 			return h, err
 		}
 	}
@@ -59,8 +65,6 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 	h := Handle{ID: t.id, Gen: r.gen, State: r.state, Existing: true}
 	t.gen = h.Gen
 	switch r.creation {
-	case createCrowded:
-		return h, fmt.Errorf("%w: too many sessions wait for job %q", ErrInvalid, t.id)
 	case createKept:
 		return h, c.notify.tellEnd(ctx, t.id, to)
 	case createStale:

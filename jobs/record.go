@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -66,23 +65,26 @@ type record struct {
 	outbox bool // the end's event is not delivered to all
 	tries  int
 	opts   jobOptions
-	dests  []dest
+	dests  int    // how many sessions want the events
+	first  string // the first of them, as stored; the others are beside the record
 	follow string
-	went   int // the generation whose end has set it off, while its event is undelivered
-	// told are the sessions that have the end of this generation, while others
-	// have not.
-	told map[string]bool
+	// went is the generation whose end has set off what follows, and told the one
+	// whose end the first session has, while the event is undelivered to others.
+	went, told int
 }
 
 const (
-	// wentField is the field of went, and toldField begins those of told.
 	wentField = "went"
-	toldField = "told:"
+	toldField = "told"
 )
 
-// undelivered are the destinations that do not have the end yet.
-func (r *record) undelivered() []dest {
-	return slices.DeleteFunc(slices.Clone(r.dests), func(d dest) bool { return r.told[d.Session] })
+// audience are the sessions that do not have the end yet.
+func (r *record) audience() audience {
+	a := audience{others: r.dests > 1}
+	if r.told != r.Gen {
+		a.first, _ = parseDests(r.first) // parseRecord has read it
+	}
+	return a
 }
 
 func (r *record) over() bool { return r.fin == r.Gen }
@@ -106,7 +108,8 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 			NextAt: p.time("next"),
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), outbox: m["out"] == "1",
-		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)),
+		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)), told: int(p.num(toldField)),
+		dests: int(p.num("ton")), first: m["to0"],
 	}
 	if v := m["opt"]; v != "" {
 		p.err = errors.Join(p.err, json.Unmarshal([]byte(v), &r.opts))
@@ -120,20 +123,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 	if v := m["res"]; v != "" {
 		r.Result = json.RawMessage(v)
 	}
-	raw := make([]string, 0, 1)
-	for i := range p.num("ton") {
-		raw = append(raw, m["to"+strconv.FormatInt(i, 10)])
-	}
-	ds, err := parseDests(raw)
-	r.dests = ds
-	for f, gen := range m {
-		if session, ok := strings.CutPrefix(f, toldField); ok && gen == m["gen"] {
-			if r.told == nil {
-				r.told = map[string]bool{}
-			}
-			r.told[session] = true
-		}
-	}
+	_, err := parseDests(r.first)
 	return r, errors.Join(p.err, err)
 }
 

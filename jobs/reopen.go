@@ -37,7 +37,8 @@ func (c *Client) openStale(ctx context.Context, t *task, s *settings, to string)
 // With t and s it is what they ask for, and to gets its events, else it is as it
 // was.
 func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, to string) (gen int, err error) {
-	now, token, ds := time.Now(), newToken(), rec.dests
+	now, token := time.Now(), newToken()
+	ds := c.notify.some(ctx, rec.ID, rec.first, rec.dests)
 	var uni string
 	var fields []any
 	if t == nil {
@@ -46,11 +47,16 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 		if fields, uni, err = c.fields(t, s); err != nil {
 			return 0, err
 		}
-		if ds, err = parseDests([]string{to}); to != "" && err != nil {
+		if ds, err = parseDests(to); err != nil {
 			return 0, err
 		}
 	}
 	st := t.state(t.made)
+	if s == nil {
+		if err := (chains{c}).keep(ctx, rec.follow); err != nil {
+			return 0, err
+		}
+	}
 	err = retryBriefly(ctx, func() (err error) {
 		args := append([]any{rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni, token, string(st)}, fields...)
 		gen, err = c.number(ctx, "reopen", rec.ID, args...)

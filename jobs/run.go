@@ -58,6 +58,7 @@ func (p *Pool) runUnrecorded(ctx context.Context, x *execution, retried int) (be
 		return false
 	}
 	var err error
+	x.waiting = 1
 	if x.dests, err = p.client.dests.parse(x.kind, dest); err != nil {
 		p.log.ErrorContext(ctx, "job has an unreadable destination", "id", x.id, "error", err)
 	}

@@ -130,14 +130,6 @@ func (r reply) num(i int) int64 {
 	return n
 }
 
-func (r reply) dests(from int) ([]dest, error) {
-	var raw []string
-	for i := from; i < len(r); i++ {
-		raw = append(raw, r.str(i))
-	}
-	return parseDests(raw)
-}
-
 // load returns a job's record, or ErrNotFound.
 func (s *store) load(ctx context.Context, id string) (*record, error) {
 	m, err := s.rdb.HGetAll(ctx, s.job(id)[0]).Result()
@@ -154,6 +146,33 @@ func (s *store) load(ctx context.Context, id string) (*record, error) {
 	return r, nil
 }
 
+// loadAll returns the records of jobs, nil for those that have none.
+func (s *store) loadAll(ctx context.Context, ids []string) ([]*record, error) {
+	records := make([]*record, len(ids))
+	if len(ids) == 0 {
+		return records, nil
+	}
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		cmds[i] = pipe.HGetAll(ctx, s.job(id)[0])
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("jobs: read jobs: %w", err)
+	}
+	for i, id := range ids {
+		m := cmds[i].Val()
+		if m["gen"] == "" {
+			continue
+		}
+		var err error
+		if records[i], err = parseRecord(id, m); err != nil {
+			return nil, fmt.Errorf("jobs: read job %q: %w", id, err)
+		}
+	}
+	return records, nil
+}
+
 // list returns the records of a session's jobs, newest first.
 func (s *store) list(ctx context.Context, session string, limit int) ([]Info, error) {
 	key := s.session(session)
@@ -161,27 +180,16 @@ func (s *store) list(ctx context.Context, session string, limit int) ([]Info, er
 	if err != nil {
 		return nil, fmt.Errorf("jobs: list jobs: %w", err)
 	}
-	pipe := s.rdb.Pipeline()
-	cmds := make([]*redis.MapStringStringCmd, len(ids))
-	for i, id := range ids {
-		cmds[i] = pipe.HGetAll(ctx, s.job(id)[0])
-	}
-	if len(ids) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, fmt.Errorf("jobs: list jobs: %w", err)
-		}
+	records, err := s.loadAll(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
 	infos := make([]Info, 0, len(ids))
 	var gone []any
-	for i, id := range ids {
-		m := cmds[i].Val()
-		if m["gen"] == "" {
-			gone = append(gone, id)
+	for i, r := range records {
+		if r == nil {
+			gone = append(gone, ids[i])
 			continue
-		}
-		r, err := parseRecord(id, m)
-		if err != nil {
-			return nil, fmt.Errorf("jobs: list jobs: %w", err)
 		}
 		infos = append(infos, r.Info)
 	}

@@ -17,11 +17,10 @@ func verdict[V any](script, answer string, known map[string]V) (V, error) {
 type creation int
 
 const (
-	createNew     creation = iota // the record is new
-	createOpen                    // there is one, of a job that goes on
-	createKept                    // there is one, of a job that has ended and is still the answer
-	createStale                   // there is one, of a job that has ended and may be opened again
-	createCrowded                 // there is one, and too many sessions wait for it
+	createNew   creation = iota // the record is new
+	createOpen                  // there is one, of a job that goes on
+	createKept                  // there is one, of a job that has ended and is still the answer
+	createStale                 // there is one, of a job that has ended and may be opened again
 )
 
 // created is the record that there is now.
@@ -36,7 +35,7 @@ type created struct {
 // parseCreated reads what create.lua and put.lua answer.
 func parseCreated(r reply) (c created, err error) {
 	c.creation, err = verdict("create.lua", r.str(0), map[string]creation{
-		"new": createNew, "open": createOpen, "kept": createKept, "stale": createStale, "crowded": createCrowded,
+		"new": createNew, "open": createOpen, "kept": createKept, "stale": createStale,
 	})
 	c.gen, c.run, c.state, c.enqueued = int(r.num(1)), r.num(2), State(r.str(3)), r.num(4) == 1
 	return c, err
@@ -61,7 +60,8 @@ type begun struct {
 	state          State // of a job that has ended
 	run            int64
 	attempt, limit int
-	dests          []dest
+	dests          int    // how many sessions want the events
+	first          string // the first of them, as stored
 }
 
 // parseBegun reads what begin.lua answers.
@@ -76,7 +76,7 @@ func parseBegun(r reply) (b begun, err error) {
 	case beginOver, beginUndelivered:
 		b.state = State(r.str(1))
 	case beginRun, beginCancel, beginSpent:
-		b.run, b.attempt, b.limit = r.num(1), int(r.num(2)), int(r.num(3))
+		b.run, b.attempt, b.limit, b.dests, b.first = r.num(1), int(r.num(2)), int(r.num(3)), int(r.num(4)), r.str(5)
 	default:
 	}
 	return b, nil
@@ -143,6 +143,15 @@ func parseCancelled(r reply) (c cancelled, err error) {
 	return c, err
 }
 
+// member is what came of noting the end of a batch's member.
+type member struct {
+	due     bool   // finally is to run
+	seen    int    // the generation of finally that there was; 0: none yet, -1: none any more
+	finally string // the step
+}
+
+func parseMember(r reply) member { return member{r.num(0) == 1, int(r.num(1)), r.str(2)} }
+
 // decision is what came of deciding on an end.
 type decision int
 
@@ -155,6 +164,18 @@ const (
 	endStale
 )
 
-func parseDecision(r reply) (decision, error) {
-	return verdict("finish.lua", r.str(0), map[string]decision{"done": endStored, "over": endWasDecided, "stale": endStale})
+// finished is a job whose end was to be decided.
+type finished struct {
+	decision
+	state  State  // that it ended in
+	follow string // what that sets off
+	dests  int    // how many sessions want the event
+	first  string // the first of them, as stored
+}
+
+// parseFinished reads what finish.lua answers.
+func parseFinished(r reply) (f finished, err error) {
+	f.decision, err = verdict("finish.lua", r.str(0), map[string]decision{"done": endStored, "over": endWasDecided, "stale": endStale})
+	f.state, f.follow, f.dests, f.first = State(r.str(1)), r.str(2), int(r.num(3)), r.str(4)
+	return f, err
 }

@@ -23,7 +23,7 @@ func TestParseBegun(t *testing.T) {
 func TestParseVerdicts(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]creation{
-		"new": createNew, "open": createOpen, "kept": createKept, "stale": createStale, "crowded": createCrowded,
+		"new": createNew, "open": createOpen, "kept": createKept, "stale": createStale,
 	} {
 		if c, err := parseCreated(reply{text, "2", int64(3), "queued", int64(1)}); err != nil || c != (created{want, 2, 3, StateQueued, true}) {
 			t.Errorf("create %s: %+v, %v", text, c, err)
@@ -42,14 +42,14 @@ func TestParseVerdicts(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]decision{"done": endStored, "over": endWasDecided, "stale": endStale} {
-		if v, err := parseDecision(reply{text}); err != nil || v != want {
-			t.Errorf("finish %s: %v, %v", text, v, err)
+		if v, err := parseFinished(reply{text, "failed", "f", int64(2), "to"}); err != nil || v != (finished{want, StateFailed, "f", 2, "to"}) {
+			t.Errorf("finish %s: %+v, %v", text, v, err)
 		}
 	}
 	_, create := parseCreated(reply{"perhaps"})
 	_, cancel := parseCancelled(reply{"perhaps"})
 	_, join := parseJoining(nil)
-	_, finish := parseDecision(reply{"perhaps"})
+	_, finish := parseFinished(reply{"perhaps"})
 	for _, err := range []error{create, cancel, join, finish} {
 		if err == nil {
 			t.Error("an answer that nobody knows is taken for one")

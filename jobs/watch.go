@@ -73,6 +73,9 @@ func (w watchdog) sweep(ctx context.Context) error {
 	if err := w.checkArchived(ctx); err != nil {
 		return err
 	}
+	if err := w.fillBatches(ctx); err != nil {
+		return err
+	}
 	failed := 0
 	for n := range shards {
 		for {
@@ -192,6 +195,11 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo, patience time.Duration) error {
 	switch info.State {
 	case asynq.TaskStateArchived:
+		if rec.run == 0 && time.Since(rec.Updated) < 2*watchEvery {
+			// It may be the task of a former job of that ID, which Client.supplant is
+			// about to remove: the record is made first.
+			return w.checkAgain(ctx, rec.ID, 2*watchEvery)
+		}
 		w.c.metrics.rescued.WithLabelValues("archived").Inc()
 		w.c.log.WarnContext(ctx, "task of open job was archived", "id", rec.ID, "action", rec.Kind, "error", info.LastErr)
 		return w.c.end(ctx, rec, ending{state: StateFailed, code: codeArchived, err: "the work was stopped by an operator"})
@@ -234,14 +242,14 @@ func (w watchdog) stalled(ctx context.Context, rec *record) error {
 	w.c.metrics.rescued.WithLabelValues("stalled").Inc()
 	w.c.log.WarnContext(ctx, "job stalled", "id", rec.ID, "action", rec.Kind, "attempt", rec.Attempt)
 	rec.State = StateStalled
-	w.c.notify.tell(ctx, string(StateStalled), rec.event(), rec.dests, fmt.Sprintf("job:%s:%d:stalled:%d:%s", rec.ID, rec.Gen, rec.run, ms(rec.beat)))
+	w.c.notify.tell(ctx, string(StateStalled), rec.event(), w.c.notify.some(ctx, rec.ID, rec.first, rec.dests), fmt.Sprintf("job:%s:%d:stalled:%d:%s", rec.ID, rec.Gen, rec.run, ms(rec.beat)))
 	return nil
 }
 
 // deliverOutbox delivers an event that whoever decided it did not, less and less
 // often while it is refused (a full mailbox may stay so for days).
 func (w watchdog) deliverOutbox(ctx context.Context, rec *record) error {
-	err := w.c.notify.settle(ctx, rec.event(), rec.Result, rec.undelivered(), rec.follows(), rec.opts.Retention)
+	err := w.c.notify.settle(ctx, rec.event(), rec.Result, rec.audience(), rec.follows(), rec.opts.Retention)
 	if err == nil {
 		w.c.metrics.rescued.WithLabelValues("delivered").Inc()
 		return nil

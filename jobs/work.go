@@ -72,7 +72,8 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 		return p.wasOver(endCtx, x, b.state, b.beginning == beginUndelivered)
 	default:
 	}
-	x.run, x.attempt, x.limit, x.dests = b.run, b.attempt, b.limit, b.dests
+	x.run, x.attempt, x.limit, x.waiting = b.run, b.attempt, b.limit, b.dests
+	x.dests = p.client.notify.some(endCtx, x.id, b.first, b.dests)
 	switch b.beginning {
 	case beginCancel:
 		return p.conclude(endCtx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
@@ -114,10 +115,6 @@ func (p *Pool) begin(ctx context.Context, x *execution, retried int, before bool
 			}
 			if b, err = parseBegun(r); err != nil {
 				return fmt.Errorf("jobs: begin job %q: %w", x.id, err)
-			}
-			var bad error
-			if b.dests, bad = r.dests(4); bad != nil {
-				p.log.ErrorContext(ctx, "job has an unreadable destination", "id", x.id, "error", bad)
 			}
 			return nil
 		})

@@ -3,13 +3,13 @@
 -- ARGV: id, gen, now, checkAt, token of the call, unknown: 1 when there was a
 -- start before that the record may not know of, and that was an attempt too.
 -- Returns {verdict}, gone or old; {verdict, state}, over or undelivered; or
--- {verdict, run, attempt, limit, destination...}, run, cancel or spent.
+-- {verdict, run, attempt, limit, destinations, the first of them}, run, cancel or spent.
 -- Invariant: run rises by one for each call, and a repeat of a call whose answer
 -- was lost (the same token) is answered alike and changes no count.
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, now, checkAt, token, unknown = unpack(ARGV)
-local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok =
-  unpack(redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok"))
+local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok, to0 =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok", "to0"))
 if not recGen then return {"gone"} end
 if recGen ~= gen then return {"old"} end
 if fin == gen then return {out and "undelivered" or "over", st} end
@@ -29,6 +29,4 @@ else
   if next then redis.call("HDEL", rec, "next") end
 end
 redis.call("ZADD", open, checkAt, id)
-local answer = {verdict, run, att, limit}
-for i = 0, tonumber(ton or "0") - 1 do answer[#answer + 1] = redis.call("HGET", rec, "to" .. i) end
-return answer
+return {verdict, run, att, limit, tonumber(ton or "0"), to0 or ""}

@@ -19,13 +19,13 @@ local over = fin == gen
 gen, run = tonumber(gen), tonumber(run or "0")
 if not over then
   if to ~= "" then
-    local n = tonumber(ton or "0")
-    local known = false
-    for i = 0, n - 1 do
-      if redis.call("HGET", rec, "to" .. i) == to then known = true end
+    if not ton then
+      redis.call("HSET", rec, "to0", to, "ton", 1)
+    elseif redis.call("HGET", rec, "to0") ~= to then
+      -- The others are beside the record: there may be any number of them.
+      local others = string.sub(open, 1, -5) .. "w:" .. id
+      if redis.call("HSETNX", others, to, 0) == 1 then redis.call("HINCRBY", rec, "ton", 1) end
     end
-    if not known and n >= 100 then return {"crowded", gen, run, st} end
-    if not known then redis.call("HSET", rec, "to" .. n, to, "ton", n + 1) end
   end
   if run == 0 then redis.call("HSET", rec, "joined", 1) end -- whoever made it may not take it back any more
   return {"open", gen, run, st}

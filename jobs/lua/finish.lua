@@ -3,14 +3,14 @@
 -- KEYS: record, open.
 -- ARGV: id, gen, run or "0" for no fence, state, now, deliverAt: when the
 -- watchdog takes over, retention, result, code, err.
--- Returns {verdict, state, follow, destination...}: done; over (decided before,
--- as state says); stale.
+-- Returns {done, state, follow, destinations, the first of them}; {over, state}
+-- when it was decided before; or {stale}.
 -- Invariant: what ends a generation sets fin, and out unless nobody is to hear
 -- of it, in one step. A cancellation that was asked for before goes first.
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, run, state, now, deliverAt, retention, result, code, err = unpack(ARGV)
-local recGen, fin, recRun, cancel, ton, recState, follow, next, recCode =
-  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "st", "follow", "next", "code"))
+local recGen, fin, recRun, cancel, ton, recState, follow, next, recCode, to0 =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "st", "follow", "next", "code", "to0"))
 if recGen ~= gen then return {"stale", ""} end
 if fin == gen then return {"over", recState} end
 if run ~= "0" and (recRun or "0") ~= run then return {"stale", ""} end
@@ -38,6 +38,4 @@ else
 end
 if cancel or next then redis.call("HDEL", rec, "cancel", "next") end
 if recCode and st == "completed" then redis.call("HDEL", rec, "code", "err") end
-local answer = {"done", st, follow or ""}
-for i = 0, n - 1 do answer[#answer + 1] = redis.call("HGET", rec, "to" .. i) end
-return answer
+return {"done", st, follow or "", n, to0 or ""}

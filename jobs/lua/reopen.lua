@@ -9,14 +9,15 @@
 -- (the same token) is answered alike.
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, now, checkAt, to, unique, token, state, field = unpack(ARGV, 1, 9)
-local recGen, fin, out, ton, tok = unpack(redis.call("HMGET", rec, "gen", "fin", "out", "ton", "tok"))
+local others = string.sub(open, 1, -5) .. "w:" .. id
+local recGen, fin, out, tok = unpack(redis.call("HMGET", rec, "gen", "fin", "out", "tok"))
 if tok == token then return tonumber(recGen) end
 if recGen ~= gen or fin ~= gen then return 0 end
 if out then return -1 end
-redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went")
+redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told")
 if unique ~= "" then -- asked for anew: those who asked before have had their answer
-  for i = 0, tonumber(ton or "0") - 1 do redis.call("HDEL", rec, "to" .. i) end
-  redis.call("HDEL", rec, "ton", "follow")
+  redis.call("UNLINK", others)
+  redis.call("HDEL", rec, "to0", "ton", "follow")
   if to ~= "" then redis.call("HSET", rec, "to0", to, "ton", 1) end
   redis.call("HSET", rec, "uni", unique)
 end
@@ -24,5 +25,6 @@ local opened = redis.call("HINCRBY", rec, "gen", 1)
 redis.call("HSET", rec, "st", state, "att", 0, "upd", now, "tok", token)
 if field then redis.call("HSET", rec, unpack(ARGV, 9)) end
 redis.call("PERSIST", rec)
+redis.call("PERSIST", others)
 redis.call("ZADD", open, checkAt, id)
 return opened
