@@ -35,6 +35,12 @@ type cli struct {
 		Cancel jobsCancel `cmd:"" help:"Cancel a job, for good."`
 		Retry  jobsRetry  `cmd:"" help:"Run a job that has ended once more."`
 	} `cmd:"" help:"Look after jobs."`
+	Cron struct {
+		List   cronList   `cmd:"" help:"List the cron entries, with their last and next times."`
+		Run    cronRun    `cmd:"" help:"Enqueue the job of an entry at once."`
+		Pause  cronPause  `cmd:"" help:"Have the times of an entry pass without a job."`
+		Resume cronResume `cmd:"" help:"End a pause; what has passed is not made up for."`
+	} `cmd:"" help:"Look after jobs that run at set times."`
 	Dead struct {
 		List   deadList   `cmd:"" help:"List dead letters, oldest first."`
 		Show   deadShow   `cmd:"" help:"Show a dead letter with its data."`

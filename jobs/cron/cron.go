@@ -5,6 +5,7 @@ package cron
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -30,9 +31,14 @@ type Entry struct {
 	// counts once. Defaults to UTC.
 	Location *time.Location
 	// CatchUp is how far back a starting process looks for a time that nobody
-	// was there for; the latest one is made up for, once. It should be shorter
-	// than the step's Retention. Defaults to 0: none.
+	// was there for. The latest one is made up for, once, by the first process
+	// that starts; those before it are not, nor one that passed in a pause. The
+	// step's Retention must be at least a minute longer, for the job's record is
+	// what keeps another process from running a time again. Defaults to 0: none.
 	CatchUp time.Duration
+	// SkipWhileRunning skips a time when the job of the one before, or of
+	// [RunNow], is not over. Defaults to false: jobs may overlap.
+	SkipWhileRunning bool
 	// Step is the job.
 	Step jobs.Step
 }
@@ -50,13 +56,17 @@ type Cron struct {
 type entry struct {
 	Entry
 	schedule cron.Schedule
+	text     []byte    // as other processes see it
 	last     time.Time // the last time dealt with
+	told     time.Time // when others were told that it is run here
 }
 
 const (
 	maxName   = 64
 	cronRetry = 5 * time.Second
 	cronIdle  = time.Minute // at most, so that a clock that is set is noticed
+	// cronSlack is how late another process may come to a time.
+	cronSlack = time.Minute
 )
 
 // New checks the entries. It starts nothing. A nil log is slog.Default().
@@ -74,6 +84,10 @@ func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
 		if strings.HasPrefix(e.Spec, "@every") || strings.Contains(e.Spec, "TZ=") {
 			return nil, fmt.Errorf("%w: cron entry %q: %q is not supported", jobs.ErrInvalid, e.Name, e.Spec)
 		}
+		if keep := e.Step.Retention(); keep < e.CatchUp+cronSlack {
+			return nil, fmt.Errorf("%w: cron entry %q: Retention is %v and CatchUp %v: Retention must be at least CatchUp and a minute, %v, or a time could be run twice",
+				jobs.ErrInvalid, e.Name, keep, e.CatchUp, e.CatchUp+cronSlack)
+		}
 		s, err := cron.ParseStandard(e.Spec)
 		if err != nil {
 			return nil, fmt.Errorf("%w: cron entry %q: %w", jobs.ErrInvalid, e.Name, err)
@@ -81,7 +95,11 @@ func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
 		if e.Location == nil {
 			e.Location = time.UTC
 		}
-		out.entries = append(out.entries, &entry{Entry: e, schedule: byWallClock(s)})
+		text, err := e.encode()
+		if err != nil {
+			return nil, fmt.Errorf("%w: cron entry %q: %w", jobs.ErrInvalid, e.Name, err)
+		}
+		out.entries = append(out.entries, &entry{Entry: e, schedule: byWallClock(s), text: text})
 	}
 	return out, nil
 }
@@ -124,10 +142,16 @@ func (c *Cron) tick(ctx context.Context) time.Duration {
 		if e.last.Sub(now) > cronIdle { // the clock was wrong, and was set back
 			e.last = now
 		}
+		if now.Sub(e.told) >= cronIdle || now.Before(e.told) {
+			if err := c.client.Crontab().Put(ctx, e.Name, e.text, now); err != nil {
+				c.log.WarnContext(ctx, "cron entry not listed", "entry", e.Name, "error", err)
+			} else {
+				e.told = now
+			}
+		}
 		if slot, ok := e.latest(e.last, now); ok {
-			id := "cron:" + e.Name + ":" + strconv.FormatInt(slot.Unix(), 10)
-			if _, err := c.client.EnqueueStep(ctx, id, e.Step); err != nil {
-				c.log.WarnContext(ctx, "cron job not enqueued, trying again", "id", id, "error", err)
+			if err := c.deal(ctx, e, slot); err != nil {
+				c.log.WarnContext(ctx, "cron job not enqueued, trying again", "entry", e.Name, "error", err)
 				wait = min(wait, cronRetry)
 				continue
 			}
@@ -138,4 +162,33 @@ func (c *Cron) tick(ctx context.Context) time.Duration {
 		}
 	}
 	return max(wait, time.Millisecond)
+}
+
+// deal deals with a time of an entry, once for all processes: it is noted after
+// its job is enqueued, under an ID that names the time, so that whoever dies in
+// between leaves it to be dealt with again.
+func (c *Cron) deal(ctx context.Context, e *entry, slot time.Time) error {
+	table := c.client.Crontab()
+	st, err := table.Get(ctx, e.Name)
+	if err != nil || st.Dealt(slot) {
+		return err
+	}
+	if st.Paused {
+		c.log.InfoContext(ctx, "cron entry is paused", "entry", e.Name, "time", slot)
+		return table.Note(ctx, e.Name, slot, "")
+	}
+	id := "cron:" + e.Name + ":" + strconv.FormatInt(slot.Unix(), 10)
+	if e.SkipWhileRunning && st.LastJob != "" && st.LastJob != id {
+		switch i, err := c.client.Get(ctx, st.LastJob); {
+		case err == nil && !i.State.Ended():
+			c.log.InfoContext(ctx, "cron job skipped, the last one is not over", "entry", e.Name, "time", slot, "id", st.LastJob)
+			return table.Note(ctx, e.Name, slot, "")
+		case err != nil && !errors.Is(err, jobs.ErrNotFound):
+			return err
+		}
+	}
+	if _, err := c.client.EnqueueStep(ctx, id, e.Step); err != nil {
+		return err
+	}
+	return table.Note(ctx, e.Name, slot, id)
 }

@@ -16,7 +16,7 @@ func ExampleNew() {
 	t := exampletest.New() // in a test, t is its *testing.T
 	defer t.End()
 	kit := jobstest.New(t)
-	report := jobs.Define[string, string]("report.yearly")
+	report := jobs.Define[string, string]("report.daily")
 	worker := kit.Start(jobs.PoolConfig{}, func(pool *jobs.Pool) {
 		report.Handle(pool, func(_ context.Context, j *jobs.Job[string]) (string, error) {
 			fmt.Println("a report for", j.Args)
@@ -28,8 +28,8 @@ func ExampleNew() {
 	done := make(chan error)
 	for range 2 { // two processes
 		times, err := cron.New(kit.Client, nil, cron.Entry{
-			Name: "yearly", Spec: "@yearly", CatchUp: 366 * 24 * time.Hour, // a start makes up for the last one
-			Step: report.Step("the boss", jobs.Notify(kit.Session("s"), jobs.On("Reported", jobs.StateCompleted))),
+			Name: "daily", Spec: "@daily", CatchUp: 24 * time.Hour, // a start makes up for the last one
+			Step: report.Step("the boss", jobs.Notify(kit.Session("s"), jobs.On("Reported", jobs.StateCompleted)), jobs.Retention(48*time.Hour)),
 		})
 		if err != nil {
 			fmt.Println(err)

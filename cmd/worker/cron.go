@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"lastmile/jobs"
+	"lastmile/jobs/cron"
+)
+
+// cronInfo is a cron entry as it is printed.
+type cronInfo struct {
+	Name      string     `json:"name"`
+	Spec      string     `json:"spec"`
+	Location  string     `json:"location"`
+	Kind      string     `json:"kind"`
+	Queue     string     `json:"queue"`
+	Paused    bool       `json:"paused"`
+	Skip      bool       `json:"skip_while_running"`
+	CatchUp   string     `json:"catch_up,omitempty"`
+	Last      time.Time  `json:"last,omitzero"`
+	LastJob   string     `json:"last_job,omitempty"`
+	LastState jobs.State `json:"last_state,omitempty"`
+	Skipped   time.Time  `json:"skipped,omitzero"`
+	Next      time.Time  `json:"next,omitzero"`
+	Seen      time.Time  `json:"seen,omitzero"`
+}
+
+// cronList is "worker cron list".
+type cronList struct{}
+
+// Run lists the entries, by name.
+func (*cronList) Run(ctx context.Context, t *tools) error {
+	client, err := t.jobs()
+	if err != nil {
+		return err
+	}
+	entries, err := cron.List(ctx, client)
+	if err != nil {
+		return err
+	}
+	list, rows := []cronInfo{}, [][]string{}
+	for _, e := range entries {
+		i := cronInfo{
+			Name: e.Name, Spec: e.Spec, Location: e.Location, Kind: e.Kind, Queue: e.Queue, Paused: e.Paused, Skip: e.SkipWhileRunning,
+			Last: e.Last, LastJob: e.LastJob, LastState: e.LastState, Skipped: e.Skipped, Next: e.Next, Seen: e.Seen,
+		}
+		if e.CatchUp > 0 {
+			i.CatchUp = e.CatchUp.String()
+		}
+		next := stamp(e.Next)
+		if e.Paused {
+			next = "paused"
+		}
+		list = append(list, i)
+		rows = append(rows, []string{e.Name, e.Spec, e.Location, e.Kind, stamp(e.Last), string(e.LastState), next, stamp(e.Skipped), stamp(e.Seen), e.LastJob})
+	}
+	return t.out.table(list, []string{"NAME", "SPEC", "LOCATION", "KIND", "LAST", "STATE", "NEXT", "SKIPPED", "SEEN", "JOB"}, rows)
+}
+
+// cronEntry names an entry.
+type cronEntry struct {
+	Name string `arg:"" help:"The entry's name."`
+}
+
+// cronRun is "worker cron run NAME".
+type cronRun struct{ cronEntry }
+
+// Run enqueues the entry's job at once.
+func (c *cronRun) Run(ctx context.Context, t *tools) error {
+	client, err := t.jobs()
+	if err != nil {
+		return err
+	}
+	h, err := cron.RunNow(ctx, client, c.Name)
+	if err != nil {
+		return err
+	}
+	return t.out.print(map[string]string{"name": c.Name, "id": h.ID, "result": "enqueued"}, "enqueued "+h.ID)
+}
+
+// cronPause is "worker cron pause NAME".
+type cronPause struct{ cronEntry }
+
+// Run has the entry's times pass.
+func (c *cronPause) Run(ctx context.Context, t *tools) error {
+	client, err := t.jobs()
+	if err != nil {
+		return err
+	}
+	if err := cron.Pause(ctx, client, c.Name); err != nil {
+		return err
+	}
+	return t.out.print(map[string]string{"name": c.Name, "result": "paused"}, "paused "+c.Name)
+}
+
+// cronResume is "worker cron resume NAME".
+type cronResume struct{ cronEntry }
+
+// Run ends a pause.
+func (c *cronResume) Run(ctx context.Context, t *tools) error {
+	client, err := t.jobs()
+	if err != nil {
+		return err
+	}
+	if err := cron.Resume(ctx, client, c.Name); err != nil {
+		return err
+	}
+	return t.out.print(map[string]string{"name": c.Name, "result": "resumed"}, "resumed "+c.Name)
+}
