@@ -141,8 +141,8 @@ var mutants = []struct{ name, file, old, new string }{
 func TestBrowserInputMutants(t *testing.T) {
 	t.Parallel()
 	ctx := browser.NewFor(t, time.Hour)
-	for _, m := range mutants {
-		t.Run(m.name, func(t *testing.T) { //nolint:paralleltest // they share a browser
+	for _, m := range mutants { //nolint:paralleltest // they share a browser
+		t.Run(m.name, func(t *testing.T) {
 			load(ctx, t, harness(t, mutate(t, m.file, m.old, m.new), modelJS))
 			if found := play(ctx, t, "runModelUntil", 1, *histories); len(found) == 0 {
 				t.Errorf("%d histories find nothing wrong", *histories)

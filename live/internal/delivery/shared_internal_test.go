@@ -8,12 +8,10 @@ import (
 	"lastmile/push"
 )
 
-func fieldsOf(a, b string) Values {
-	text := func(s string) json.RawMessage {
-		j, _ := json.Marshal(s) // a string
-		return j
-	}
-	return Values{text(a), text(b)}
+// fieldsOf are A and an empty B.
+func fieldsOf(a string) Values {
+	text, _ := json.Marshal(a) // a string
+	return Values{text, json.RawMessage(`""`)}
 }
 
 // TestNextView: what is stored never stands before what the record has, and
@@ -37,8 +35,8 @@ func TestNextView(t *testing.T) {
 		"the fields are as they were":        {cursor: 3, place: 7, skipped: []push.Seq{6}, state: fakeState{Own: "x"}, wantUnchangedFields: true},
 	} {
 		sh := shared{
-			fields: fakeFields{names: []string{"A", "B"}}, base: fieldsOf("", ""), skipped: tt.skipped,
-			view: View{Fields: fieldsOf("", ""), Cursor: tt.cursor, Version: 4, Skipped: tt.known},
+			fields: fakeFields{names: []string{"A", "B"}}, base: fieldsOf(""), skipped: tt.skipped,
+			view: View{Fields: fieldsOf(""), Cursor: tt.cursor, Version: 4, Skipped: tt.known},
 		}
 		got, changed, err := sh.next(tt.state, tt.place)
 		if err != nil || changed == tt.wantUnchangedFields {
@@ -54,7 +52,7 @@ func TestNextView(t *testing.T) {
 // again, else a push that runs after all would count as skipped for ever.
 func TestStoredViewBeginsAnew(t *testing.T) {
 	t.Parallel()
-	sh := shared{fields: fakeFields{names: []string{"A", "B"}}, base: fieldsOf("", "")}
+	sh := shared{fields: fakeFields{names: []string{"A", "B"}}, base: fieldsOf("")}
 	sh.skip(4)
 	sh.applied = Applied{{1, 5}}
 	v, changed, err := sh.next(fakeState{A: "x"}, 5)
@@ -89,13 +87,13 @@ func TestAdoptWithoutARecord(t *testing.T) {
 		"never was one, with replicas":    {fellBack: true, want: "mine", isNew: true},
 		"too old, and gone":               {seen: 2, want: "mine", isNew: true},
 		"lost by a failover":              {seen: 2, fellBack: true, want: ""},
-		"an older one after a failover":   {seen: 2, record: View{Fields: fieldsOf("old", ""), Version: 1}, fellBack: true, want: "old"},
-		"the one that another page wrote": {seen: 2, record: View{Fields: fieldsOf("theirs", ""), Version: 3}, want: "theirs"},
+		"an older one after a failover":   {seen: 2, record: View{Fields: fieldsOf("old"), Version: 1}, fellBack: true, want: "old"},
+		"the one that another page wrote": {seen: 2, record: View{Fields: fieldsOf("theirs"), Version: 3}, want: "theirs"},
 	} {
 		if tt.record.Fields == nil {
 			tt.record.Fields = make(Values, 2)
 		}
-		sh := shared{fields: fakeFields{names: []string{"A", "B"}}, base: fieldsOf("mine", ""), view: View{Version: tt.seen}, applied: Applied{{1, 1}}}
+		sh := shared{fields: fakeFields{names: []string{"A", "B"}}, base: fieldsOf("mine"), view: View{Version: tt.seen}, applied: Applied{{1, 1}}}
 		state, err := sh.adopt(fakeState{Own: "own", A: "mine"}, tt.record, tt.fellBack)
 		if err != nil || state != (fakeState{Own: "own", A: tt.want}) || len(sh.applied) != 0 {
 			t.Errorf("%s: %+v, %v", name, state, err)

@@ -44,7 +44,7 @@ func connect(t *testing.T, secure bool, limit time.Duration) *pair {
 		server.Start()
 	}
 	t.Cleanup(server.Close)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the test's own server
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(transport.CloseIdleConnections)
 	browser, _, err := websocket.Dial(t.Context(), server.URL, &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}}) //nolint:bodyclose // Dial says: never
 	if err != nil {
