@@ -17,7 +17,7 @@ var permanentCodes = []string{"NOPERM", "WRONGTYPE", "NOSCRIPT", "CROSSSLOT", "N
 var permanentTexts = []string{
 	"unknown command", "unknown subcommand", "unknown redis command", "not allowed from script", "error compiling script",
 	"can't run this command", "can't access at least one of the keys", "wrong number of arg", "syntax error",
-	"wrongtype operation", "is not an integer", "is not a valid float", "db index is out of range", "not allowed in cluster mode",
+	"wrongtype operation", "command arguments must be", "is not an integer", "is not a valid float", "db index is out of range", "not allowed in cluster mode",
 }
 
 // permanent tells the errors that repeating cannot help: not READONLY, OOM,
