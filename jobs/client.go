@@ -257,7 +257,7 @@ func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) 
 func (c *Client) Retry(ctx context.Context, id string) error {
 	rec, err := c.load(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return c.retryPlain(id)
+		return retryPlain(c, id)
 	}
 	if err != nil {
 		return err

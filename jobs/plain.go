@@ -223,7 +223,7 @@ func (c *Client) adoptFound(ctx context.Context, id string) error {
 }
 
 // retryPlain runs a plain job again that an operator archived before it ran.
-func (c *Client) retryPlain(id string) error {
+func retryPlain(c *Client, id string) error {
 	t, task, err := c.locate(id)
 	switch {
 	case err != nil:
