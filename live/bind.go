@@ -44,33 +44,38 @@ func bind(raw json.RawMessage, v any) error {
 	return err
 }
 
-// Types whose text is not their JSON.
-var (
-	timeType      = reflect.TypeFor[time.Time]()
-	durationType  = reflect.TypeFor[time.Duration]()
-	jsonDecodes   = reflect.TypeFor[json.Unmarshaler]()
-	textDecodes   = reflect.TypeFor[encoding.TextUnmarshaler]()
-	bytesType     = reflect.TypeFor[[]byte]()
-	jsonNull      = json.RawMessage("null")
-	browsersTimes = []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02", "2006-01", "15:04", "15:04:05"}
-)
+// browsersTimes are the forms in which browsers send dates and times.
+func browsersTimes() []string {
+	return []string{
+		"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05",
+		"2006-01-02", "2006-01", "15:04", "15:04:05",
+	}
+}
+
+const jsonNull = "null"
+
+func isNull(raw json.RawMessage) bool { return string(raw) == jsonNull }
+
+func isTime(t reflect.Type) bool { return t == reflect.TypeFor[time.Time]() }
+
+func isDuration(t reflect.Type) bool { return t == reflect.TypeFor[time.Duration]() }
 
 // fit rewrites a JSON value so that encoding/json takes it for a t. What it
 // cannot make sense of stays, for encoding/json to say why.
 func fit(raw json.RawMessage, t reflect.Type) json.RawMessage {
 	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || bytes.Equal(raw, jsonNull) {
+	if len(raw) == 0 || isNull(raw) {
 		return raw
 	}
 	if t.Kind() == reflect.Pointer {
 		return fit(raw, t.Elem())
 	}
 	switch p := reflect.PointerTo(t); {
-	case t == timeType || t == durationType:
+	case isTime(t) || isDuration(t):
 		return fitText(raw, t)
-	case p.Implements(jsonDecodes) || t == bytesType:
+	case p.Implements(reflect.TypeFor[json.Unmarshaler]()) || t == reflect.TypeFor[[]byte]():
 		return raw
-	case p.Implements(textDecodes):
+	case p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		return single(raw)
 	}
 	switch t.Kind() {
@@ -97,7 +102,7 @@ func single(raw json.RawMessage) json.RawMessage {
 	if first := firstOf(raw); len(first) > 0 {
 		return first
 	}
-	return jsonNull
+	return json.RawMessage(jsonNull)
 }
 
 // fitText reads a number, a text or a time from one value.
@@ -114,11 +119,11 @@ func fitText(raw json.RawMessage, t reflect.Type) json.RawMessage {
 	case t.Kind() == reflect.String:
 		return raw
 	case text == "":
-		return jsonNull
-	case t == timeType:
+		return json.RawMessage(jsonNull)
+	case isTime(t):
 		return fitTime(raw, text)
 	}
-	if d, err := time.ParseDuration(text); t == durationType && err == nil {
+	if d, err := time.ParseDuration(text); isDuration(t) && err == nil {
 		return json.RawMessage(strconv.FormatInt(int64(d), 10))
 	}
 	if n, ok := number(text); ok {
@@ -128,7 +133,7 @@ func fitText(raw json.RawMessage, t reflect.Type) json.RawMessage {
 }
 
 func fitTime(raw json.RawMessage, text string) json.RawMessage {
-	for _, layout := range browsersTimes {
+	for _, layout := range browsersTimes() {
 		if at, err := time.Parse(layout, text); err == nil {
 			return quoted(at.Format(time.RFC3339Nano))
 		}
@@ -178,7 +183,7 @@ func fitBool(raw json.RawMessage) json.RawMessage {
 		case '{', '[':
 			return raw
 		default:
-			if truth(string(v)) && !bytes.Equal(v, jsonNull) {
+			if truth(string(v)) && !isNull(v) {
 				return json.RawMessage("true")
 			}
 		}
@@ -206,7 +211,7 @@ func fitList(raw json.RawMessage, elem reflect.Type) json.RawMessage {
 	kept := values[:0]
 	for _, v := range values {
 		fitted := fit(v, elem)
-		if bytes.Equal(fitted, jsonNull) && !bytes.Equal(v, jsonNull) {
+		if isNull(fitted) && !isNull(v) {
 			continue
 		}
 		kept = append(kept, fitted)

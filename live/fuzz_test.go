@@ -41,7 +41,7 @@ func FuzzBind(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for name, shape := range shapes {
+		for name, shape := range shapes() {
 			got, want := shape.new(), shape.new()
 			err := live.BindData(b, got)
 			if strict := json.Unmarshal(b, want); strict == nil && (err != nil || shape.show(got) != shape.show(want)) {
