@@ -45,3 +45,39 @@ func ExampleNew() {
 	// a report for the boss
 	// <nil> <nil> <nil>
 }
+
+// Operators see what runs when, have an entry run at once, and stop it for a
+// while: worker cron does the same from the command line.
+func ExampleList() {
+	t := exampletest.New()
+	defer t.End()
+	kit := jobstest.New(t)
+	tidy := jobs.Define[string, string]("disk.tidy")
+	times, err := cron.New(kit.Client, nil, cron.Entry{Name: "tidy", Spec: "@yearly", Step: tidy.Step("/tmp")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- times.Run(ctx) }()
+	kit.Until("the entry is listed", func() bool {
+		list, err := cron.List(ctx, kit.Client)
+		return err == nil && len(list) == 1
+	})
+
+	fmt.Println("paused:", cron.Pause(ctx, kit.Client, "tidy"))
+	handle, err := cron.RunNow(ctx, kit.Client, "tidy")
+	fmt.Println("runs now:", handle.State, err)
+	list, err := cron.List(ctx, kit.Client)
+	fmt.Println(list[0].Name, list[0].Kind, list[0].Paused, err)
+	fmt.Println("resumed:", cron.Resume(ctx, kit.Client, "tidy"))
+	stop()
+	fmt.Println(<-done)
+	// Output:
+	// paused: <nil>
+	// runs now: queued <nil>
+	// tidy disk.tidy true <nil>
+	// resumed: <nil>
+	// <nil>
+}
