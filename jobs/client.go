@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/jobs/internal/crontab"
 	"lastmile/jobs/internal/tasks"
 	"lastmile/push"
 )
@@ -145,10 +144,8 @@ func clientOf(ctx context.Context) *Client {
 	return c
 }
 
-// Crontab is for package cron, which lists its entries there.
-func (c *Client) Crontab() *crontab.Table {
-	return &crontab.Table{Redis: c.rdb, Key: c.crontab()}
-}
+// Crontab is for package cron: where it lists the entries of the application.
+func (c *Client) Crontab() (rdb redis.UniversalClient, key string) { return c.rdb, c.crontab() }
 
 // Get returns what is known of a job, or ErrNotFound.
 //

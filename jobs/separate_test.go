@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -263,7 +264,7 @@ func TestForeignTasksAreLeftAlone(t *testing.T) {
 	messages := foreignTasks(t, rdb, "p.default", n)
 	a.work()
 	for i := range 30 {
-		a.wait(a.enqueue(fmt.Sprint(i), jobs.ProcessIn(time.Duration(i%2)*time.Millisecond)), jobs.StateCompleted)
+		a.wait(a.enqueue(strconv.Itoa(i), jobs.ProcessIn(time.Duration(i%2)*time.Millisecond)), jobs.StateCompleted)
 	}
 	patience.Until(t, "each has been met twice", func() bool {
 		c, err := testutil.GatherAndCount(a.seen, "jobs_foreign_tasks_total")
@@ -329,7 +330,7 @@ func TestStockServerBeside(t *testing.T) {
 	patience.UntilSaid(t, "all tasks run at their owner's", func() (bool, string) {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(ran) == n, fmt.Sprint(len(ran))
+		return len(ran) == n, strconv.Itoa(len(ran))
 	})
 	a.wait(id, jobs.StateCompleted)
 	mu.Lock()

@@ -19,8 +19,13 @@ func operatorsPages() []string {
 func TestOperatorsPagesAreShut(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		nil, {"--addr=127.0.0.1:0"}, {"--addr=localhost:0"}, {"--public-url=http://localhost:8080"},
-		{"--public-url=https://reports.example"}, {"--dev", "--demo"}, {"--admin-token", "correct horse battery"},
+		nil,
+		{"--addr=127.0.0.1:0"},
+		{"--addr=localhost:0"},
+		{"--public-url=http://localhost:8080"},
+		{"--public-url=https://reports.example"},
+		{"--dev", "--demo"},
+		{"--admin-token", "correct horse battery"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()

@@ -143,7 +143,7 @@ func (c *Cron) tick(ctx context.Context) time.Duration {
 			e.last = now
 		}
 		if now.Sub(e.told) >= cronIdle || now.Before(e.told) {
-			if err := c.client.Crontab().Put(ctx, e.Name, e.text, now); err != nil {
+			if err := tableOf(c.client).Put(ctx, e.Name, e.text, now); err != nil {
 				c.log.WarnContext(ctx, "cron entry not listed", "entry", e.Name, "error", err)
 			} else {
 				e.told = now
@@ -168,7 +168,7 @@ func (c *Cron) tick(ctx context.Context) time.Duration {
 // its job is enqueued, under an ID that names the time, so that whoever dies in
 // between leaves it to be dealt with again.
 func (c *Cron) deal(ctx context.Context, e *entry, slot time.Time) error {
-	table := c.client.Crontab()
+	table := tableOf(c.client)
 	st, err := table.Get(ctx, e.Name)
 	if err != nil || st.Dealt(slot) {
 		return err

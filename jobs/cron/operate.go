@@ -11,6 +11,7 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"lastmile/jobs"
+	"lastmile/jobs/internal/crontab"
 )
 
 // Status is what is known of an entry, by whatever process.
@@ -52,9 +53,15 @@ func (e *Entry) encode() ([]byte, error) {
 	return json.Marshal(stored{e.Spec, e.Location.String(), e.CatchUp, e.SkipWhileRunning, e.Step})
 }
 
+// tableOf is where a client's application keeps its entries.
+func tableOf(c *jobs.Client) *crontab.Table {
+	rdb, key := c.Crontab()
+	return &crontab.Table{Redis: rdb, Key: key}
+}
+
 // List returns all entries that processes run or have run, by name.
 func List(ctx context.Context, c *jobs.Client) ([]Status, error) {
-	names, err := c.Crontab().Names(ctx)
+	names, err := tableOf(c).Names(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cron: list: %w", err)
 	}
@@ -70,7 +77,7 @@ func List(ctx context.Context, c *jobs.Client) ([]Status, error) {
 }
 
 func status(ctx context.Context, c *jobs.Client, name string) (Status, error) {
-	st, err := c.Crontab().Get(ctx, name)
+	st, err := tableOf(c).Get(ctx, name)
 	if err != nil {
 		return Status{}, err
 	}
@@ -113,7 +120,7 @@ func pause(ctx context.Context, c *jobs.Client, name string, paused bool) error 
 	if _, err := entryOf(ctx, c, name); err != nil {
 		return err
 	}
-	return c.Crontab().Pause(ctx, name, paused)
+	return tableOf(c).Pause(ctx, name, paused)
 }
 
 // RunNow enqueues the job of an entry at once, paused or not, as it was when a
@@ -129,11 +136,11 @@ func RunNow(ctx context.Context, c *jobs.Client, name string) (jobs.Handle, erro
 	if err != nil {
 		return h, err
 	}
-	return h, c.Crontab().Note(ctx, name, time.Time{}, h.ID)
+	return h, tableOf(c).Note(ctx, name, time.Time{}, h.ID)
 }
 
 func entryOf(ctx context.Context, c *jobs.Client, name string) (stored, error) {
-	st, err := c.Crontab().Get(ctx, name)
+	st, err := tableOf(c).Get(ctx, name)
 	if err != nil {
 		return stored{}, err
 	}

@@ -25,7 +25,7 @@ func scrub(message string, args []string, unknown bool) string {
 		flag := strings.HasPrefix(arg, "-")
 		for i, v := range values {
 			bare := i == 0 && !flag && !word.MatchString(v) || strings.Contains(v, "://")
-			if v == "" || !strings.Contains(v, "@") && !(unknown && bare) {
+			if v == "" || (!strings.Contains(v, "@") && (!unknown || !bare)) {
 				continue
 			}
 			quoted := strconv.Quote(v)
