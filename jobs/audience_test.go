@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,9 +21,10 @@ func TestManyWaitForOneJob(t *testing.T) {
 		const n = 450
 		kind := define(jobs.Unique(time.Hour), jobs.MaxRetry(0))
 		session := func(i int) string { return fmt.Sprintf("s%d", i) }
-		refuse := true
+		var refuse atomic.Bool
+		refuse.Store(true)
 		k.OnPush(func(m push.Message) error {
-			if refuse && (m.Session == session(7) || m.Session == session(303)) {
+			if refuse.Load() && (m.Session == session(7) || m.Session == session(303)) {
 				return push.ErrMailboxFull
 			}
 			return nil
@@ -42,7 +44,7 @@ func TestManyWaitForOneJob(t *testing.T) {
 			return result{7}, nil
 		})
 		time.Sleep(time.Minute)
-		refuse = false
+		refuse.Store(false)
 		k.Wait(id)
 		check := func(want int) {
 			t.Helper()
