@@ -190,10 +190,11 @@ func ExampleRedact() {
 	// Output: JBSWY3…
 }
 
-// A store gives each change of a view's record its next version.
-func ExampleNextVersion() {
+// A store raises a view's version with each change, and a connection's fence with
+// each take-over.
+func ExampleRaise() {
 	record := push.ViewRecord{Version: 7}
-	record.Version = push.NextVersion(record.Version)
+	record.Version = push.Raise(record.Version)
 	fmt.Println(record.Version > 7)
 	// Output: true
 }

@@ -45,7 +45,7 @@ type ConnRecord struct {
 	Cursor Seq
 	// Client is the number of the last client message that went into State.
 	Client uint64
-	// Fence counts take-overs.
+	// Fence rises with each take-over, as a view's Version does.
 	Fence uint64
 	// Epoch is the store's epoch that Cursor belongs to.
 	Epoch string
@@ -59,19 +59,20 @@ type ViewRecord struct {
 	// Cursor is the last push that went into State.
 	Cursor Seq
 	// Version rises with each change, by a step that the store takes at random
-	// (NextVersion); zero means that there is no record. A store that a failover
-	// has put back and the one that it was never agree by chance, however often
-	// both were changed since.
+	// (Raise); zero means that there is no record.
 	Version uint64
 }
 
-// maxVersionStep keeps versions below 2^53, which Lua counts to, for as many
-// changes as a record can have in a lifetime.
-const maxVersionStep = 1 << 24
+// maxStep keeps numbers below 2^53, which Lua counts to, for as many changes as
+// a record can have in a lifetime.
+const maxStep = 1 << 24
 
-// NextVersion is the version of a change to a record that has one, for stores.
-func NextVersion(version uint64) uint64 {
-	return version + 1 + rand.Uint64N(maxVersionStep) //nolint:gosec // it need only differ from another server's
+// Raise returns the number behind n, for a store's versions and fences. The step
+// is random, so a store that a failover has put back and the one that was lost
+// never agree by chance, however often both were changed since: who knows the
+// lost one is told of a conflict.
+func Raise(n uint64) uint64 {
+	return n + 1 + rand.Uint64N(maxStep) //nolint:gosec // it need only differ from another server's
 }
 
 // Commit is one atomic change. See States.Commit.

@@ -65,7 +65,7 @@ func (t *Transport) TakeConn(ctx context.Context, session, conn string, ttl time
 	if r == nil {
 		return push.ConnRecord{}, push.ErrNoState
 	}
-	r.value.Fence++
+	r.value.Fence = push.Raise(r.value.Fence)
 	r.until = time.Now().Add(ttl)
 	taken := r.value
 	taken.State = bytes.Clone(taken.State)
@@ -110,7 +110,7 @@ func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResul
 	}
 	if c.View != nil {
 		current = *c.View
-		current.Version = push.NextVersion(c.View.Version)
+		current.Version = push.Raise(c.View.Version)
 		stored := current
 		stored.State = bytes.Clone(current.State)
 		t.views[viewKey{c.Conn.Session, c.Conn.View}] = &record[push.ViewRecord]{stored, now.Add(c.ViewTTL)}

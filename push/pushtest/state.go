@@ -57,13 +57,16 @@ func stateConn(e *env) {
 	e.is(err, push.ErrNoState)
 	r := e.conn()
 	e.create(r)
-	r.Fence = 1
-	e.same("record", e.take(), r)
+	taken := e.take()
+	r.Fence = taken.Fence
+	e.same("record", taken, r)
 	r.State, r.Cursor, r.Client = bytes.Repeat([]byte("x"), 300<<10), r.Cursor+5, 8
 	_, err = e.commit(r, nil)
 	e.must(err)
-	r.Fence = 2
-	e.same("record after a commit", e.take(), r)
+	taken = e.take()
+	e.same("the fence has risen", taken.Fence > r.Fence, true)
+	r.Fence = taken.Fence
+	e.same("record after a commit", taken, r)
 	e.same("the view's record", e.view(), push.ViewRecord{})
 	_, err = e.States.TakeConn(e.ctx(), "other-"+e.session, "conn-1", e.StateTTL)
 	e.is(err, push.ErrNoState)

@@ -147,6 +147,12 @@ func (p *preflight) topics(ctx context.Context) error {
 func (p *preflight) scripts(ctx context.Context) error {
 	t, b, session := p.t, p.box, p.box.session
 	defer t.client.Unlink(context.WithoutCancel(ctx), p.keys()...) // else they expire
+	// A record to take: without one that script has nothing to do.
+	if err := t.client.HSet(ctx, b.conn("c"), "f", 0).Err(); err != nil {
+		if _, ok := permission.Answer(err); !ok {
+			return err
+		}
+	}
 	for _, s := range []struct {
 		name string
 		call call
@@ -161,7 +167,7 @@ func (p *preflight) scripts(ctx context.Context) error {
 		{"expire", call{t.scripts.expire, []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts, b.dead}, []any{session, "9007199254740991", 10, 10}}},
 		{"check", call{t.scripts.check, []string{b.meta}, []any{"nx", 60}}},
 		{"commit", call{t.scripts.commit, []string{b.conn("c"), b.view("v")}, []any{"0", "1", "nonce", "", "", "", "", "", "", "", "0", "", "0", 60000, "1"}}},
-		{"take", call{t.scripts.take, []string{b.conn("c")}, []any{60000}}},
+		{"take", call{t.scripts.take, []string{b.conn("c")}, []any{60000, 1}}},
 		{"close", call{t.scripts.close, []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts, b.replaces}, []any{session}}},
 	} {
 		err := s.call.script.Run(ctx, t.client, s.call.keys, s.call.args...).Err()

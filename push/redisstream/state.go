@@ -53,7 +53,7 @@ func (s *States) TakeConn(ctx context.Context, session, conn string, ttl time.Du
 		return push.ConnRecord{}, err
 	}
 	key := s.t.keys.box(session).conn(conn)
-	reply, err := s.t.run(ctx, call{script: s.t.scripts.take, keys: []string{key}, args: []any{milliseconds(ttl)}})
+	reply, err := s.t.run(ctx, call{script: s.t.scripts.take, keys: []string{key}, args: []any{milliseconds(ttl), push.Raise(0)}})
 	if err != nil {
 		return push.ConnRecord{}, s.t.metrics.fail("take connection", session, err)
 	}
@@ -113,7 +113,7 @@ func (s *States) Commit(ctx context.Context, c push.Commit) (push.CommitResult, 
 	}
 	var next uint64
 	if c.View != nil {
-		next = push.NextVersion(c.View.Version)
+		next = push.Raise(c.View.Version)
 		args = append(args, c.View.Version, c.View.State, c.View.Cursor.String(), milliseconds(c.ViewTTL), next)
 	}
 	reply, err := s.t.run(ctx, call{script: s.t.scripts.commit, keys: keys, args: args})
