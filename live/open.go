@@ -50,13 +50,18 @@ func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
 	return &ending{ReasonLost, websocket.StatusTryAgainLater, "store not available"}
 }
 
+// takeRecord takes a connection's record from whoever held it.
+func (c *conn) takeRecord(ctx context.Context, id string) (push.ConnRecord, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
+	defer cancel()
+	return c.hub.deps.States.TakeConn(ctx, c.who.Session, id, c.hub.cfg.ResumeTTL)
+}
+
 // resume takes over the record of the connection that the browser's token names,
 // fresh or not. It reports false when there is nothing to resume: then the page
 // mounts anew.
 func (c *conn) resume(ctx context.Context, id string, fresh bool, hello message) (bool, error) {
-	storeCtx, cancel := context.WithTimeout(ctx, c.hub.cfg.StoreTimeout)
-	defer cancel()
-	r, err := c.hub.deps.States.TakeConn(storeCtx, c.who.Session, id, c.hub.cfg.ResumeTTL)
+	r, err := c.takeRecord(ctx, id)
 	if errors.Is(err, push.ErrNoState) || (err == nil && r.View != c.page.name) {
 		return false, nil
 	}

@@ -222,6 +222,21 @@ func TestAcceptedByTheOldServerBehindTheReplay(t *testing.T) {
 	})
 }
 
+// another returns a second publisher that runs on the same store.
+func (f *failover) another() (p *push.Publisher, stop func()) {
+	f.t.Helper()
+	p = newPublisher(f.t, f.store, push.PublisherConfig{})
+	ctx, cancel := context.WithCancel(f.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	return p, func() {
+		cancel()
+		if err := <-done; err != nil {
+			f.t.Error(err)
+		}
+	}
+}
+
 // TestKeptFromTheFirstMoment: a push that is accepted before the first look is
 // kept too, for the replica that the look will find.
 func TestKeptFromTheFirstMoment(t *testing.T) {
@@ -229,12 +244,10 @@ func TestKeptFromTheFirstMoment(t *testing.T) {
 	inFailover(t, push.PublisherConfig{}, 0, func(f *failover) {
 		promote := f.store.Replicate()
 		f.store.sick(errors.New("not yet"), nil)
-		second := newPublisher(f.t, f.store, push.PublisherConfig{})
-		ctx, cancel := context.WithCancel(f.t.Context())
-		done := make(chan error, 1)
-		go func() { done <- second.Run(ctx) }()
+		second, stop := f.another()
+		defer stop()
 		synctest.Wait()
-		if _, err := second.Session("s").Trigger(ctx, "Do", map[string]string{"n": "early"}, push.WithID("early")); err != nil {
+		if _, err := second.Session("s").Trigger(f.t.Context(), "Do", map[string]string{"n": "early"}, push.WithID("early")); err != nil {
 			f.t.Fatal(err)
 		}
 		f.store.sick(nil, nil)
@@ -242,10 +255,6 @@ func TestKeptFromTheFirstMoment(t *testing.T) {
 		promote()
 		time.Sleep(2 * time.Second)
 		f.stored("early")
-		cancel()
-		if err := <-done; err != nil {
-			f.t.Error(err)
-		}
 	})
 }
 
@@ -260,13 +269,11 @@ func TestFailoverBeforeTheFirstLook(t *testing.T) {
 			inFailover(t, push.PublisherConfig{}, 0, func(f *failover) {
 				promote := f.store.Replicate()
 				f.store.sick(errors.New("not yet"), nil)
-				second := newPublisher(f.t, f.store, push.PublisherConfig{})
-				ctx, cancel := context.WithCancel(f.t.Context())
-				done := make(chan error, 1)
-				go func() { done <- second.Run(ctx) }()
+				second, stop := f.another()
+				defer stop()
 				synctest.Wait()
 				for _, id := range []string{"one", "two"} {
-					if _, err := second.Session("s").Trigger(ctx, "Do", map[string]string{"n": id}, push.WithID(id)); err != nil {
+					if _, err := second.Session("s").Trigger(f.t.Context(), "Do", map[string]string{"n": id}, push.WithID(id)); err != nil {
 						f.t.Fatal(err)
 					}
 				}
@@ -279,16 +286,12 @@ func TestFailoverBeforeTheFirstLook(t *testing.T) {
 				f.stored("one", "two")
 				// And what the first look has known is not published again and again.
 				again := f.store.Replicate()
-				if _, err := second.Session("s").Trigger(ctx, "Do", map[string]string{"n": "three"}, push.WithID("three")); err != nil {
+				if _, err := second.Session("s").Trigger(f.t.Context(), "Do", map[string]string{"n": "three"}, push.WithID("three")); err != nil {
 					f.t.Fatal(err)
 				}
 				again()
 				time.Sleep(3 * time.Second)
 				f.stored("one", "two", "three")
-				cancel()
-				if err := <-done; err != nil {
-					f.t.Error(err)
-				}
 			})
 		})
 	}
@@ -305,13 +308,11 @@ func TestReplicaOutOfSightAtTheStart(t *testing.T) {
 			inFailover(t, push.PublisherConfig{}, 0, func(f *failover) {
 				promote := f.store.Replicate()
 				f.store.list(nobody)
-				second := newPublisher(f.t, f.store, push.PublisherConfig{})
-				ctx, cancel := context.WithCancel(f.t.Context())
-				done := make(chan error, 1)
-				go func() { done <- second.Run(ctx) }()
+				second, stop := f.another()
+				defer stop()
 				time.Sleep(3 * time.Second)
 				for _, id := range []string{"one", "two"} {
-					if _, err := second.Session("s").Trigger(ctx, "Do", map[string]string{"n": id}, push.WithID(id)); err != nil {
+					if _, err := second.Session("s").Trigger(f.t.Context(), "Do", map[string]string{"n": id}, push.WithID(id)); err != nil {
 						f.t.Fatal(err)
 					}
 				}
@@ -321,11 +322,58 @@ func TestReplicaOutOfSightAtTheStart(t *testing.T) {
 				f.stored()
 				time.Sleep(3 * time.Second)
 				f.stored("one", "two")
-				cancel()
-				if err := <-done; err != nil {
-					f.t.Error(err)
-				}
 			})
 		})
 	}
+}
+
+// TestReplicaOutOfSightOfANewServer: another server takes the writes and does
+// not list the replica that takes over from it, more than the window later: one
+// of two has been promoted, or the old server has started again.
+func TestReplicaOutOfSightOfANewServer(t *testing.T) {
+	t.Parallel()
+	for name, restarted := range map[string]bool{"one of two was promoted": false, "the server was restarted": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFailover(t, push.PublisherConfig{}, 0, func(f *failover) {
+				other := f.store.Replicate()
+				promote := func() {}
+				list := nobody
+				if restarted {
+					list = func(m *push.Master) {
+						clear(m.Replicas)
+						m.ID, m.Followed = "restarted", false
+					}
+				} else {
+					promote = f.store.Replicate()
+				}
+				f.store.list(caughtUp)
+				time.Sleep(2 * time.Second)
+				f.publish(3)
+				time.Sleep(2 * time.Second)
+				promote()
+				f.store.list(list)
+				time.Sleep(3 * time.Second)
+				f.publish(6)
+				time.Sleep(time.Minute)
+				other()
+				f.store.list(nobody)
+				time.Sleep(3 * time.Second)
+				f.stored(f.accepted...)
+			})
+		})
+	}
+}
+
+// TestNobodyIsLeftAfterAFailover: the only replica has taken over, so nothing is
+// kept for another one beyond the window.
+func TestNobodyIsLeftAfterAFailover(t *testing.T) {
+	t.Parallel()
+	inFailover(t, push.PublisherConfig{}, 0, func(f *failover) {
+		promote := f.follow()
+		f.publish(3)
+		promote()
+		time.Sleep(time.Minute)
+		f.metric("push_unconfirmed_bytes", 0)
+	})
 }

@@ -2,6 +2,9 @@ package push
 
 import (
 	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,8 +19,8 @@ import (
 // A replica that is no longer listed is still waited for: it may be the very
 // one that takes over, if the primary alone has lost sight of it. It is
 // forgotten when as many follow again as ever did, since another has taken its
-// place then, or after the timeout. So is one that was lost before the first
-// look: the server still tells that one has followed.
+// place then, or after the timeout. So is one that nobody has listed yet, but
+// that there must be: see unseen.
 type replicas struct {
 	timeout time.Duration
 
@@ -32,8 +35,8 @@ type followed struct {
 	known map[string]*replica
 }
 
-// unlisted stands for a replica that was never listed.
-const unlisted = "unlisted"
+// unlisted begins the name of a replica that was never listed.
+const unlisted = "unlisted "
 
 // replica is one copy.
 type replica struct {
@@ -71,18 +74,16 @@ func (r *replicas) look(began time.Time, masters []Master) (s sight) {
 		r.waiting = nil
 	}
 	r.primary = primary
-	before, first := r.masters, r.masters == nil
+	before := r.masters
 	r.masters = make(map[string]*followed, len(masters))
 	now := look{began: began, offsets: make(map[string]int64, len(masters))}
 	for _, m := range masters {
 		f := before[m.ID]
 		if f == nil {
 			f = &followed{known: map[string]*replica{}}
+			f.miss(began, unseen(m, before, masters))
 		}
 		r.masters[m.ID] = f
-		if first && m.Followed && len(m.Replicas) == 0 {
-			f.miss(began)
-		}
 		s.forgotten = append(s.forgotten, f.look(began, m.Replicas, r.timeout)...)
 		s.replicas = max(s.replicas, len(f.known))
 		now.offsets[m.ID] = m.Offset
@@ -111,11 +112,37 @@ func (r *replicas) confirmed(l look) bool {
 	return true
 }
 
-// miss notes that a replica may have been lost out of sight before the first
-// look.
-func (f *followed) miss(now time.Time) {
-	f.known[unlisted] = &replica{confirmed: -1, gone: now}
-	f.most = 1
+// unseen is how many replicas a master must have that was not known before, as
+// far as it may not list them.
+//
+// At the first look, one: it tells that one has followed, and lists none. Later
+// it has taken a master's place, with the replicas of that one, less itself if it
+// was one of them. A restarted server has not been followed yet.
+func unseen(m Master, before map[string]*followed, now []Master) int {
+	if before == nil {
+		if m.Followed && len(m.Replicas) == 0 {
+			return 1
+		}
+		return 0
+	}
+	most := 0
+	for id, f := range before {
+		if !slices.ContainsFunc(now, func(m Master) bool { return m.ID == id }) {
+			most = max(most, f.most)
+		}
+	}
+	if m.Followed {
+		most--
+	}
+	return max(most, 0)
+}
+
+// miss notes replicas that are out of sight.
+func (f *followed) miss(now time.Time, n int) {
+	for i := range n {
+		f.known[unlisted+strconv.Itoa(i)] = &replica{confirmed: -1, gone: now}
+	}
+	f.most = n
 }
 
 // look notes who is listed, and returns whom it has forgotten.
@@ -129,13 +156,18 @@ func (f *followed) look(now time.Time, listed map[string]int64, timeout time.Dur
 			c.gone = now
 		}
 	}
+	before := len(f.known)
 	for id, c := range maps.Clone(f.known) {
-		if !c.gone.IsZero() && (len(listed) >= f.most || now.Sub(c.gone) >= timeout) {
-			delete(f.known, id)
+		replaced, late := len(listed) >= f.most, now.Sub(c.gone) >= timeout
+		if c.gone.IsZero() || (!replaced && !late) {
+			continue
+		}
+		delete(f.known, id)
+		if late || !strings.HasPrefix(id, unlisted) { // else it is the one that is listed now
 			forgotten = append(forgotten, id)
 		}
 	}
-	if len(f.known) < f.most && len(forgotten) > 0 {
+	if len(f.known) < f.most && len(f.known) < before {
 		f.most = len(f.known)
 	}
 	return forgotten
