@@ -14,8 +14,10 @@ const keptOverhead = 200
 // kept holds the accepted pushes that a failover may lose, in the order in
 // which they were accepted.
 //
-// It is off before Publisher.Run and after it, and while the store has no
-// replica. While it is on, a push goes through these states:
+// It is off after Publisher.Run, and while the store has no replica. Before Run
+// nobody tells whether there is one: Run may be a moment late, so what is younger
+// than the window is kept for it. While it is on, a push goes through these
+// states:
 //
 //	under way   reserve: room for it is taken
 //	(refused)   cancel: the store did not accept it
@@ -30,8 +32,9 @@ const keptOverhead = 200
 //
 // So nothing but a confirmed push is ever let go; but see blind.
 type kept struct {
-	max int         // bytes
-	on  atomic.Bool // written under mu
+	max    int           // bytes
+	window time.Duration // before Run
+	on     atomic.Bool   // written under mu
 
 	mu        sync.Mutex
 	life      uint64 // counts calls of turn, from one
@@ -41,6 +44,7 @@ type kept struct {
 	bytes     int           // of pushes, and of what is under way
 	confirmed time.Time     // every replica has what was accepted before
 	full      bool          // somebody has waited for room lately
+	early     bool          // Run has not begun
 	blind     bool          // nobody will tell: then the oldest make room, confirmed or not
 	freed     chan struct{} // closed when there may be room
 }
@@ -58,7 +62,23 @@ type room struct {
 	life, term uint64
 }
 
-func newKept(limit int) *kept { return &kept{max: limit, life: 1, freed: make(chan struct{})} }
+// newKept is on from the start if the store can have replicas.
+func newKept(limit int, window time.Duration, on bool) *kept {
+	k := &kept{max: limit, window: window, life: 1, early: true, blind: true, freed: make(chan struct{})}
+	k.on.Store(on)
+	return k
+}
+
+// begin has what was kept before Run, and is under way, kept on.
+func (k *kept) begin() {
+	k.mu.Lock()
+	early := k.early
+	k.early, k.blind = false, false
+	k.mu.Unlock()
+	if !early {
+		k.turn(true)
+	}
+}
 
 // keeps reports whether a push is kept at all. A value that its successor
 // replaces is not: published again it would come after its successor, or after
@@ -85,6 +105,9 @@ func (k *kept) turn(on bool) {
 func (k *kept) reserve(size int) (r room, released int, freed <-chan struct{}) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for k.early && k.head < len(k.pushes) && time.Since(k.pushes[k.head].at) > k.window {
+		k.releaseFirst()
+	}
 	for k.bytes+size > k.max && k.head < len(k.pushes) && (k.blind || k.isConfirmed(k.pushes[k.head])) {
 		k.releaseFirst()
 		released++

@@ -95,7 +95,11 @@ func NewPublisher(a Appender, cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("push: register metrics: %w", err)
 	}
-	return &Publisher{store: a, cfg: cfg, metrics: metrics, slots: make(chan struct{}, cfg.MaxInFlight), kept: newKept(cfg.ReplayBytes)}, nil
+	_, replicated := a.(Replication)
+	return &Publisher{
+		store: a, cfg: cfg, metrics: metrics, slots: make(chan struct{}, cfg.MaxInFlight),
+		kept: newKept(cfg.ReplayBytes, cfg.ReplayWindow, replicated),
+	}, nil
 }
 
 // Session returns a handle to the session of that ID. It asks no store: an ID

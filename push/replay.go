@@ -33,8 +33,9 @@ const (
 // replicas confirm: Publish waits, and fails with ErrReplicasBehind when its
 // time is over. See PublisherConfig.ReplicaTimeout for those that never return.
 //
-// Without Run, or with a store that says nothing of replicas (see Replication),
-// nothing is kept.
+// What is accepted before Run begins is kept for it, for ReplayWindow at most.
+// After Run, or with a store that says nothing of replicas (see Replication),
+// nothing is kept, and without Run nothing is published again.
 func (p *Publisher) Run(ctx context.Context) error {
 	store, ok := p.store.(Replication)
 	if !ok {
@@ -42,7 +43,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		return nil
 	}
 	// Until the first look has told whether there are replicas there may be.
-	p.kept.turn(true)
+	p.kept.begin()
 	defer p.kept.turn(false)
 	seen := replicas{timeout: p.cfg.ReplicaTimeout}
 	first, lastSeen, warned, gauged := true, time.Now(), false, 0
