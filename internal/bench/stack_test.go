@@ -112,8 +112,9 @@ func (s *stack) open(b *testing.B, url string) {
 	jar := must(cookiejar.New(nil))(b)
 	page := must(wsclient.Open(b.Context(), wsclient.Config{
 		Client: &http.Client{Jar: jar}, URL: url, Heartbeat: 20 * time.Second,
-		Got:  func([]byte) { s.came.Store(time.Now().UnixNano()) },
-		Show: func(_ int, text string) { s.shown <- text },
+		Unpaced: true,
+		Got:     func([]byte) { s.came.Store(time.Now().UnixNano()) },
+		Show:    func(_ int, text string) { s.shown <- text },
 	}))(b)
 	run(b, func(ctx context.Context) error {
 		page.Run(ctx)

@@ -36,6 +36,8 @@ type Config struct {
 	Show func(mount int, text string)
 	// Got is called with each message as it comes off the wire, before Show.
 	Got func(message []byte)
+	// Unpaced sends each click at once, for a server without a limit on them.
+	Unpaced bool
 }
 
 // Stats counts what happened to a Page.
@@ -97,7 +99,11 @@ func Open(ctx context.Context, cfg Config) (*Page, error) {
 	if cfg.Got == nil {
 		cfg.Got = func([]byte) {}
 	}
-	p := &Page{cfg: cfg, waiting: map[int]message{}, wake: make(chan struct{}, 1), pace: rate.NewLimiter(perSecond, burst)}
+	pace := rate.Limit(perSecond)
+	if cfg.Unpaced {
+		pace = rate.Inf
+	}
+	p := &Page{cfg: cfg, waiting: map[int]message{}, wake: make(chan struct{}, 1), pace: rate.NewLimiter(pace, burst)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.URL, nil)
 	if err != nil {
 		return nil, fmt.Errorf("wsclient: %w", err)
