@@ -120,6 +120,24 @@ func WaitFor(ctx context.Context, t testing.TB, expression string) {
 	}
 }
 
+// Quiet fails the test at its end if the page in the tab of ctx has written an
+// error or a warning to its console, or thrown one that nobody caught, but for
+// lines that hold one of the allowed texts: what the test does to it on purpose.
+func Quiet(ctx context.Context, t testing.TB, allowed ...string) {
+	t.Helper()
+	page, ok := ctx.Value(journalKey{}).(*journal)
+	if !ok {
+		t.Fatal("browser: Quiet: the context is no tab's")
+	}
+	t.Cleanup(func() {
+		for _, line := range page.complaints() {
+			if !slices.ContainsFunc(allowed, func(s string) bool { return strings.Contains(line, s) }) {
+				t.Errorf("browser: the page's console says %s", line)
+			}
+		}
+	})
+}
+
 // find returns the path of an installed Chromium or Chrome.
 func find() (string, error) {
 	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
@@ -135,6 +153,7 @@ func find() (string, error) {
 func open(ctx context.Context, t testing.TB, options ...chromedp.ContextOption) context.Context {
 	t.Helper()
 	page := &journal{}
+	ctx = context.WithValue(ctx, journalKey{}, page)
 	ctx, cancel := chromedp.NewContext(ctx, append(options, chromedp.WithListener(page.note))...)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil { // starts the browser, or opens the tab
@@ -147,6 +166,9 @@ func open(ctx context.Context, t testing.TB, options ...chromedp.ContextOption) 
 	})
 	return ctx
 }
+
+// journalKey is where a tab's context has its journal.
+type journalKey struct{}
 
 // journal keeps what a page wrote to its console.
 type journal struct {
@@ -180,6 +202,20 @@ func (j *journal) note(event any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lines = append(j.lines, line)
+}
+
+// complaints returns the lines that are errors and warnings.
+func (j *journal) complaints() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []string
+	for _, line := range j.lines {
+		kind, _, _ := strings.Cut(line, ":")
+		if slices.Contains([]string{"exception", "error", "warning", "assert"}, kind) {
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 func (j *journal) String() string {

@@ -22,6 +22,8 @@ func TestBrowserReports(t *testing.T) {
 	one := openTab(t, ctx, c.webs[0].addr)
 	one.shootAll("reports-empty")
 	two := openTab(t, browser.Tab(ctx, t), c.webs[1].addr)
+	browser.Quiet(one.ctx, t)
+	browser.Quiet(two.ctx, t)
 
 	one.startSample()
 	one.waitMoving(20)

@@ -35,7 +35,8 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
   check(values.length === parts.length + 1, "block");
   const first = content.firstChild;
   const single = first === content.lastChild && isElement(first); // needs no fragment around it
-  const root = document.importNode<Node>(single ? first : content, true);
+  // Still where nothing loads and nothing runs: it enters the page with its values.
+  const root = call<Node, "cloneNode">(single ? first : content, "cloneNode", true);
   const nodes = parts.map(({ path }) => {
     let n = path.length ? root : parent; // a page can be one unit
     for (let i = single ? 1 : 0; i < path.length; i++) {
