@@ -238,7 +238,7 @@ func (c *Client) cancelIdle(ctx context.Context, id string, gen int, run int64) 
 	if err != nil {
 		return err
 	}
-	err = c.inspect.DeleteTask(c.inAsynq(rec.Queue), tasks.IDOf(id, gen))
+	err = c.inspect.DeleteTask(c.taskOf(rec))
 	if err != nil && !tasks.Gone(err) {
 		// A worker that gets it finds it ended and drops it; one that has a
 		// plain job has to be told.
@@ -261,6 +261,9 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	}
 	if !rec.over() {
 		return fmt.Errorf("%w: %q is %s", ErrOpen, id, rec.State)
+	}
+	if rec.raw != "" {
+		return c.retryAdopted(rec)
 	}
 	if rec.outbox {
 		if err := c.notify.deliver(ctx, id); err != nil {

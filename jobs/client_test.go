@@ -129,7 +129,7 @@ func TestWhatAPoolCannotRun(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		t.Helper()
-		start(k, define(), quick)
+		k.Start(jobs.PoolConfig{CheckInterval: checkEvery, VersionSkew: 2 * time.Second}, func(p *jobs.Pool) { define().Handle(p, quick) })
 		unknown := jobs.Define[args, result]("test.unknown", jobs.MaxRetry(1))
 		h, err := unknown.With(k.Client).Enqueue(t.Context(), args{}, notify(k))
 		if err != nil {

@@ -27,8 +27,8 @@ const codecJSON = "json/1"
 // Codecs is for [Define]: its jobs' arguments are encoded with c, in place of
 // JSON. Jobs whose arguments are JSON or were encoded with one of the older
 // codecs can still be run, so a change of form needs no empty queue. A worker
-// that does not know a job's codec fails the attempt; a newer worker may get the
-// next one.
+// that does not know a job's codec leaves it to one that does, see
+// PoolConfig.VersionSkew.
 func Codecs(c Codec, older ...Codec) Option {
 	return Option{func(s *settings) { s.codecs = append([]Codec{c}, older...) }}
 }

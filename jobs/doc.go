@@ -51,8 +51,9 @@
 // StateRunning or StateStalled, and shows StateQueued until then.
 //
 // Arguments are JSON unless the kind has another codec ([Codecs]), whose name is
-// stored with each job: workers of two versions read each other's jobs, and what
-// a worker cannot read waits for one that can, as long as attempts are left.
+// stored with each job: workers of two versions read each other's jobs. What a
+// worker cannot run, a kind or arguments of another version, uses no attempt and
+// waits for a worker that can, for an hour at most (PoolConfig.VersionSkew).
 // Results are always JSON, for they become the data of pushes.
 //
 // After a crash of a worker Asynq brings its jobs back in one to two minutes;

@@ -51,6 +51,7 @@ const (
 	codeCrashed   = "crashed"
 	codeArgs      = "bad_args"
 	codeUnknown   = "unknown_kind"
+	codeFormat    = "bad_format"
 	codeTooLarge  = "result_too_large"
 	codeResult    = "bad_result"
 	codeLost      = "lost"

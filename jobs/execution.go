@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"runtime/debug"
 	"slices"
@@ -44,7 +45,12 @@ type execution struct {
 	dests   []dest // those that are told what goes on, see some
 	waiting int    // how many sessions want the events
 	handler handlerFunc
-	renewed time.Time // of the places under limits
+	args    any          // as read before the run, a pointer; nil when they are still to be read
+	misfit  *misfitError // why this worker cannot run the job
+	adopted string       // the ID of the Asynq task, of an adopted one
+	label   string       // the kind in metrics, of an adopted task
+	noted   bool         // the task says that the record knows of a run
+	renewed time.Time    // of the places under limits
 	record  recordState
 	plain   *plainTask // of a plain job
 	to      string     // the destination that dests was read from, while the record is unaware
@@ -61,7 +67,7 @@ type execution struct {
 }
 
 // task names the Asynq task.
-func (x *execution) task() string { return tasks.IDOf(x.id, x.gen) }
+func (x *execution) task() string { return cmp.Or(x.adopted, tasks.IDOf(x.id, x.gen)) }
 
 // report takes a handler's progress.
 func (x *execution) report(fraction float64, message string) {
@@ -98,11 +104,13 @@ func (x *execution) event(s State) *Event {
 	}
 }
 
-func (x *execution) metricKind() string {
-	if x.pool.kinds[x.kind] == nil {
+func (x *execution) metricKind() string { return cmp.Or(x.label, x.pool.metricKind(x.kind)) }
+
+func (p *Pool) metricKind(kind string) string {
+	if p.kinds[kind] == nil {
 		return "unknown"
 	}
-	return x.kind
+	return kind
 }
 
 // execute runs the handler and tends it: heartbeats, progress, cancellation,
@@ -171,6 +179,11 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 		}
 		done <- o
 	}()
+	if x.adopted != "" { // its middleware is its own, and so is what its errors say to Asynq
+		_, err := x.handler(ctx, x)
+		o = outcome{err: keep(err)}
+		return
+	}
 	next := func(ctx context.Context, w *Work) ([]byte, error) {
 		x.payload = w.Args
 		return x.handler(ctx, x)

@@ -44,6 +44,7 @@ import (
 //	hb next uni when it was last heard of, when it is due, until when it is unique
 //	made upd start end          times of its steps
 //	kind queue pay opt follow   what it is, and what follows it
+//	raw         the ID of an adopted task, whose queue is Asynq's own
 //	frac msg res code err why   what it said, and how it ended
 //
 // Two things always hold. A run's scripts change nothing unless gen is its own,

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -97,16 +96,23 @@ func (k *Kind[A, R]) Enqueue(ctx context.Context, args A, opts ...Option) (Handl
 // context.DeadlineExceeded), and when the worker has stopped waiting for it
 // (ErrShutdown; Job.Draining tells earlier). A panic is a failed attempt.
 func (k *Kind[A, R]) Handle(p *Pool, fn func(ctx context.Context, j *Job[A]) (R, error)) {
-	p.register(k.def, func(ctx context.Context, x *execution) ([]byte, error) {
-		j := &Job[A]{
-			ID: x.id, Attempt: x.attempt, Attempts: x.limit, Gen: x.gen, x: x,
+	read := func(x *execution) *misfitError {
+		a := new(A)
+		if err := k.def.decode(x.opts.Codec, x.payload, a); err != nil {
+			return misfit(codeArgs, "the job's arguments cannot be read here", err)
 		}
-		err := k.def.decode(x.opts.Codec, x.payload, &j.Args)
-		switch {
-		case errors.Is(err, errCodec): // a newer worker may know it
-			return nil, &codedError{codeArgs, "the job's arguments cannot be read here", err}
-		case err != nil:
-			return nil, Discard(&codedError{codeArgs, "the job's arguments cannot be read", err})
+		x.args = a
+		return nil
+	}
+	p.register(k.def, handling{read, func(ctx context.Context, x *execution) ([]byte, error) {
+		if x.args == nil {
+			if why := read(x); why != nil {
+				return nil, why
+			}
+		}
+		j := &Job[A]{ID: x.id, Attempt: x.attempt, Attempts: x.limit, Gen: x.gen, x: x}
+		if a, ok := x.args.(*A); ok {
+			j.Args = *a
 		}
 		result, err := fn(ctx, j)
 		if err != nil {
@@ -120,7 +126,7 @@ func (k *Kind[A, R]) Handle(p *Pool, fn func(ctx context.Context, j *Job[A]) (R,
 			return nil, tooLarge(len(b))
 		}
 		return b, nil
-	})
+	}})
 }
 
 // Args reads the arguments of a job.
@@ -168,8 +174,17 @@ type Job[A any] struct {
 // Progress reports how far the work is, 0 to 1, with a short text. It returns
 // at once; the latest value is stored and pushed at most ten times a second.
 // Once the execution is over it does nothing. Safe for concurrent use.
-func (j *Job[A]) Progress(fraction float64, message string) { j.x.report(fraction, message) }
+func (j *Job[A]) Progress(fraction float64, message string) {
+	if j.x != nil { // nobody listens: see FromContext
+		j.x.report(fraction, message)
+	}
+}
 
 // Draining is closed when the worker has been asked to stop: a handler that can
 // finish or save its work soon should. The context ends later.
-func (j *Job[A]) Draining() <-chan struct{} { return j.x.pool.draining }
+func (j *Job[A]) Draining() <-chan struct{} {
+	if j.x == nil {
+		return nil
+	}
+	return j.x.pool.draining
+}

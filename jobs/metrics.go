@@ -16,6 +16,7 @@ type metrics struct {
 	rescued       *prometheus.CounterVec
 	unknown       prometheus.Gauge
 	foreign       prometheus.Counter
+	misfits       *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) (metrics, error) {
@@ -48,6 +49,9 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 		foreign: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "jobs_foreign_tasks_total", Help: "How often a task in one of our queues was sent back because it is not this application's.",
 		}),
+		misfits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jobs_version_skew_total", Help: "How often a job was put back because this worker's version cannot run it, by reason: unknown_kind, bad_args, bad_format.",
+		}, []string{"kind", "reason"}),
 	}
 	if r == nil {
 		return m, nil
@@ -62,6 +66,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m.rescued = register(r, m.rescued, &err)
 	m.unknown = register(r, m.unknown, &err)
 	m.foreign = register(r, m.foreign, &err)
+	m.misfits = register(r, m.misfits, &err)
 	return m, err
 }
 

@@ -37,6 +37,14 @@ func tame(err error) error {
 	return &tamedError{err, text}
 }
 
+// keep returns an adopted handler's error in a form that Asynq can store.
+func keep(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &tamedError{err, storable(err.Error())}
+}
+
 // storable makes a text valid for Asynq's messages, which refuse any other.
 func storable(text string) string {
 	return shorten(strings.ToValidUTF8(text, "\uFFFD"), maxErrorText)

@@ -18,9 +18,10 @@ import (
 // job that runs for longer than beatEvery has one), progress, a failure, a
 // snooze, a stop of the worker, a cancellation.
 //
-// Whether there may be a record is told by Asynq's count of retries: an
-// execution that found none and ends other than by completing makes Asynq count
-// one, and so does a crash. At zero nothing has happened yet.
+// Whether there may be a record is told by a note with the task (note.lua), or by
+// Asynq's count of retries where none could be left: then an execution that found
+// no record and ends other than by completing makes Asynq count one, as a crash
+// does. Without a note and at zero nothing has happened yet.
 
 // plainTask is what is known of a plain job without a record.
 type plainTask struct {
@@ -94,13 +95,17 @@ func (p *Pool) keepReason(ctx context.Context, x *execution, cause error) {
 	}
 }
 
-// performPlain runs the first execution of a plain job. Whatever comes back to
-// the queue is counted by Asynq, for that is how the next execution knows of the
-// record. A failed job goes round once more for that, and begin archives it, so
-// that an operator's re-run out of the archive finds it over too.
+// performPlain runs the first execution of a plain job. What comes back to the
+// queue without a note that there is a record now is counted by Asynq, for that is
+// how the next execution knows of it. A failed job goes round once more for that,
+// and begin archives it, so that an operator's re-run out of the archive finds it
+// over too.
 func (p *Pool) performPlain(ctx, endCtx context.Context, x *execution) error {
 	x.attempt, x.limit = 1, x.opts.Limit
 	err := p.perform(ctx, endCtx, x)
+	if x.noted {
+		return err
+	}
 	if r, ok := errors.AsType[*retryError](err); ok {
 		r.failure = true
 		return r

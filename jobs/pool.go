@@ -44,6 +44,11 @@ type PoolConfig struct {
 	// Grace is how long a handler may keep running after its context ended
 	// before the pool goes on without it. Defaults to 2 seconds.
 	Grace time.Duration
+	// VersionSkew is for how long a job that this worker's version cannot run (its
+	// kind is not registered here, or its arguments cannot be read) is left to
+	// another worker before it fails. That uses no attempt. The time is counted from
+	// the first look of any worker. Defaults to 1 hour; at least a second.
+	VersionSkew time.Duration
 	// Work wraps every handler, the first one outermost.
 	Work []Middleware[[]byte]
 	// TracerProvider makes a span for each execution, a child of the span that
@@ -52,11 +57,14 @@ type PoolConfig struct {
 }
 
 func (c *PoolConfig) fill() error {
-	if c.Concurrency < 0 || c.CheckInterval < 0 || c.DelayedInterval < 0 || c.DrainTimeout < 0 || c.Grace < 0 {
+	if c.Concurrency < 0 || c.CheckInterval < 0 || c.DelayedInterval < 0 || c.DrainTimeout < 0 || c.Grace < 0 || c.VersionSkew < 0 {
 		return errors.New("jobs: PoolConfig: no setting may be negative")
 	}
 	if c.DelayedInterval != 0 && c.DelayedInterval < 10*time.Millisecond {
 		return errors.New("jobs: PoolConfig: DelayedInterval must be at least 10 milliseconds")
+	}
+	if c.VersionSkew != 0 && c.VersionSkew < time.Second {
+		return errors.New("jobs: PoolConfig: VersionSkew must be at least a second")
 	}
 	for q, w := range c.Queues {
 		if strings.TrimSpace(q) == "" || w <= 0 {
@@ -68,6 +76,7 @@ func (c *PoolConfig) fill() error {
 	c.DelayedInterval = cmp.Or(c.DelayedInterval, time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
 	c.Grace = cmp.Or(c.Grace, 2*time.Second)
+	c.VersionSkew = cmp.Or(c.VersionSkew, time.Hour)
 	if c.TracerProvider == nil {
 		c.TracerProvider = otel.GetTracerProvider()
 	}
@@ -79,13 +88,20 @@ func (c *PoolConfig) fill() error {
 
 type handlerFunc func(ctx context.Context, x *execution) ([]byte, error)
 
+// handling is what is registered for a kind.
+type handling struct {
+	// read reads the arguments before the run.
+	read func(x *execution) *misfitError
+	run  handlerFunc
+}
+
 // Pool works on jobs. It also watches over open jobs of all workers, so that a
 // crashed one is noticed. Register handlers with [Kind.Handle], then call Run.
 type Pool struct {
 	client   *Client
 	cfg      PoolConfig
 	log      *slog.Logger
-	handlers map[string]handlerFunc
+	handlers map[string]handling
 	kinds    map[string]*definition
 	setupErr error
 	started  atomic.Bool
@@ -99,8 +115,12 @@ type Pool struct {
 	idle     chan struct{}                      // closed when busy falls to zero; nil until the pool drains
 	pending  tasks.Pending[*completion]
 	prefetch *tasks.Prefetch
-	mark     string // what all tasks of this application carry
-	tracer   trace.Tracer
+	misfits  misfits
+
+	adoptions   []*adoption
+	adoptedDown chan struct{} // closed: their servers have ended
+	mark        string        // what all tasks of this application carry
+	tracer      trace.Tracer
 }
 
 // NewPool checks cfg and fills its defaults; pub is a *push.Publisher. It starts
@@ -118,12 +138,14 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 	}
 	p := &Pool{
 		client: c, cfg: cfg, log: c.log,
-		handlers: make(map[string]handlerFunc), kinds: make(map[string]*definition),
+		handlers: make(map[string]handling), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}),
-		running:  make(map[string]map[*execution]struct{}),
-		mark:     tasks.Mark(c.prefix),
-		prefetch: tasks.NewPrefetch(cfg.Concurrency, len(cfg.Queues) == 1),
-		tracer:   cfg.TracerProvider.Tracer("lastmile/jobs"),
+		running:     make(map[string]map[*execution]struct{}),
+		mark:        tasks.Mark(c.prefix),
+		adoptedDown: make(chan struct{}),
+		misfits:     misfits{log: c.log, count: c.metrics.misfits},
+		prefetch:    tasks.NewPrefetch(cfg.Concurrency, len(cfg.Queues) == 1),
+		tracer:      cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}
 	return p, nil
 }
@@ -131,7 +153,7 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 // Client returns the pool's client, which its handlers' contexts carry.
 func (p *Pool) Client() *Client { return p.client }
 
-func (p *Pool) register(d *definition, h handlerFunc) {
+func (p *Pool) register(d *definition, h handling) {
 	switch {
 	case p.started.Load():
 		p.cfg.Logger.Error("kind registered after the pool's start: its jobs are not worked on here", "kind", d.name)
@@ -152,7 +174,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.setupErr != nil {
 		return fmt.Errorf("jobs: run pool: %w", p.setupErr)
 	}
-	if len(p.handlers) == 0 {
+	if len(p.handlers) == 0 && len(p.adoptions) == 0 {
 		return fmt.Errorf("jobs: run pool: %w: no kind is registered", ErrInvalid)
 	}
 	if p.started.Swap(true) {
@@ -175,15 +197,28 @@ func (p *Pool) Run(ctx context.Context) error {
 	wg.Go(func() { p.hearCancels(helpersCtx) })
 	wg.Go(func() { p.keepPending(helpersCtx) })
 
-	if err := worker.Start(asynq.HandlerFunc(p.process)); err != nil {
-		return fmt.Errorf("jobs: start server: %w", err)
+	stopAdopted, err := p.startAdopted(ctx, rdb)
+	if err != nil {
+		return err
 	}
-	<-ctx.Done()
+	if len(p.handlers) > 0 {
+		err = worker.Start(asynq.HandlerFunc(p.process))
+	}
+	if err == nil {
+		<-ctx.Done()
+	}
 	close(p.draining)
-	worker.Stop()
-	p.giveBack(ctx, 0)
+	stopAdopted()
+	if len(p.handlers) > 0 && err == nil {
+		worker.Stop()
+		p.giveBack(ctx, 0)
+	}
 	p.drain()
 	worker.Shutdown()
+	<-p.adoptedDown
+	if err != nil {
+		return fmt.Errorf("jobs: start server: %w", err)
+	}
 	p.storePending(ctx, 0)
 	return nil
 }

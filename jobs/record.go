@@ -71,6 +71,8 @@ type record struct {
 	// went is the generation whose end has set off what follows, and told the one
 	// whose end the first session has, while the event is undelivered to others.
 	went, told int
+	// raw is the ID of the Asynq task of an adopted job, whose queue is Asynq's too.
+	raw string
 }
 
 const (
@@ -109,7 +111,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), outbox: m["out"] == "1",
 		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)), told: int(p.num(toldField)),
-		dests: int(p.num("ton")), first: m["to0"],
+		dests: int(p.num("ton")), first: m["to0"], raw: m["raw"],
 	}
 	if v := m["opt"]; v != "" {
 		p.err = errors.Join(p.err, json.Unmarshal([]byte(v), &r.opts))

@@ -64,3 +64,10 @@ func (p *Pool) runUnrecorded(ctx context.Context, x *execution, retried int) (be
 	}
 	return false
 }
+
+// begunBefore tells whether the task of a plain job says that its record knows
+// of a run.
+func (p *Pool) begunBefore(x *execution) bool {
+	standing, _ := p.prefetch.Standing(x.task())
+	return standing == tasks.Begun
+}

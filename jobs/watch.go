@@ -160,7 +160,7 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 	if rec.over() {
 		return w.deliverOutbox(ctx, rec)
 	}
-	if _, known := w.c.queues.LoadOrStore(rec.Queue, struct{}{}); !known {
+	if _, known := w.c.queues.LoadOrStore(rec.Queue, struct{}{}); !known && rec.raw == "" {
 		if err := w.registerQueues(ctx); err != nil {
 			return err
 		}
@@ -170,10 +170,11 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 		w.c.metrics.rescued.WithLabelValues("cancelled").Inc()
 		return w.c.cancelIdle(ctx, id, rec.Gen, rec.run)
 	}
-	info, err := w.c.inspect.GetTaskInfo(w.c.inAsynq(rec.Queue), tasks.IDOf(id, rec.Gen))
-	orphan := err == nil && info.Type == ""
+	queue, task := w.c.taskOf(rec)
+	info, err := w.c.inspect.GetTaskInfo(queue, task)
+	orphan := err == nil && info.Type == "" && rec.raw == ""
 	if orphan {
-		if err := w.c.tasks.RemoveOrphan(ctx, w.c.inAsynq(rec.Queue), tasks.IDOf(id, rec.Gen)); err != nil {
+		if err := w.c.tasks.RemoveOrphan(ctx, queue, task); err != nil {
 			return err
 		}
 	}
@@ -200,6 +201,9 @@ func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo
 			// about to remove: the record is made first.
 			return w.checkAgain(ctx, rec.ID, 2*watchEvery)
 		}
+		if rec.raw != "" && info.LastErr == asynq.ErrLeaseExpired.Error() {
+			return w.c.end(ctx, rec, ending{state: StateFailed, code: codeCrashed, err: "the work was interrupted too often"})
+		}
 		w.c.metrics.rescued.WithLabelValues("archived").Inc()
 		w.c.log.WarnContext(ctx, "task of open job was archived", "id", rec.ID, "action", rec.Kind, "error", info.LastErr)
 		return w.c.end(ctx, rec, ending{state: StateFailed, code: codeArchived, err: "the work was stopped by an operator"})
@@ -217,7 +221,7 @@ func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo
 
 func (w watchdog) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
 	if since := time.Since(rec.Updated); rec.State == StateStalled && since > leaseGone {
-		released, err := w.c.tasks.Release(ctx, w.c.inAsynq(rec.Queue), info.ID)
+		released, err := w.c.tasks.Release(ctx, info.Queue, info.ID)
 		if err != nil {
 			return err
 		}

@@ -36,15 +36,16 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	defer p.prefetch.Returned(task)
 	x, err := p.newExecution(ctx, t)
 	if err != nil {
-		if errors.Is(err, tasks.ErrNoJob) { // take.lua was not asked: see Known
-			p.client.foreign.note(ctx, t.Type())
-			return &retryError{err: err, delay: foreignDelay}
-		}
-		p.log.ErrorContext(ctx, "task cannot be read", "action", t.Type(), "error", err)
-		return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
+		return p.refuse(ctx, t, task, err)
 	}
 	p.enter(x)
 	defer p.leave(x)
+	if why := p.fit(x); why != nil {
+		if wait, back := p.putOff(context.WithoutCancel(ctx), x.queue, task, x.kind, why); back {
+			return &retryError{err: why, delay: wait}
+		}
+		x.misfit = why
+	}
 	if x.headers["traceparent"] != "" { // the handler and the pushes belong to the request's trace
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(x.headers))
 	}
@@ -52,7 +53,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	defer func() { x.describe(span, err); span.End() }()
 	endCtx := context.WithoutCancel(ctx) // what the run comes to is stored whatever ends it
 	retried, _ := asynq.GetRetryCount(ctx)
-	if x.record == noRecord && retried == 0 {
+	if x.record == noRecord && retried == 0 && !p.begunBefore(x) {
 		return p.performPlain(ctx, endCtx, x)
 	}
 	before := p.runUnrecorded(endCtx, x, retried)
@@ -84,6 +85,22 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	default:
 		return p.perform(ctx, endCtx, x)
 	}
+}
+
+// refuse settles a task that cannot be read.
+func (p *Pool) refuse(ctx context.Context, t *asynq.Task, task string, err error) error {
+	if errors.Is(err, tasks.ErrNoJob) { // take.lua was not asked: see Known
+		p.client.foreign.note(ctx, t.Type())
+		return &retryError{err: err, delay: foreignDelay}
+	}
+	name, _ := asynq.GetQueueName(ctx)
+	queue, _ := p.client.fromAsynq(name)
+	why := misfit(codeFormat, "the job cannot be read here", err)
+	if wait, back := p.putOff(context.WithoutCancel(ctx), queue, task, t.Type(), why); back {
+		return &retryError{err: why, delay: wait}
+	}
+	p.log.ErrorContext(ctx, "task cannot be read", "action", t.Type(), "error", err)
+	return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
 }
 
 // describe tells the span what was executed and what Asynq was told of it.
@@ -136,12 +153,10 @@ func newToken() string {
 
 // perform runs the handler and settles what came of it.
 func (p *Pool) perform(ctx, endCtx context.Context, x *execution) error {
-	if h, ok := p.handlers[x.kind]; ok {
-		x.handler = h
-	} else {
-		x.handler = func(context.Context, *execution) ([]byte, error) {
-			return nil, &codedError{codeUnknown, "this kind of work is not known here", fmt.Errorf("kind %q", x.kind)}
-		}
+	x.handler = p.handlers[x.kind].run
+	if x.misfit != nil {
+		x.handler = func(context.Context, *execution) ([]byte, error) { return nil, Discard(x.misfit) }
+		x.opts.Limits = nil // it takes nobody's place
 	}
 	wait, err := p.client.limits.acquire(endCtx, x)
 	if err != nil {
@@ -184,6 +199,13 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 		attr = append(attr, "stack", string(pe.stack))
 	}
 	_, final := errors.AsType[*discardError](o.err)
+	if why, ok := errors.AsType[*misfitError](o.err); ok && !final {
+		if wait, back := p.putOff(ctx, x.queue, x.task(), x.kind, why); back {
+			x.misfit = why
+			return p.again(ctx, x, StateScheduled, wait, true, o.err)
+		}
+		final = true
+	}
 	if final || x.attempt >= x.limit {
 		p.log.ErrorContext(ctx, "job failed", attr...)
 		code, text := public(o.err)
@@ -237,6 +259,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	case waiting(n) == waitStale:
 		return &retryError{err: errSuperseded, delay: unsettledDelay}
 	}
+	p.noteRun(ctx, x, x.misfit != nil)
 	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
 	if s == StateRetrying {
 		e := x.event(s)
@@ -284,8 +307,11 @@ func (p *Pool) retry(ctx context.Context, f func(context.Context) error) error {
 
 func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, error) {
 	h, err := tasks.ParseHeader(t.Headers())
-	if err != nil || h.App != p.client.prefix {
+	switch {
+	case h.App != p.client.prefix:
 		return nil, fmt.Errorf("%w: of type %q", tasks.ErrNoJob, t.Type())
+	case err != nil:
+		return nil, fmt.Errorf("%w: of type %q", errFormat, t.Type())
 	}
 	x := &execution{
 		pool: p, id: h.ID, gen: h.Gen, kind: t.Type(), payload: t.Payload(), headers: t.Headers(),
@@ -294,7 +320,8 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 	name, _ := asynq.GetQueueName(ctx)
 	x.queue, _ = p.client.fromAsynq(name) // the pool works on no other
 	if x.opts, err = p.client.options.decode(x.kind, h.Options); err != nil {
-		return nil, fmt.Errorf("%w: job %q: options: %w", ErrInvalid, x.id, err)
+		x.misfit = misfit(codeFormat, "the job cannot be read here", fmt.Errorf("options: %w", err))
+		x.opts = p.usualOptions(x.kind)
 	}
 	if h.Plain {
 		x.record = noRecord
@@ -303,6 +330,15 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 		}
 	}
 	return x, nil
+}
+
+// usualOptions are those of a kind whose job's own cannot be read.
+func (p *Pool) usualOptions(kind string) jobOptions {
+	s := defaults()
+	if d := p.kinds[kind]; d != nil {
+		s = d.base
+	}
+	return jobOptions{Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1}
 }
 
 // backoff is the wait after the present attempt.

@@ -105,7 +105,10 @@ while n > 0 and foreign < 100 do
     if #leases >= 200 then lease() end
     if v[1] then
       r[i + 1], r[i + 2], r[i + 3], r[i + 4] = id, v[1], 0, ""
-      if v[2] and ARGV[4] ~= "" then r[i + 3], r[i + 4] = fresh(v[2]) end
+      if v[2] then
+        r[i + 3] = 2 -- by note.lua, if records are elsewhere
+        if ARGV[4] ~= "" then r[i + 3], r[i + 4] = fresh(v[2]) end
+      end
     end
   end
 end

@@ -26,6 +26,14 @@ const archivedBatch = 1000
 // each five, some of its renewals lost.
 const leaseLeft = 15 * time.Second
 
+// Key returns the key of a task, or nothing when it is not known.
+func (q *Queues) Key(queue, id string) string {
+	if q.Names.task == "" {
+		return ""
+	}
+	return q.Names.task.of(queue) + id
+}
+
 // Register names queues to Asynq's inspector again: a client that outlives a
 // FLUSHALL remembers having done so and does not.
 func (q *Queues) Register(ctx context.Context, queues []any) error {
