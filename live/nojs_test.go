@@ -246,6 +246,8 @@ func (chatty) Save(s form, ctx *live.Context) (form, error) {
 	return s, nil
 }
 
+func (chatty) Away(s form, _ *live.Context) (form, error) { return s, nil }
+
 // TestFormShowsEachMessageOnce: the page after a form mounts anew and says what
 // it has to say itself; the form says what its action did, however much.
 func TestFormShowsEachMessageOnce(t *testing.T) {

@@ -161,6 +161,9 @@ func (p *page) prepare(tmpl *template.Template, state reflect.Type) (err error) 
 	if err != nil {
 		return err
 	}
+	if err := p.checkTags(); err != nil {
+		return err
+	}
 	if why := p.set.Unshared(); why != "" {
 		p.hub.log.Warn("renders are not shared", "view", p.name, "reason", why)
 	}
