@@ -156,7 +156,7 @@ func (c *Client) Get(ctx context.Context, id string) (Info, error) {
 	r, err := c.load(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		var i Info
-		if i, err = c.plainInfo(id); !errors.Is(err, ErrNotFound) {
+		if i, err = plainInfo(c, id); !errors.Is(err, ErrNotFound) {
 			return i, err
 		}
 		r, err = c.load(ctx, id) // it may have ended meanwhile
@@ -259,14 +259,19 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	return retryRecord(ctx, c, rec)
+}
+
+// retryRecord opens the next generation of the very one that rec is of.
+func retryRecord(ctx context.Context, c *Client, rec *record) error {
 	if !rec.over() {
-		return fmt.Errorf("%w: %q is %s", ErrOpen, id, rec.State)
+		return fmt.Errorf("%w: %q is %s", ErrOpen, rec.ID, rec.State)
 	}
 	if rec.raw != "" {
 		return c.retryAdopted(rec)
 	}
 	if rec.outbox {
-		if err := c.notify.deliver(ctx, id); err != nil {
+		if err := c.notify.deliver(ctx, rec.ID); err != nil {
 			return err
 		}
 	}
@@ -275,7 +280,7 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 		return err
 	}
 	if gen <= 0 {
-		return fmt.Errorf("%w: %q was opened by somebody else", ErrOpen, id)
+		return fmt.Errorf("%w: %q was opened by somebody else", ErrOpen, rec.ID)
 	}
 	return nil
 }

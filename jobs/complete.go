@@ -63,6 +63,7 @@ type ending struct {
 	state     State
 	result    []byte
 	code, err string
+	kept      string // the error as the record keeps it, "" for none
 	retention time.Duration
 	// event is the job as its run knows it; nil has the record read instead.
 	event *Event
@@ -117,7 +118,7 @@ func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error)
 func (c *Client) finish(ctx context.Context, e *ending) (ended, error) {
 	now := time.Now()
 	r, err := c.reply(ctx, "finish", e.id, e.id, e.gen, e.run, string(e.state), ms(now), ms(now.Add(outboxAfter)),
-		msOf(e.retention), e.result, e.code, e.err)
+		msOf(e.retention), e.result, e.code, e.err, e.kept)
 	if err != nil {
 		return ended{}, err
 	}
@@ -132,6 +133,9 @@ func (c *Client) finish(ctx context.Context, e *ending) (ended, error) {
 // is no error when the end was decided before or the run is stale.
 func (c *Client) end(ctx context.Context, rec *record, e ending) error {
 	e.id, e.kind, e.gen, e.run, e.retention = rec.ID, rec.Kind, rec.Gen, rec.run, rec.opts.Retention
+	if e.state == StateFailed || e.state == StateLost {
+		e.kept = kept(rec.Gen, rec.Attempt, rec.Worker, e.code, e.err)
+	}
 	end, err := c.complete(ctx, &e)
 	return errors.Join(err, end.undelivered)
 }

@@ -39,8 +39,12 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 			p.noteRun(ctx, x, false)
 		}
 	}
+	var failure string
+	if s == StateFailed && !errors.Is(cause, errDied) { // begin.lua has kept that one
+		failure = x.failure(code, cause)
+	}
 	end, err := c.complete(ctx, &ending{
-		id: x.id, kind: x.metricKind(), gen: x.gen, run: x.run, state: s, result: result, code: code, err: text,
+		id: x.id, kind: x.metricKind(), gen: x.gen, run: x.run, state: s, result: result, code: code, err: text, kept: failure,
 		retention: x.opts.Retention, event: x.event(s), retry: p.retry,
 	})
 	switch {

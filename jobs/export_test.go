@@ -2,6 +2,10 @@ package jobs
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"lastmile/jobs/internal/tasks"
@@ -21,3 +25,68 @@ func (p *Pool) Take(ctx context.Context, queue string) (string, error) {
 
 // GiveBack gives back what the pool has held for longer than d.
 func (p *Pool) GiveBack(ctx context.Context, d time.Duration) { p.giveBack(ctx, d) }
+
+// Tidy compares the index with the records, as watchdogs do.
+func (c *Client) Tidy(ctx context.Context) error { return c.watchdog.tidy(ctx) }
+
+// Index returns all entries of the index.
+func (c *Client) Index(ctx context.Context) ([]string, error) {
+	var all []string
+	for n := range shards {
+		some, err := c.rdb.ZRange(ctx, c.listing(n), 0, -1).Result()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// IndexFaults tells in what the index and the records do not agree.
+func (c *Client) IndexFaults(ctx context.Context) (faults []string, err error) {
+	listed, err := c.Index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries := map[string]bool{}
+	for _, e := range listed {
+		entries[e] = true
+	}
+	for n := range shards {
+		keys, err := c.rdb.Keys(ctx, c.tag(n)+"r:*").Result()
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			id := strings.TrimPrefix(key, c.tag(n)+"r:")
+			r, err := c.load(ctx, id)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				maps.DeleteFunc(entries, func(e string, _ bool) bool { return strings.Contains(e, id) }) // a test has made it unreadable
+				continue
+			}
+			e := entry(r.State, r.Kind, r.Queue, r.Created, r.Ended, id)
+			if !entries[e] {
+				faults = append(faults, fmt.Sprintf("no entry %q", e))
+			}
+			delete(entries, e)
+		}
+	}
+	for e := range entries {
+		l, err := parseEntry(e)
+		if err != nil {
+			return nil, err
+		}
+		if l.state.Ended() {
+			continue // its record has expired
+		}
+		if _, err := plainInfo(c, l.id); errors.Is(err, ErrNotFound) {
+			faults = append(faults, fmt.Sprintf("neither record nor task of entry %q", e))
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return faults, nil
+}

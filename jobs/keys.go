@@ -18,7 +18,11 @@ import (
 //	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB
 //	P:jobs:{jN}:w:<id>   hash    the job         as the record         one field a session beside the first that waits for it
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
+//	P:jobs:{jN}:index    zset    the scripts     as the records        an entry a job, see entry.lua
+//	P:jobs:{jN}:tidy     hash    watchdogs       a day                 2 fields: when and how far the index was compared
 //	P:jobs:s:<session>   zset    Enqueue         as its jobs, 8 days+  200 jobs, newest kept
+//	P:jobs:bulks         zset    RetryAll        while a bulk is not over  one member a bulk
+//	P:jobs:bulk:<id>     hash    RetryAll        7 days                12 fields, a page of 50 jobs
 //	P:jobs:cron          hash    cron            for good              6 fields an entry, its job 256 KiB
 //	P:jobs:cancel:D      channel Cancel          -                     -
 //	P:jobs:none:D        channel -               -                     nobody publishes: see Pool.server
@@ -46,6 +50,7 @@ import (
 //	kind queue pay opt follow   what it is, and what follows it
 //	raw         the ID of an adopted task, whose queue is Asynq's own
 //	frac msg res code err why   what it said, and how it ended
+//	worker errs e0 ... e9       who began the last attempt; how many failed, and the last ten of them
 //
 // Two things always hold. A run's scripts change nothing unless gen is its own,
 // and run too once it has one. And what ends a generation sets fin and, if

@@ -27,8 +27,23 @@ func bubble(t *testing.T, f func(t *testing.T, k *jobstest.Kit)) {
 	t.Helper()
 	inBubble(t, func(t *testing.T) {
 		t.Helper()
-		f(t, jobstest.New(t))
+		k := jobstest.New(t)
+		f(t, k)
+		checkIndex(t, k)
 	})
+}
+
+// checkIndex finds each record in the index, as it stands, and nothing else.
+func checkIndex(t *testing.T, k *jobstest.Kit) {
+	t.Helper()
+	c, err := jobs.NewClient(k.Redis, k.Publisher, jobs.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults, err := c.IndexFaults(t.Context())
+	if err != nil || len(faults) > 0 {
+		t.Errorf("the index does not agree with the records: %q, %v", faults, err)
+	}
 }
 
 func inBubble(t *testing.T, f func(t *testing.T)) {

@@ -47,7 +47,7 @@ func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, er
 		return joined, "", nil
 	}
 	now := time.Now()
-	args := []any{x.id, ms(now), ms(now.Add(stallAfter))}
+	args := []any{x.id, ms(now), ms(now.Add(stallAfter)), x.pool.name}
 	if x.record == noRecord {
 		args = append(args, x.plain.fields(StateQueued, 0, now)...)
 	}
@@ -127,7 +127,8 @@ func (p *Pool) beginPlain(ctx context.Context, x *execution, retried int) error 
 // adopt makes the record of a plain job, unless there is one.
 func (c *Client) adopt(ctx context.Context, t *plainTask, s State, attempts int) error {
 	now := time.Now()
-	args := append([]any{t.id, ms(now), ms(now.Add(firstCheck)), "", ""}, t.fields(s, attempts, now)...)
+	listed := entry(s, t.kind, t.queue, t.made, time.Time{}, t.id)
+	args := append([]any{t.id, ms(now), ms(now.Add(firstCheck)), "", "", listed}, t.fields(s, attempts, now)...)
 	if s == StateRunning {
 		args = append(args, "hb", ms(now))
 	}
@@ -184,7 +185,7 @@ func plainState(s asynq.TaskState) State {
 }
 
 // plainInfo returns what Asynq knows of a plain job.
-func (c *Client) plainInfo(id string) (Info, error) {
+func plainInfo(c *Client, id string) (Info, error) {
 	t, task, err := c.locate(id)
 	if err != nil {
 		return Info{}, err

@@ -120,6 +120,7 @@ type Pool struct {
 	adoptions   []*adoption
 	adoptedDown chan struct{} // closed: their servers have ended
 	mark        string        // what all tasks of this application carry
+	name        string        // of this worker, for people
 	tracer      trace.Tracer
 }
 
@@ -142,6 +143,7 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		draining: make(chan struct{}), aborting: make(chan struct{}),
 		running:     make(map[string]map[*execution]struct{}),
 		mark:        tasks.Mark(c.prefix),
+		name:        workerName(),
 		adoptedDown: make(chan struct{}),
 		misfits:     misfits{log: c.log, count: c.metrics.misfits},
 		prefetch:    tasks.NewPrefetch(cfg.Concurrency, len(cfg.Queues) == 1),

@@ -34,6 +34,9 @@ func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
 	}
 	if t.plain {
 		h := Handle{ID: e.ID, Gen: 1, State: t.state(now)}
+		if err := (index{c}).add(ctx, t); err != nil {
+			return Handle{}, err
+		}
 		_, err := c.submit(ctx, t)
 		return h, err
 	}
@@ -167,7 +170,7 @@ func (c *Client) createArgs(t *task, s *settings, to string) ([]any, error) {
 		fields = append(fields, "to0", to, "ton", 1)
 	}
 	fields = append(fields, "gen", 1, "kind", t.kind, "st", string(t.state(t.made)))
-	return append([]any{t.id, ms(t.made), ms(t.made.Add(firstCheck)), to, uni}, fields...), nil
+	return append([]any{t.id, ms(t.made), ms(t.made.Add(firstCheck)), to, uni, t.entry(t.state(t.made))}, fields...), nil
 }
 
 // fields are those of a record that say what is asked for; uni is until when it

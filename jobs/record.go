@@ -29,6 +29,11 @@ type Info struct {
 	Message  string
 	// Code and Error tell the last failure in words meant for the user.
 	Code, Error string
+	// Failures are the attempts that failed, the last ten of all generations,
+	// oldest first. What they say is for operators.
+	Failures []Failure
+	// Worker is the process that began the last attempt of which the record knows.
+	Worker string
 	// Args are the arguments as JSON, or as a JSON string of base64 when the
 	// kind's codec makes something else of them; Kind.Args reads them.
 	Args json.RawMessage
@@ -42,6 +47,7 @@ type Info struct {
 
 	payload []byte // the arguments as stored
 	codec   string // how, "" for JSON
+	plain   bool   // known by its task alone
 }
 
 // event returns the event that tells the job's present state.
@@ -121,6 +127,8 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 		p.err = errors.Join(p.err, err)
 		r.Fraction = v
 	}
+	r.Worker = m["worker"]
+	r.Failures = p.failures()
 	r.setArgs([]byte(m["pay"]), r.opts.Codec)
 	if v := m["res"]; v != "" {
 		r.Result = json.RawMessage(v)

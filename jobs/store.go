@@ -47,6 +47,10 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 	}
 	text["put"] = "local offset = 8\n" + function("create", text["create"]) + text["put"]
 	text["create"] = "local offset = 0\n" + text["create"]
+	for _, name := range []string{"abandon", "adopt", "again", "beat", "begin", "complete", "create", "finish", "join", "put", "reopen", "stall", "tidy"} {
+		text[name] = text["entry"] + text[name]
+	}
+	delete(text, "entry")
 	s.completion = text["complete"]
 	text["complete"] = "local append\n" + s.completion
 	for name, src := range text {

@@ -47,6 +47,7 @@ type watchdog struct{ c *Client }
 func (w watchdog) watch(ctx context.Context) {
 	timer := time.NewTimer(watchEvery)
 	defer timer.Stop()
+	tidied := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,7 +55,12 @@ func (w watchdog) watch(ctx context.Context) {
 		case <-timer.C:
 		}
 		wait := watchEvery
-		if err := w.sweep(ctx); err != nil && ctx.Err() == nil {
+		err := w.sweep(ctx)
+		if err == nil && time.Since(tidied) >= tidyEvery {
+			tidied = time.Now()
+			err = errors.Join(w.tidy(ctx), bulks(w).resume(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
 			w.c.log.WarnContext(ctx, "watchdog failed", "error", err)
 			if cluster, ok := w.c.rdb.(*redis.ClusterClient); ok {
 				cluster.ReloadState(ctx) // a replica may have taken over; by itself the client asks once a minute

@@ -80,8 +80,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 		return p.conclude(endCtx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 	case beginSpent:
 		x.attempt = x.limit
-		err := errors.New("the worker died in the last attempt")
-		return p.conclude(endCtx, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", err)
+		return p.conclude(endCtx, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", errDied)
 	default:
 		return p.perform(ctx, endCtx, x)
 	}
@@ -126,7 +125,7 @@ func (p *Pool) begin(ctx context.Context, x *execution, retried int, before bool
 	ask := func() error {
 		return p.retry(ctx, func(ctx context.Context) error {
 			now := time.Now()
-			r, err := p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted)
+			r, err := p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted, p.name)
 			if err != nil {
 				return err
 			}
@@ -238,9 +237,10 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	}
 	now := time.Now()
 	next := now.Add(delay)
-	var code, text string
+	var code, text, kept string
 	if s == StateRetrying {
 		code, text = public(cause)
+		kept = x.failure(code, cause)
 	}
 	back := 0
 	if giveBack {
@@ -248,7 +248,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	}
 	var n int
 	err := p.retry(ctx, func(ctx context.Context) (err error) {
-		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(firstCheck)), string(s), ms(next), back, code, text)
+		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(firstCheck)), string(s), ms(next), back, code, text, kept)
 		return err
 	})
 	switch {

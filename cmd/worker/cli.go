@@ -30,7 +30,7 @@ type cli struct {
 	Run     runCommand     `cmd:"" help:"Run jobs until a signal comes."`
 	Enqueue enqueueCommand `cmd:"" help:"Enqueue a job."`
 	Jobs    struct {
-		List   jobsList   `cmd:"" help:"List the jobs that wait, run or have failed, or all of a session."`
+		List   jobsList   `cmd:"" help:"List jobs, newest first: all, or those that are asked for."`
 		Show   jobsShow   `cmd:"" help:"Show a job."`
 		Cancel jobsCancel `cmd:"" help:"Cancel a job, for good."`
 		Retry  jobsRetry  `cmd:"" help:"Run a job that has ended once more."`

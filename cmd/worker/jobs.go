@@ -4,14 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/hibiken/asynq"
 
 	"lastmile/cmd/internal/config"
 	"lastmile/jobs"
@@ -39,24 +35,94 @@ type jobInfo struct {
 	Started    time.Time       `json:"started,omitzero"`
 	Ended      time.Time       `json:"ended,omitzero"`
 	NextAt     time.Time       `json:"next_at,omitzero"`
+	Worker     string          `json:"worker,omitempty"`
+	Failures   []failure       `json:"failures,omitempty"`
+}
+
+// failure is an attempt that failed.
+type failure struct {
+	At      time.Time `json:"at"`
+	Gen     int       `json:"gen"`
+	Attempt int       `json:"attempt"`
+	Worker  string    `json:"worker,omitempty"`
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
 }
 
 func describe(i jobs.Info) jobInfo {
+	var failures []failure
+	for _, f := range i.Failures {
+		failures = append(failures, failure(f))
+	}
 	return jobInfo{
 		ID: i.ID, Kind: i.Kind, Queue: i.Queue, State: i.State, Cancelling: i.Cancelling, Attempt: i.Attempt, Attempts: i.Attempts, Gen: i.Gen,
 		Fraction: i.Fraction, Message: i.Message, Code: i.Code, Error: i.Error, Args: i.Args, Result: i.Result,
 		Created: i.Created, Updated: i.Updated, Started: i.Started, Ended: i.Ended, NextAt: i.NextAt,
+		Worker: i.Worker, Failures: failures,
 	}
 }
 
-// maxListed bounds how many tasks of each of Asynq's lists are looked at.
+// jobsWhere chooses jobs.
+type jobsWhere struct {
+	State         []string `name:"state" placeholder:"STATE,..." help:"Jobs in these states: queued, scheduled, running, retrying, stalled, completed, failed, cancelled or lost."`
+	Kind          string   `name:"kind" help:"Jobs of this kind."`
+	Queue         string   `name:"queue" help:"Jobs in this queue."`
+	Session       string   `name:"session" help:"Jobs of this session, of which the newest 200 are known."`
+	CreatedSince  moment   `name:"created-since" placeholder:"TIME" help:"Jobs made at this time or later: as 2026-11-30T12:00:00Z, or as an age such as 90m."`
+	CreatedBefore moment   `name:"created-before" placeholder:"TIME" help:"Jobs made before this time."`
+	EndedSince    moment   `name:"ended-since" placeholder:"TIME" help:"Jobs that ended at this time or later."`
+	EndedBefore   moment   `name:"ended-before" placeholder:"TIME" help:"Jobs that ended before this time."`
+}
+
+// moment is a time, given as such or as an age.
+type moment struct{ time.Time }
+
+// UnmarshalText reads a moment.
+func (m *moment) UnmarshalText(text []byte) error {
+	if age, err := time.ParseDuration(string(text)); err == nil && age >= 0 {
+		m.Time = time.Now().Add(-age)
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return fmt.Errorf("%q is neither a time such as 2026-11-30T12:00:00Z nor an age such as 90m", text)
+	}
+	m.Time = t
+	return nil
+}
+
+func (w *jobsWhere) query() jobs.Query {
+	q := jobs.Query{
+		Kind: w.Kind, Queue: w.Queue, Session: w.Session,
+		CreatedSince: w.CreatedSince.Time, CreatedBefore: w.CreatedBefore.Time, EndedSince: w.EndedSince.Time, EndedBefore: w.EndedBefore.Time,
+	}
+	for _, s := range w.State {
+		q.States = append(q.States, jobs.State(s))
+	}
+	return q
+}
+
+// checkStates says which flag names a state that there is not.
+func (w *jobsWhere) checkStates() error {
+	for _, name := range w.State {
+		switch s := jobs.State(name); s {
+		case jobs.StateQueued, jobs.StateScheduled, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled:
+		default:
+			if !s.Ended() {
+				return fmt.Errorf("%w: --state=%s: must be of queued, scheduled, running, retrying, stalled, completed, failed, cancelled and lost", config.ErrUsage, s)
+			}
+		}
+	}
+	return nil
+}
+
+// maxListed bounds how many jobs are listed at once.
 const maxListed = 10_000
 
 // jobsList is "worker jobs list".
 type jobsList struct {
-	Session string `name:"session" help:"Session whose jobs to list, ended ones too."`
-	State   string `name:"state" help:"List jobs in this state only: queued, scheduled, running, retrying, stalled, completed, failed, cancelled or lost."`
-	Limit   int    `name:"limit" default:"100" help:"How many to list."`
+	jobsWhere
+	Limit int `name:"limit" default:"100" help:"How many to list."`
 }
 
 // Run lists jobs, newest first.
@@ -64,94 +130,34 @@ func (c *jobsList) Run(ctx context.Context, t *tools) error {
 	if err := config.Range("limit", c.Limit, 1, maxListed); err != nil {
 		return err
 	}
-	switch s := jobs.State(c.State); s {
-	case "", jobs.StateQueued, jobs.StateScheduled, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled:
-	default:
-		if !s.Ended() {
-			return fmt.Errorf("%w: --state=%s: must be queued, scheduled, running, retrying, stalled, completed, failed, cancelled or lost", config.ErrUsage, s)
-		}
+	if err := c.checkStates(); err != nil {
+		return err
 	}
 	client, err := t.jobs()
 	if err != nil {
 		return err
 	}
-	infos, err := c.find(ctx, t, client)
-	if err != nil {
-		return err
-	}
-	list := []jobInfo{}
-	for _, i := range infos {
-		if (c.State == "" || string(i.State) == c.State) && len(list) < c.Limit {
-			d := describe(i)
-			d.Args, d.Result = nil, nil
-			list = append(list, d)
-		}
-	}
-	rows := make([][]string, 0, len(list))
-	for _, j := range list {
-		rows = append(rows, []string{
-			j.ID, j.Kind, j.Queue, string(j.State), fmt.Sprintf("%d/%d", j.Attempt, j.Attempts),
-			fmt.Sprintf("%.0f%%", 100*j.Fraction), stamp(j.Created), cmp.Or(j.Error, j.Message),
-		})
-	}
-	return t.out.table(list, []string{"ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "DONE", "CREATED", "MESSAGE"}, rows)
-}
-
-func (c *jobsList) find(ctx context.Context, t *tools, client *jobs.Client) ([]jobs.Info, error) {
-	if c.Session != "" {
-		return jobs.ForSession(ctx, client, t.publisher.Session(c.Session))
-	}
-	look := c.Limit
-	if c.State != "" { // Asynq's lists hold several states each
-		look = maxListed
-	}
-	ids, err := openIDs(t, client, look)
-	if err != nil {
-		return nil, err
-	}
-	var infos []jobs.Info
-	for _, id := range ids {
-		i, err := client.Get(ctx, id)
-		if errors.Is(err, jobs.ErrNotFound) {
-			continue // it ended in between, or is not one of ours
-		}
+	list, rows := []jobInfo{}, [][]string{}
+	q := c.query()
+	for len(list) < c.Limit {
+		q.Limit = min(c.Limit-len(list), 1000)
+		page, err := client.Jobs(ctx, q)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		infos = append(infos, i)
-	}
-	slices.SortFunc(infos, func(a, b jobs.Info) int { return b.Created.Compare(a.Created) })
-	return infos, nil
-}
-
-// openIDs asks Asynq for what is in its queues. A task's ID is its job's, with
-// the generation behind it.
-func openIDs(t *tools, client *jobs.Client, limit int) ([]string, error) {
-	inspect := asynq.NewInspectorFromRedisClient(t.client)
-	queues, err := inspect.Queues()
-	if err != nil {
-		return nil, fmt.Errorf("list queues: %w", err)
-	}
-	var ids []string
-	for _, q := range queues {
-		if _, ours := client.QueueOf(q); !ours {
-			continue
+		for _, i := range page.Jobs {
+			j := describe(i)
+			list = append(list, j)
+			rows = append(rows, []string{
+				j.ID, j.Kind, j.Queue, string(j.State), fmt.Sprintf("%d/%d", j.Attempt, j.Attempts),
+				fmt.Sprintf("%.0f%%", 100*j.Fraction), stamp(j.Created), stamp(j.Ended), cmp.Or(j.Error, j.Message),
+			})
 		}
-		for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
-			inspect.ListActiveTasks, inspect.ListPendingTasks, inspect.ListScheduledTasks, inspect.ListRetryTasks, inspect.ListArchivedTasks,
-		} {
-			tasks, err := list(q, asynq.PageSize(limit))
-			if err != nil {
-				return nil, fmt.Errorf("list tasks of queue %s: %w", q, err)
-			}
-			for _, task := range tasks {
-				if id := task.Headers["lm-id"]; id != "" && !slices.Contains(ids, id) {
-					ids = append(ids, id)
-				}
-			}
+		if q.After = page.Next; q.After == "" {
+			break
 		}
 	}
-	return ids, nil
+	return t.out.table(list, []string{"ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "DONE", "CREATED", "ENDED", "MESSAGE"}, rows)
 }
 
 // jobsShow is "worker jobs show ID".
@@ -189,12 +195,20 @@ func (c *jobsShow) Run(ctx context.Context, t *tools) error {
 		{"updated", stamp(d.Updated)},
 		{"ended", stamp(d.Ended)},
 		{"next attempt", stamp(d.NextAt)},
+		{"worker", d.Worker},
 		{"arguments", string(d.Args)},
 		{"result", string(d.Result)},
 	} {
 		if f[1] != "" {
 			fmt.Fprintf(&b, "%-12s %s\n", f[0], f[1])
 		}
+	}
+	for _, f := range d.Failures {
+		fmt.Fprintf(&b, "%-12s %s attempt %d of generation %d", "failure", stamp(f.At), f.Attempt, f.Gen)
+		if f.Worker != "" {
+			fmt.Fprintf(&b, " on %s", f.Worker)
+		}
+		fmt.Fprintf(&b, ": %s\n", strings.ReplaceAll(strings.TrimPrefix(f.Code+" "+f.Message, f.Message+" "), "\n", " "))
 	}
 	return t.out.print(d, strings.TrimSuffix(b.String(), "\n"))
 }

@@ -94,6 +94,7 @@ func TestBadCommands(t *testing.T) {
 		{`enqueue reports.profile {"name":"x","slow":500}`, 2, []string{"ARGS", "slow is 500", "120"}},
 		{"jobs list --state=asleep", 2, []string{"--state=asleep", "stalled"}},
 		{"jobs list --limit=0", 2, []string{"--limit=0"}},
+		{"jobs list --created-since=soon", 2, []string{"--created-since", "soon", "90m"}},
 		{"jobs show nobody", 1, []string{"not found"}},
 		{"jobs cancel nobody", 1, []string{"not found"}},
 		{"dead list --reason=bored", 2, []string{"--reason=bored", "expired"}},
@@ -160,22 +161,41 @@ func TestJobs(t *testing.T) {
 func TestListOfAState(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	for i, id := range []string{"one", "two", "three"} {
-		run[job](s, "enqueue", "reports.profile", `{"name":"x.csv"}`, "--id="+id, "--session=SOMEBODY", "--in="+strconv.Itoa(i+1)+"h")
+	p := programtest.Start(t, s.env, "run", "--log-format=json")
+	p.WaitLine("working")
+	for i := range 12 {
+		run[job](s, "enqueue", "reports.profile", `{"name":"sample"}`, "--id=done"+strconv.Itoa(i))
 	}
-	records, err := s.client.Keys(t.Context(), "*:r:three").Result()
-	if err != nil || len(records) != 1 {
-		t.Fatalf("records: %v, %v", records, err)
+	run[job](s, "enqueue", "reports.profile", `{"name":"x.csv","file":"nothing"}`, "--id=bad")
+	run[job](s, "enqueue", "reports.profile", `{"name":"x.csv"}`, "--id=later", "--in=1h")
+	patience.UntilSaid(t, "the jobs", func() (bool, string) {
+		done, bad := run[[]job](s, "jobs", "list", "--state=completed"), run[[]job](s, "jobs", "list", "--state=failed")
+		return len(done) == 12 && len(bad) == 1, fmt.Sprintf("%d completed, failed %+v", len(done), bad)
+	})
+	for args, want := range map[string]int{
+		"":                                   14,
+		"--state=completed,failed":           13,
+		"--state=scheduled":                  1,
+		"--state=completed --limit=5":        5,
+		"--kind=reports.profile":             14,
+		"--kind=nobody":                      0,
+		"--queue=default":                    14,
+		"--created-since=1h":                 14,
+		"--ended-before=1h":                  0,
+		"--ended-since=2020-01-01T00:00:00Z": 13,
+	} {
+		if list := run[[]job](s, append([]string{"jobs", "list"}, strings.Fields(args)...)...); len(list) != want {
+			t.Errorf("jobs list %s: %d, want %d", args, len(list), want)
+		}
 	}
-	if err := s.client.HSet(t.Context(), records[0], "st", "retrying").Err(); err != nil {
-		t.Fatal(err)
+	r := programtest.Run(t, s.env, "jobs", "show", "bad")
+	for _, want := range []string{"attempt      1 of", "failure      ", "attempt 1 of generation 1 on "} {
+		if !strings.Contains(r.Out, want) {
+			t.Errorf("jobs show does not say %q:\n%s", want, r.Out)
+		}
 	}
-	if list := run[[]job](s, "jobs", "list", "--state=retrying", "--limit=1"); len(list) != 1 || list[0].ID != "three" {
-		t.Errorf("jobs list --state=retrying: got %+v, want three", list)
-	}
-	if list := run[[]job](s, "jobs", "list", "--state=scheduled", "--limit=1"); len(list) != 1 || list[0].State != "scheduled" {
-		t.Errorf("jobs list --state=scheduled: got %+v, want one", list)
-	}
+	p.Signal(syscall.SIGTERM)
+	p.Wait()
 }
 
 func TestRun(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 var shown = map[string][]string{
 	"jobs": {
 		"Enqueue", "Handle", "With", "Step", "Args", "Result", "Progress", // Kind and Job
-		"Get", "Cancel", "Retry", "Batch", "BatchOf", "Run", // Client and Pool
+		"Get", "Jobs", "Cancel", "Retry", "Batch", "BatchOf", "Run", // Client and Pool
 	},
 	"jobs/cron":        {"Run"},
 	"jobs/outbox":      {},

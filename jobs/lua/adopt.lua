@@ -1,6 +1,6 @@
 -- Opens a run of an adopted task, whose attempts Asynq counts: it makes the
 -- record, or opens its next generation when the job is over and the task came
--- anew, by its producer or by an operator.
+-- anew, by its producer or by an operator. Behind entry.
 -- KEYS: record, open.
 -- ARGV: id, queue and ID of the task, attempt, attempts, destination, token of the
 -- call, check after in ms, then field, value, ... of a new record.
@@ -11,8 +11,8 @@
 -- answered alike.
 local rec, open = KEYS[1], KEYS[2]
 local id, queue, task, att, lim, to, token, check = unpack(ARGV, 1, 8)
-local gen, fin, run, st, recQueue, recTask, recAtt, cancel, tok, out =
-  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "st", "queue", "raw", "att", "cancel", "tok", "out"))
+local gen, fin, run, st, recQueue, recTask, recAtt, cancel, tok, out, kind, made, ended =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "st", "queue", "raw", "att", "cancel", "tok", "out", "kind", "made", "end"))
 if gen and (recQueue ~= queue or recTask ~= task) then return {"taken"} end
 if gen and tok == token then return {cancel == "1" and "cancel" or "run", tonumber(gen), tonumber(run), st} end
 -- Asynq counts what a crash leaves behind as one more attempt.
@@ -21,6 +21,7 @@ if gen and fin == gen and out then return {"undelivered", tonumber(gen), tonumbe
 local t = redis.call("TIME")
 local ms = t[1] * 1000 + math.floor(t[2] / 1000)
 local now = string.format("%.0f", ms)
+local before = gen and entry(st, kind, queue, made, ended, id)
 if not gen then
   redis.call("HSET", rec, "gen", 1, "queue", queue, "raw", task, "made", now, unpack(ARGV, 9))
 elseif fin == gen then
@@ -33,6 +34,10 @@ end
 redis.call("HDEL", rec, "next")
 run = redis.call("HINCRBY", rec, "run", 1)
 redis.call("HSET", rec, "to0", to, "ton", 1, "att", att, "lim", lim, "tok", token)
-if cancel ~= "1" then redis.call("HSET", rec, "st", "running", "hb", now, "start", now, "upd", now) end
+if cancel ~= "1" then
+  redis.call("HSET", rec, "st", "running", "hb", now, "start", now, "upd", now)
+  kind, made = unpack(redis.call("HMGET", rec, "kind", "made"))
+  move(open, before, entry("running", kind, queue, made, nil, id))
+end
 redis.call("ZADD", open, string.format("%.0f", ms + check), id)
 return {cancel == "1" and "cancel" or "run", tonumber(redis.call("HGET", rec, "gen")), run, "running"}

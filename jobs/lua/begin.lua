@@ -1,22 +1,29 @@
--- Opens a run: whether the handler may start, and its fence.
+-- Opens a run: whether the handler may start, and its fence. Behind entry.
 -- KEYS: record, open.
 -- ARGV: id, gen, now, checkAt, token of the call, unknown: 1 when there was a
--- start before that the record may not know of, and that was an attempt too.
+-- start before that the record may not know of, and that was an attempt too, the
+-- name of the worker.
 -- Returns {verdict}, gone or old; {verdict, state}, over or undelivered; or
 -- {verdict, run, attempt, limit, destinations, the first of them}, run, cancel or spent.
 -- Invariant: run rises by one for each call, and a repeat of a call whose answer
 -- was lost (the same token) is answered alike and changes no count.
 local rec, open = KEYS[1], KEYS[2]
-local id, gen, now, checkAt, token, unknown = unpack(ARGV)
-local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok, to0 =
-  unpack(redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok", "to0"))
+local id, gen, now, checkAt, token, unknown, worker = unpack(ARGV)
+local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok, to0, kind, queue, made, errs, recWorker =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok", "to0",
+    "kind", "queue", "made", "errs", "worker"))
 if not recGen then return {"gone"} end
 if recGen ~= gen then return {"old"} end
 if fin == gen then return {out and "undelivered" or "over", st} end
 
 local step = tok == token and 0 or 1
 local run, att, limit = tonumber(recRun or "0") + step, tonumber(recAtt or "0") + step, tonumber(lim)
-if run == 1 and step == 1 and unknown == "1" then att = att + 1 end
+local uncounted = run == 1 and step == 1 and unknown == "1"
+if uncounted then att = att + 1 end
+if uncounted or step == 1 and (st == "running" or st == "stalled") then -- the attempt before has left no word
+  redis.call("HSET", rec, remember(errs, now, '{"g":' .. gen .. ',"a":' .. (recAtt or "0") + (uncounted and 1 or 0) ..
+    ',"w":"' .. (recWorker or "") .. '","c":"crashed","m":"the worker died"}'))
+end
 local verdict = "run"
 if cancel == "1" then
   verdict = "cancel"
@@ -25,7 +32,8 @@ elseif att > limit then
   verdict = "spent"
   redis.call("HSET", rec, "run", run, "att", att, "tok", token)
 else
-  redis.call("HSET", rec, "run", run, "att", att, "st", "running", "hb", now, "start", now, "upd", now, "tok", token)
+  redis.call("HSET", rec, "run", run, "att", att, "st", "running", "hb", now, "start", now, "upd", now, "tok", token, "worker", worker)
+  move(open, entry(st, kind, queue, made, nil, id), entry("running", kind, queue, made, nil, id))
   if next then redis.call("HDEL", rec, "next") end
 end
 redis.call("ZADD", open, checkAt, id)

@@ -1,6 +1,6 @@
 -- Ends a job that completed without its record knowing of the run: the record,
 -- the push of the end and Asynq's "task is done", all or none. See run.go.
--- Behind append, which is nil when nothing is pushed.
+-- Behind append, which is nil when nothing is pushed, and entry.
 -- KEYS: record, open; active, lease, task, processed and total of Asynq's own
 -- script when removes is 1; then those of append.
 -- ARGV: id, now, retention, to: the destination that the push goes to or "",
@@ -14,7 +14,8 @@
 local rec, open = KEYS[1], KEYS[2]
 local id, now, retention, to, result, began, removes, new = unpack(ARGV, 1, 8)
 new = tonumber(new)
-local gen, fin, run, cancel, ton, to0 = unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "to0"))
+local gen, fin, run, cancel, ton, to0, st, kind, queue, made =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "to0", "st", "kind", "queue", "made"))
 if gen then
   if new > 0 or gen ~= "1" or fin == gen or (run or "0") ~= "0" then return {0} end
   if cancel or tonumber(ton or "0") > 1 or (to0 or "") ~= to then return {0} end
@@ -37,7 +38,10 @@ if append then
 end
 if new > 0 then
   redis.call("HSET", rec, unpack(ARGV, 9, 8 + new))
+  kind, queue, made = unpack(redis.call("HMGET", rec, "kind", "queue", "made"))
+  enter(open, entry("completed", kind, queue, made, now, id))
 else
+  move(open, entry(st, kind, queue, made, nil, id), entry("completed", kind, queue, made, now, id))
   redis.call("ZREM", open, id)
 end
 redis.call("HSET", rec, "fin", 1, "run", 1, "att", 1, "st", "completed", "start", began, "end", now, "upd", now, "res", result)

@@ -1,18 +1,19 @@
 -- Makes a job's record, or joins the open job of the same ID.
--- Behind offset, the number of arguments before its own.
+-- Behind offset, the number of arguments before its own, and entry.
 -- KEYS: record, open.
 -- ARGV: id, now, checkAt, to: a destination or "", unique: until when it is so
--- or "", then field, value, ... of a new record.
+-- or "", its entry in the index, then field, value, ... of a new record.
 -- Returns {verdict, gen, run, state}: new, open (it is still going on), kept
 -- (over, and still the answer), stale (over, may be opened again).
 -- Invariant: a record that is there keeps its fields; it gains a destination at
 -- most.
 local rec, open = KEYS[1], KEYS[2]
-local id, now, checkAt, to, unique = unpack(ARGV, offset + 1, offset + 5)
+local id, now, checkAt, to, unique, listed = unpack(ARGV, offset + 1, offset + 6)
 local gen, fin, run, st, uni, ton = unpack(redis.call("HMGET", rec, "gen", "fin", "run", "st", "uni", "ton"))
 if not gen then
-  redis.call("HSET", rec, unpack(ARGV, offset + 6))
+  redis.call("HSET", rec, unpack(ARGV, offset + 7))
   redis.call("ZADD", open, checkAt, id)
+  enter(open, listed)
   return {"new", 1, 0, "queued"}
 end
 local over = fin == gen

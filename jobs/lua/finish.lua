@@ -1,16 +1,17 @@
 -- Decides a job's end, once for each generation, and puts its event into the
--- outbox when somebody wants one or something follows.
+-- outbox when somebody wants one or something follows. Behind entry.
 -- KEYS: record, open.
 -- ARGV: id, gen, run or "0" for no fence, state, now, deliverAt: when the
--- watchdog takes over, retention, result, code, err.
+-- watchdog takes over, retention, result, code, err, error to keep or "".
 -- Returns {done, state, follow, destinations, the first of them}; {over, state}
 -- when it was decided before; or {stale}.
 -- Invariant: what ends a generation sets fin, and out unless nobody is to hear
 -- of it, in one step. A cancellation that was asked for before goes first.
 local rec, open = KEYS[1], KEYS[2]
-local id, gen, run, state, now, deliverAt, retention, result, code, err = unpack(ARGV)
-local recGen, fin, recRun, cancel, ton, recState, follow, next, recCode, to0 =
-  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "st", "follow", "next", "code", "to0"))
+local id, gen, run, state, now, deliverAt, retention, result, code, err, what = unpack(ARGV)
+local recGen, fin, recRun, cancel, ton, recState, follow, next, recCode, to0, kind, queue, made, errs =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "st", "follow", "next", "code", "to0",
+    "kind", "queue", "made", "errs"))
 if recGen ~= gen then return {"stale", ""} end
 if fin == gen then return {"over", recState} end
 if run ~= "0" and (recRun or "0") ~= run then return {"stale", ""} end
@@ -36,6 +37,8 @@ else
   redis.call("ZREM", open, id)
   redis.call("PEXPIRE", rec, retention)
 end
+if what ~= "" and st == state then redis.call("HSET", rec, remember(errs, now, what)) end
+move(open, entry(recState, kind, queue, made, nil, id), entry(st, kind, queue, made, now, id))
 if cancel or next then redis.call("HDEL", rec, "cancel", "next") end
 if recCode and st == "completed" then redis.call("HDEL", rec, "code", "err") end
 return {"done", st, follow or "", n, to0 or ""}

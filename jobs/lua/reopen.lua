@@ -1,4 +1,4 @@
--- Opens the next generation of a job that is over.
+-- Opens the next generation of a job that is over. Behind entry.
 -- KEYS: record, open.
 -- ARGV: id, gen, now, checkAt, to: a destination or "", unique: until when it is
 -- so or "" to keep that and all destinations, token of the call, state, then
@@ -10,7 +10,8 @@
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, now, checkAt, to, unique, token, state, field = unpack(ARGV, 1, 9)
 local others = string.sub(open, 1, -5) .. "w:" .. id
-local recGen, fin, out, tok = unpack(redis.call("HMGET", rec, "gen", "fin", "out", "tok"))
+local recGen, fin, out, tok, st, kind, queue, made, ended =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "out", "tok", "st", "kind", "queue", "made", "end"))
 if tok == token then return tonumber(recGen) end
 if recGen ~= gen or fin ~= gen then return 0 end
 if out then return -1 end
@@ -24,6 +25,8 @@ end
 local opened = redis.call("HINCRBY", rec, "gen", 1)
 redis.call("HSET", rec, "st", state, "att", 0, "upd", now, "tok", token)
 if field then redis.call("HSET", rec, unpack(ARGV, 9)) end
+local newQueue, newMade = unpack(redis.call("HMGET", rec, "queue", "made"))
+move(open, entry(st, kind, queue, made, ended, id), entry(state, kind, newQueue, newMade, nil, id))
 redis.call("PERSIST", rec)
 redis.call("PERSIST", others)
 redis.call("ZADD", open, checkAt, id)

@@ -81,6 +81,9 @@ func argWith(calls []call, place int, start string) string {
 	return ""
 }
 
+// Task returns what the keys of a queue's tasks begin with, or "".
+func (n *Names) Task(queue string) string { return n.task.of(queue) }
+
 func (c call) known() bool { return c.sha == dequeueSHA || c.sha == archiveSHA }
 
 var errOffline = errors.New("tasks: the probe has no network")
