@@ -44,7 +44,7 @@ type Bulk struct {
 // RetryAll retries all jobs that the query finds, as [Client.Retry] does, each
 // once: those that have failed, or whichever ended states it names. It returns
 // when all is done. When ctx ends or the process dies before, the bulk goes on
-// where it was, by a watchdog ([Client.Watch], and any pool), within half a
+// where it was, by a watchdog ([Client.Watch], and any pool), within a
 // minute. Jobs that are made after its beginning are not in it.
 func RetryAll(ctx context.Context, c *Client, q Query) (Bulk, error) {
 	if len(q.States) == 0 {

@@ -87,6 +87,7 @@ type Client struct {
 	queues  sync.Map // queue name -> struct{}
 	foreign foreigners
 	options optionCache
+	clock   clock
 	dests   destCache
 }
 

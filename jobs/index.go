@@ -23,8 +23,10 @@ import (
 // wrong with them.
 
 const (
-	tidyEvery = 10 * time.Second
-	tidyBatch = 500
+	countEvery = 15 * time.Second // also how often bulks are looked for
+	tidyEvery  = 30 * time.Second
+	skewEvery  = time.Minute
+	tidyBatch  = 500
 	// tidyRounds bounds how often a tidying goes on at once while it finds much.
 	tidyRounds = 50
 )
@@ -86,6 +88,27 @@ func (x index) add(ctx context.Context, t *task) error {
 		return fmt.Errorf("jobs: list job %q: %w", t.id, err)
 	}
 	return nil
+}
+
+// housekeeping is when a watchdog did last what it does now and then.
+type housekeeping struct{ counted, tidied, measured time.Time }
+
+// keepHouse does what is due.
+func (w watchdog) keepHouse(ctx context.Context, last *housekeeping) (err error) {
+	now := time.Now()
+	if now.Sub(last.measured) >= skewEvery {
+		last.measured = now
+		err = w.measureSkew(ctx)
+	}
+	if now.Sub(last.counted) >= countEvery {
+		last.counted = now
+		err = errors.Join(err, w.measureDepth(ctx), bulks(w).resume(ctx))
+	}
+	if now.Sub(last.tidied) >= tidyEvery {
+		last.tidied = now
+		err = errors.Join(err, w.tidy(ctx))
+	}
+	return err
 }
 
 // tidy compares some of the index with the records. Of all processes one does.

@@ -16,6 +16,9 @@ type metrics struct {
 	rescued       *prometheus.CounterVec
 	unknown       prometheus.Gauge
 	foreign       prometheus.Counter
+	depth         depth
+	slots, busy   prometheus.Gauge
+	skew          prometheus.Gauge
 	misfits       *prometheus.CounterVec
 }
 
@@ -53,6 +56,16 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 			Name: "jobs_version_skew_total", Help: "How often a job was put back because this worker's version cannot run it, by reason: unknown_kind, bad_args, bad_format.",
 		}, []string{"kind", "reason"}),
 	}
+	m.depth = newDepth()
+	m.slots = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jobs_slots", Help: "How many jobs this process's running pools may run at a time.",
+	})
+	m.busy = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jobs_busy", Help: "How many of them are taken.",
+	})
+	m.skew = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jobs_clock_skew_seconds", Help: "How far the clock of this process is ahead of Redis's; negative when it is behind.",
+	})
 	if r == nil {
 		return m, nil
 	}
@@ -66,6 +79,11 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m.rescued = register(r, m.rescued, &err)
 	m.unknown = register(r, m.unknown, &err)
 	m.foreign = register(r, m.foreign, &err)
+	m.depth.jobs = register(r, m.depth.jobs, &err)
+	m.depth.oldest = register(r, m.depth.oldest, &err)
+	m.slots = register(r, m.slots, &err)
+	m.busy = register(r, m.busy, &err)
+	m.skew = register(r, m.skew, &err)
 	m.misfits = register(r, m.misfits, &err)
 	return m, err
 }

@@ -207,7 +207,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		err = worker.Start(asynq.HandlerFunc(p.process))
 	}
 	if err == nil {
+		p.client.metrics.slots.Add(float64(p.cfg.Concurrency))
 		<-ctx.Done()
+		p.client.metrics.slots.Sub(float64(p.cfg.Concurrency))
 	}
 	close(p.draining)
 	stopAdopted()
@@ -339,6 +341,7 @@ func (p *Pool) enter(x *execution) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.busy++
+	p.client.metrics.busy.Inc()
 	if p.running[x.id] == nil {
 		p.running[x.id] = make(map[*execution]struct{}, 1)
 	}
@@ -353,6 +356,7 @@ func (p *Pool) leave(x *execution) {
 		delete(p.running, x.id)
 	}
 	p.busy--
+	p.client.metrics.busy.Dec()
 	if p.busy == 0 && p.idle != nil {
 		close(p.idle)
 		p.idle = nil

@@ -52,6 +52,9 @@ type Page struct {
 const (
 	pageDefault = 100
 	pageMost    = 1000
+	// clockSlack is how far the clocks of those who make jobs and of those who end
+	// them may be apart.
+	clockSlack = 10 * time.Minute
 )
 
 func allStates() []State {
@@ -172,6 +175,9 @@ func (x index) findEntries(ctx context.Context, q Query, place string) (entries 
 	}
 	// What is before a time or behind a place is below it in the order.
 	before := stampOf(q.CreatedBefore)
+	if end := q.EndedBefore.Add(clockSlack); !q.EndedBefore.IsZero() && (before == "" || stamp(end) < before) {
+		before = stamp(end) // what ended before was made before
+	}
 	if place != "" && (before == "" || place < before) {
 		before = place + "\x01"
 	}

@@ -47,7 +47,10 @@ type watchdog struct{ c *Client }
 func (w watchdog) watch(ctx context.Context) {
 	timer := time.NewTimer(watchEvery)
 	defer timer.Stop()
-	tidied := time.Now()
+	var keeping housekeeping
+	if err := w.keepHouse(ctx, &keeping); err != nil && ctx.Err() == nil {
+		w.c.log.WarnContext(ctx, "watchdog failed", "error", err)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -56,9 +59,8 @@ func (w watchdog) watch(ctx context.Context) {
 		}
 		wait := watchEvery
 		err := w.sweep(ctx)
-		if err == nil && time.Since(tidied) >= tidyEvery {
-			tidied = time.Now()
-			err = errors.Join(w.tidy(ctx), bulks(w).resume(ctx))
+		if err == nil {
+			err = w.keepHouse(ctx, &keeping)
 		}
 		if err != nil && ctx.Err() == nil {
 			w.c.log.WarnContext(ctx, "watchdog failed", "error", err)

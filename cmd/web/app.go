@@ -31,6 +31,7 @@ import (
 // and the handler of all requests.
 type app struct {
 	base, front []service.Task
+	work        []service.Task // which stops first, while pages are served
 	handler     http.Handler
 	health      *health
 	operators   string // a link that opens the operator's pages, when its token is our own
@@ -73,7 +74,7 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 	if p.ui, err = ui.New(log); err != nil {
 		return nil, err
 	}
-	a := &app{health: &health{ping: p.store.Ping, node: p.node.Healthy}}
+	a := &app{health: &health{ping: p.store.Ping, node: p.node.Healthy, skew: func() time.Duration { return jobs.ClockSkew(p.jobs) }}}
 	a.base = []service.Task{{Name: "mailboxes", Run: p.transport.Run}, {Name: "publisher", Run: p.publisher.Run}, {Name: "node", Run: p.node.Run}}
 	a.front = []service.Task{{Name: "hub", Run: p.hub.Run}}
 	if s.Worker || s.embedded() {
@@ -81,8 +82,9 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 		if err != nil {
 			return nil, err
 		}
-		a.front = append(a.front, service.Task{Name: "worker pool", Run: pool.Run})
-	} else { // a pool watches by itself
+		a.health.skew = func() time.Duration { return jobs.ClockSkew(pool.Client()) } // a pool watches by itself
+		a.work = []service.Task{{Name: "worker pool", Run: pool.Run}}
+	} else {
 		a.base = append(a.base, service.Task{Name: "job watchdog", Run: p.jobs.Watch})
 	}
 	return a, p.routes(a)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lastmile/cmd/internal/config"
+	"lastmile/cmd/internal/service"
 )
 
 // health answers the two questions of an orchestrator. Readiness fails fast: a
@@ -18,6 +19,7 @@ import (
 type health struct {
 	ping     func(ctx context.Context) error
 	node     func() error
+	skew     func() time.Duration
 	draining atomic.Bool
 
 	mu   sync.Mutex
@@ -34,10 +36,13 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	err := h.node()
 	switch {
 	case h.draining.Load():
-		err = errors.New("stopping")
+		err = errors.New("draining")
 	case err == nil:
 		if err = h.ping(ctx); err != nil && !errors.Is(err, config.ErrDenied) {
 			err = errors.New("redis does not answer") // why is in the log, and not everybody's business
+		}
+		if err == nil {
+			err = service.CheckSkew(h.skew())
 		}
 	}
 	answer(w, err)

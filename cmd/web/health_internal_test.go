@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What Redis says may name hosts and users: it is for the log.
@@ -18,14 +19,18 @@ func TestReadyTellsNothingOfRedis(t *testing.T) {
 		code     int
 		text     string
 		draining bool
+		skew     time.Duration
 	}{
 		{name: "ready", code: http.StatusOK, text: "ok\n"},
 		{name: "no Redis", ping: errors.New("WRONGPASS user billing at db.internal:6379"), code: http.StatusServiceUnavailable, text: "redis does not answer\n"},
-		{name: "stopping", draining: true, code: http.StatusServiceUnavailable, text: "stopping\n"},
+		{name: "draining", draining: true, code: http.StatusServiceUnavailable, text: "draining\n"},
+		{name: "a clock ahead", skew: 31 * time.Second, code: http.StatusServiceUnavailable, text: "the clock is 31s ahead of redis's\n"},
+		{name: "a clock behind", skew: -2 * time.Minute, code: http.StatusServiceUnavailable, text: "the clock is 2m0s behind redis's\n"},
+		{name: "a clock a little ahead", skew: 29 * time.Second, code: http.StatusOK, text: "ok\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h := &health{node: func() error { return nil }, ping: func(context.Context) error { return test.ping }}
+			h := &health{node: func() error { return nil }, ping: func(context.Context) error { return test.ping }, skew: func() time.Duration { return test.skew }}
 			h.draining.Store(test.draining)
 			w := httptest.NewRecorder()
 			h.ready(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", strings.NewReader("")))

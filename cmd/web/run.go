@@ -81,7 +81,7 @@ func serve(ctx context.Context, s *settings, log *slog.Logger) error {
 	web := service.Task{Name: "web server", Run: func(ctx context.Context) error {
 		return service.Serve(ctx, server, func() error { return server.Serve(listener) }, s.ShutdownTimeout)
 	}}
-	return service.Run(a.delayed(ctx, s.DrainDelay, log), a.base, append(a.front, web))
+	return service.Run(a.delayed(ctx, s.DrainDelay, log), a.base, append(a.front, web), a.work)
 }
 
 func announce(ctx context.Context, s *settings, log *slog.Logger, addr net.Addr, operators string) {

@@ -8,12 +8,16 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/cmd/internal/config"
 	"lastmile/cmd/internal/obs"
+	"lastmile/cmd/internal/profilejob"
+	"lastmile/internal/terminal"
 	"lastmile/jobs"
+	"lastmile/jobs/jobscmd"
 	"lastmile/push"
 	"lastmile/push/redisstream"
 )
@@ -27,20 +31,8 @@ type cli struct {
 
 	JSON bool `name:"json" env:"LASTMILE_JSON" help:"Print JSON instead of text."`
 
-	Run     runCommand     `cmd:"" help:"Run jobs until a signal comes."`
-	Enqueue enqueueCommand `cmd:"" help:"Enqueue a job."`
-	Jobs    struct {
-		List   jobsList   `cmd:"" help:"List jobs, newest first: all, or those that are asked for."`
-		Show   jobsShow   `cmd:"" help:"Show a job."`
-		Cancel jobsCancel `cmd:"" help:"Cancel a job, for good."`
-		Retry  jobsRetry  `cmd:"" help:"Run a job that has ended once more."`
-	} `cmd:"" help:"Look after jobs."`
-	Cron struct {
-		List   cronList   `cmd:"" help:"List the cron entries, with their last and next times."`
-		Run    cronRun    `cmd:"" help:"Enqueue the job of an entry at once."`
-		Pause  cronPause  `cmd:"" help:"Have the times of an entry pass without a job."`
-		Resume cronResume `cmd:"" help:"End a pause; what has passed is not made up for."`
-	} `cmd:"" help:"Look after jobs that run at set times."`
+	Run runCommand `cmd:"" help:"Run jobs until a signal comes."`
+	jobscmd.Commands
 	Dead struct {
 		List   deadList   `cmd:"" help:"List dead letters, oldest first."`
 		Show   deadShow   `cmd:"" help:"Show a dead letter with its data."`
@@ -67,7 +59,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	t, err := open(ctx, &c, out, errs)
 	if err == nil {
 		kctx.BindTo(ctx, (*context.Context)(nil))
-		err = errors.Join(kctx.Run(t), t.client.Close())
+		err = errors.Join(t.run(kctx), t.client.Close())
 	}
 	return config.Exit(errs, "worker", err)
 }
@@ -81,14 +73,14 @@ type tools struct {
 	transport *redisstream.Transport
 	store     *config.Store
 	publisher *push.Publisher
-	out       printer
+	out       terminal.Printer
 }
 
 // open connects to Redis.
 func open(ctx context.Context, c *cli, out, errs io.Writer) (*tools, error) {
 	log := obs.NewLogger(errs, c.Format, c.Level)
 	redis.SetLogger(obs.RedisLogger(log))
-	t := &tools{cli: c, log: log, reg: obs.NewRegistry(config.Version()), out: printer{out, c.JSON}}
+	t := &tools{cli: c, log: log, reg: obs.NewRegistry(config.Version()), out: terminal.Printer{W: out, JSON: c.JSON}}
 	var err error
 	if t.client, err = c.Client(); err != nil {
 		return nil, err
@@ -112,11 +104,24 @@ func (t *tools) connect(ctx context.Context) error {
 	return err
 }
 
-// clientConfig is shared by everything that touches jobs.
 func (t *tools) clientConfig() jobs.ClientConfig {
 	return jobs.ClientConfig{Prefix: t.cli.Prefix, Logger: t.log, Registerer: t.reg}
 }
 
-func (t *tools) jobs() (*jobs.Client, error) {
-	return jobs.NewClient(t.client, t.publisher, t.clientConfig())
+// known are the kinds of jobs that this program runs and enqueues.
+func known() []jobscmd.Kind {
+	return []jobscmd.Kind{jobscmd.Of(profilejob.Kind, profilejob.Bindings()...)}
+}
+
+// run runs the command.
+func (t *tools) run(kctx *kong.Context) error {
+	client, err := jobs.NewClient(t.client, t.publisher, t.clientConfig())
+	if err != nil {
+		return err
+	}
+	kctx.Bind(&jobscmd.Config{Client: client, Session: t.publisher.Session, Kinds: known(), Out: t.out.W, JSON: t.out.JSON})
+	if err = kctx.Run(t); errors.Is(err, jobscmd.ErrUsage) {
+		err = fmt.Errorf("%w: %w", config.ErrUsage, err)
+	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lastmile/cmd/internal/config"
+	"lastmile/internal/terminal"
 	"lastmile/push"
 )
 
@@ -77,9 +78,9 @@ func (c *deadList) Run(ctx context.Context, t *tools) error {
 		d := describeDead(l)
 		d.Data = nil
 		list = append(list, d)
-		rows = append(rows, []string{d.ID, stamp(d.At), string(d.Reason), d.Action, d.Session, strconv.Itoa(d.Attempts), d.Error})
+		rows = append(rows, []string{d.ID, terminal.Stamp(d.At), string(d.Reason), d.Action, d.Session, strconv.Itoa(d.Attempts), d.Error})
 	}
-	return t.out.table(list, []string{"ID", "AT", "REASON", "ACTION", "SESSION", "ATTEMPTS", "ERROR"}, rows)
+	return t.out.Table(list, []string{"ID", "AT", "REASON", "ACTION", "SESSION", "ATTEMPTS", "ERROR"}, rows)
 }
 
 // deadShow is "worker dead show ID".
@@ -97,12 +98,12 @@ func (c *deadShow) Run(ctx context.Context, t *tools) error {
 	var b strings.Builder
 	for _, f := range [][2]string{
 		{"id", d.ID},
-		{"at", stamp(d.At)},
+		{"at", terminal.Stamp(d.At)},
 		{"reason", string(d.Reason)},
 		{"action", d.Action},
 		{"session", d.Session},
 		{"push", d.PushID},
-		{"sent", stamp(d.Sent)},
+		{"sent", terminal.Stamp(d.Sent)},
 		{"attempts", strconv.Itoa(d.Attempts)},
 		{"node", d.Node},
 		{"error", d.Error},
@@ -112,7 +113,7 @@ func (c *deadShow) Run(ctx context.Context, t *tools) error {
 			fmt.Fprintf(&b, "%-8s %s\n", f[0], f[1])
 		}
 	}
-	return t.out.print(d, strings.TrimSuffix(b.String(), "\n"))
+	return t.out.Print(d, strings.TrimSuffix(b.String(), "\n"))
 }
 
 // deadReplay is "worker dead replay ID...".
@@ -139,7 +140,7 @@ func (c *deadReplay) Run(ctx context.Context, t *tools) error {
 		list = append(list, replayed{id, r.ID, r.Nodes})
 		rows = append(rows, []string{id, r.ID, strconv.Itoa(r.Nodes)})
 	}
-	return errors.Join(append(failed, t.out.table(list, []string{"ID", "PUSH", "NODES"}, rows))...)
+	return errors.Join(append(failed, t.out.Table(list, []string{"ID", "PUSH", "NODES"}, rows))...)
 }
 
 // deadPurge is "worker dead purge".
@@ -161,5 +162,5 @@ func (c *deadPurge) Run(ctx context.Context, t *tools) error {
 	if err != nil {
 		return err
 	}
-	return t.out.print(map[string]int{"removed": n}, fmt.Sprintf("%d removed", n))
+	return t.out.Print(map[string]int{"removed": n}, fmt.Sprintf("%d removed", n))
 }

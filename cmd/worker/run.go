@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -15,6 +17,7 @@ import (
 	"lastmile/cmd/internal/config"
 	"lastmile/cmd/internal/filestore"
 	"lastmile/cmd/internal/obs"
+	"lastmile/cmd/internal/profilejob"
 	"lastmile/cmd/internal/service"
 	"lastmile/jobs"
 )
@@ -42,8 +45,8 @@ func (c *runCommand) check() error {
 		return fmt.Errorf("%w: --worker-addr=: must be given with --probe, as the worker has it", config.ErrUsage)
 	}
 	for _, name := range c.Kinds {
-		if _, ok := known()[name]; !ok {
-			return fmt.Errorf("%w: --kinds=%s: must be of %s", config.ErrUsage, name, kindNames())
+		if name != profilejob.Kind.Name() {
+			return fmt.Errorf("%w: --kinds=%s: must be of %s", config.ErrUsage, name, profilejob.Kind.Name())
 		}
 	}
 	for name, weight := range c.Queues {
@@ -78,14 +81,16 @@ func (c *runCommand) Run(ctx context.Context, t *tools) error {
 	if err != nil {
 		return err
 	}
-	front := []service.Task{{Name: "worker pool", Run: pool.Run}}
+	var health []service.Task // which outlives the pool's drain
+	var draining atomic.Bool
+	defer context.AfterFunc(ctx, func() { draining.Store(true) })()
 	if c.Addr != "" {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 		if err != nil {
 			return fmt.Errorf("%w: --worker-addr=%s: %w", config.ErrUsage, c.Addr, err)
 		}
 		c.Addr = listener.Addr().String()
-		front = append(front, t.server(listener))
+		health = append(health, t.server(listener, &draining, pool.Client()))
 	}
 	for _, w := range t.transport.Warnings(ctx) {
 		t.log.WarnContext(ctx, "redis set-up", "warning", w)
@@ -96,7 +101,8 @@ func (c *runCommand) Run(ctx context.Context, t *tools) error {
 	defer context.AfterFunc(ctx, func() {
 		t.log.InfoContext(ctx, "stopping", "shutdown_timeout", c.DrainTimeout.String(), "hint", "another signal ends the process at once")
 	})()
-	return service.Run(ctx, []service.Task{{Name: "mailboxes", Run: t.transport.Run}, {Name: "publisher", Run: t.publisher.Run}}, front)
+	return service.Run(ctx, []service.Task{{Name: "mailboxes", Run: t.transport.Run}, {Name: "publisher", Run: t.publisher.Run}}, health,
+		[]service.Task{{Name: "worker pool", Run: pool.Run}})
 }
 
 func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {
@@ -113,11 +119,8 @@ func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, k := range known() {
-		if len(c.Kinds) > 0 && !slices.Contains(c.Kinds, name) {
-			continue
-		}
-		if err := k.handle(pool, files); err != nil {
+	if name := profilejob.Kind.Name(); len(c.Kinds) == 0 || slices.Contains(c.Kinds, name) {
+		if err := profilejob.Handle(pool, files); err != nil {
 			return nil, err
 		}
 	}
@@ -125,15 +128,24 @@ func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {
 }
 
 // server answers an orchestrator and a metrics collector.
-func (t *tools) server(listener net.Listener) service.Task {
+func (t *tools) server(listener net.Listener, draining *atomic.Bool, client *jobs.Client) service.Task {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", obs.MetricsHandler(t.reg, t.log))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
-		if err := t.store.Ping(ctx); err != nil {
-			http.Error(w, "redis cannot be used: "+err.Error(), http.StatusServiceUnavailable)
+		err := t.store.Ping(ctx)
+		switch {
+		case draining.Load():
+			err = errors.New("draining")
+		case err != nil:
+			err = fmt.Errorf("redis cannot be used: %w", err)
+		default:
+			err = service.CheckSkew(jobs.ClockSkew(client))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, "ok\n")

@@ -230,6 +230,36 @@ func TestRun(t *testing.T) {
 }
 
 // A stop waits for running jobs, and says so; a second signal does not wait.
+// TestHealthThroughTheDrain: what watches the worker sees it until its last job is
+// done.
+func TestHealthThroughTheDrain(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := programtest.Start(t, s.env, "run", "--log-format=json", "--worker-addr=127.0.0.1:0", "--shutdown-timeout=1h")
+	address, _ := p.WaitLine("working")["addr"].(string)
+	run[job](s, "enqueue", "reports.profile", `{"name":"sample","slow":100}`, "--id=job", "--session=SOMEBODY")
+	patience.Until(t, "the job to start", func() bool { return run[job](s, "jobs", "show", "job").State == "running" })
+	p.Signal(syscall.SIGTERM)
+	p.WaitLine("stopping")
+	patience.Until(t, "the depth", func() bool { return strings.Contains(get(t, "http://"+address+"/metrics"), "jobs_depth{") })
+	for path, want := range map[string][]string{
+		"/healthz": {"200", "ok"},
+		"/readyz":  {"503", "draining"},
+		"/metrics": {"jobs_busy 1", "jobs_slots", "jobs_depth{", "jobs_clock_skew_seconds"},
+	} {
+		got := get(t, "http://"+address+path)
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: it lacks %q: %.300s", path, w, got)
+			}
+		}
+	}
+	run[map[string]string](s, "jobs", "cancel", "job")
+	if code := p.Wait(); code != 0 {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+}
+
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

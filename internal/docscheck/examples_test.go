@@ -21,6 +21,7 @@ var shown = map[string][]string{
 	},
 	"jobs/cron":        {"Run"},
 	"jobs/outbox":      {},
+	"jobs/jobscmd":     {},
 	"jobs/jobstest":    {"Start", "Wait", "WaitState", "Until", "Drain", "Events", "Session"},
 	"live":             {"Run", "Publish", "SessionOf", "Session", "TriggerAction", "Bind", "GetInt", "GetString", "SetFlash", "Subscribe", "Emit", "Navigate", "Redirect", "UserID"},
 	"live/livetest":    {"Open", "Get", "Submit", "Click", "Try", "Send", "Answer", "WaitText", "Drop", "Reconnect", "State"},

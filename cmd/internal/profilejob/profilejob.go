@@ -68,8 +68,15 @@ var Kind = jobs.Define[Args, Report]("reports.profile",
 
 // Notify binds a job's events to the actions of the Reports page.
 func Notify(s push.Session) jobs.Option {
-	return jobs.Notify(s, jobs.OnDone("ReportDone"), jobs.OnFailed("ReportFailed"), jobs.OnProgress("ReportProgress"),
-		jobs.On("ReportProgress", jobs.StateQueued, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled))
+	return jobs.Notify(s, Bindings()...)
+}
+
+// Bindings are those of Notify.
+func Bindings() []jobs.Binding {
+	return []jobs.Binding{
+		jobs.OnDone("ReportDone"), jobs.OnFailed("ReportFailed"), jobs.OnProgress("ReportProgress"),
+		jobs.On("ReportProgress", jobs.StateQueued, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled),
+	}
 }
 
 // Files is where uploads are; *filestore.Store is one.

@@ -1,4 +1,7 @@
-package main
+// Package terminal prints what a command found, as text or as JSON, so that
+// nothing in it steers the terminal. It knows nothing of what it prints. The
+// commands of cmd/worker and of jobs/jobscmd use it.
+package terminal
 
 import (
 	"encoding/json"
@@ -10,27 +13,31 @@ import (
 	"unicode"
 )
 
-// printer prints what a command found, as text or as JSON.
-type printer struct {
-	w    io.Writer
-	json bool
+// Printer prints what a command found.
+type Printer struct {
+	// W is where it goes.
+	W io.Writer
+	// JSON says that it goes as JSON.
+	JSON bool
 }
 
-func (p printer) print(v any, text string) error {
-	if !p.json {
-		_, err := fmt.Fprintln(p.w, harmless(text))
+// Print prints text, or v as JSON.
+func (p Printer) Print(v any, text string) error {
+	if !p.JSON {
+		_, err := fmt.Fprintln(p.W, harmless(text))
 		return err
 	}
-	enc := json.NewEncoder(p.w)
+	enc := json.NewEncoder(p.W)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
 
-func (p printer) table(v any, head []string, rows [][]string) error {
-	if p.json {
-		return p.print(v, "")
+// Table prints rows, or v as JSON.
+func (p Printer) Table(v any, head []string, rows [][]string) error {
+	if p.JSON {
+		return p.Print(v, "")
 	}
-	w := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(p.W, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, strings.Join(head, "\t")) // Flush returns the error
 	for _, r := range rows {
 		for i, cell := range r {
@@ -56,8 +63,8 @@ func harmless(text string) string {
 	}, text)
 }
 
-// stamp writes a time, or nothing.
-func stamp(t time.Time) string {
+// Stamp writes a time, or nothing.
+func Stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -1,9 +1,10 @@
-package main
+package jobscmd
 
 import (
 	"context"
 	"time"
 
+	"lastmile/internal/terminal"
 	"lastmile/jobs"
 	"lastmile/jobs/cron"
 )
@@ -30,12 +31,8 @@ type cronInfo struct {
 type cronList struct{}
 
 // Run lists the entries, by name.
-func (*cronList) Run(ctx context.Context, t *tools) error {
-	client, err := t.jobs()
-	if err != nil {
-		return err
-	}
-	entries, err := cron.List(ctx, client)
+func (*cronList) Run(ctx context.Context, t *Config) error {
+	entries, err := cron.List(ctx, t.Client)
 	if err != nil {
 		return err
 	}
@@ -48,14 +45,14 @@ func (*cronList) Run(ctx context.Context, t *tools) error {
 		if e.CatchUp > 0 {
 			i.CatchUp = e.CatchUp.String()
 		}
-		next := stamp(e.Next)
+		next := terminal.Stamp(e.Next)
 		if e.Paused {
 			next = "paused"
 		}
 		list = append(list, i)
-		rows = append(rows, []string{e.Name, e.Spec, e.Location, e.Kind, stamp(e.Last), string(e.LastState), next, stamp(e.Skipped), stamp(e.Seen), e.LastJob})
+		rows = append(rows, []string{e.Name, e.Spec, e.Location, e.Kind, terminal.Stamp(e.Last), string(e.LastState), next, terminal.Stamp(e.Skipped), terminal.Stamp(e.Seen), e.LastJob})
 	}
-	return t.out.table(list, []string{"NAME", "SPEC", "LOCATION", "KIND", "LAST", "STATE", "NEXT", "SKIPPED", "SEEN", "JOB"}, rows)
+	return t.printer().Table(list, []string{"NAME", "SPEC", "LOCATION", "KIND", "LAST", "STATE", "NEXT", "SKIPPED", "SEEN", "JOB"}, rows)
 }
 
 // cronEntry names an entry.
@@ -67,44 +64,32 @@ type cronEntry struct {
 type cronRun struct{ cronEntry }
 
 // Run enqueues the entry's job at once.
-func (c *cronRun) Run(ctx context.Context, t *tools) error {
-	client, err := t.jobs()
+func (c *cronRun) Run(ctx context.Context, t *Config) error {
+	h, err := cron.RunNow(ctx, t.Client, c.Name)
 	if err != nil {
 		return err
 	}
-	h, err := cron.RunNow(ctx, client, c.Name)
-	if err != nil {
-		return err
-	}
-	return t.out.print(map[string]string{"name": c.Name, "id": h.ID, "result": "enqueued"}, "enqueued "+h.ID)
+	return t.printer().Print(map[string]string{"name": c.Name, "id": h.ID, "result": "enqueued"}, "enqueued "+h.ID)
 }
 
 // cronPause is "worker cron pause NAME".
 type cronPause struct{ cronEntry }
 
 // Run has the entry's times pass.
-func (c *cronPause) Run(ctx context.Context, t *tools) error {
-	client, err := t.jobs()
-	if err != nil {
+func (c *cronPause) Run(ctx context.Context, t *Config) error {
+	if err := cron.Pause(ctx, t.Client, c.Name); err != nil {
 		return err
 	}
-	if err := cron.Pause(ctx, client, c.Name); err != nil {
-		return err
-	}
-	return t.out.print(map[string]string{"name": c.Name, "result": "paused"}, "paused "+c.Name)
+	return t.printer().Print(map[string]string{"name": c.Name, "result": "paused"}, "paused "+c.Name)
 }
 
 // cronResume is "worker cron resume NAME".
 type cronResume struct{ cronEntry }
 
 // Run ends a pause.
-func (c *cronResume) Run(ctx context.Context, t *tools) error {
-	client, err := t.jobs()
-	if err != nil {
+func (c *cronResume) Run(ctx context.Context, t *Config) error {
+	if err := cron.Resume(ctx, t.Client, c.Name); err != nil {
 		return err
 	}
-	if err := cron.Resume(ctx, client, c.Name); err != nil {
-		return err
-	}
-	return t.out.print(map[string]string{"name": c.Name, "result": "resumed"}, "resumed "+c.Name)
+	return t.printer().Print(map[string]string{"name": c.Name, "result": "resumed"}, "resumed "+c.Name)
 }
