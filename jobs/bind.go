@@ -19,15 +19,30 @@ const headerBind = "lm-bind"
 // [Pool.Adopt]. Enqueue it with Asynq's own client. Other servers run it as they
 // would without: it has one header more.
 //
+// Without a session (nil) it returns the task as it is.
+//
 // The session is a secret, and the header is stored with the task, where
 // Asynq's tools show it.
 func Bind(task *asynq.Task, s push.Session, bindings ...Binding) *asynq.Task {
+	if s == nil {
+		return task
+	}
 	d := dest{Session: s.ID(), Actions: make(map[string]string, len(bindings))}
 	for _, b := range bindings {
 		b(d.Actions)
 	}
 	text, _ := json.Marshal(d) // strings always marshal
 	return tasks.WithHeaders(task, map[string]string{headerBind: string(text)})
+}
+
+// SessionOf returns the session of the live page whose action ctx is the context
+// of, or nil: so that what enqueues tasks may be called from pages and from
+// elsewhere.
+func SessionOf(ctx context.Context) push.Session {
+	if page, ok := ctx.(interface{ Session() push.Session }); ok {
+		return page.Session()
+	}
+	return nil
 }
 
 // boundTo returns the destination that a task's headers name, as stored, or "".

@@ -92,6 +92,9 @@ func (p *Pool) completeAlone(ctx context.Context, end *completion) error {
 // finishPending stores the completion that waits for one of the tasks which a
 // call of Asynq's is about. done is false when that call is still to be made.
 func (p *Pool) finishPending(ctx context.Context, ids []string, remove tasks.Removal) (done bool, err error) {
+	if _, parked := p.parked.Take(ids); parked {
+		return true, nil // the script that refused the job its place has put it off
+	}
 	end, ok := p.pending.Take(ids)
 	if !ok {
 		return false, nil

@@ -51,6 +51,7 @@ type execution struct {
 	label   string       // the kind in metrics, of an adopted task
 	noted   bool         // the task says that the record knows of a run
 	renewed time.Time    // of the places under limits
+	came    int64        // its place in the order of those who wait for a limit
 	record  recordState
 	plain   *plainTask // of a plain job
 	to      string     // the destination that dests was read from, while the record is unaware

@@ -26,9 +26,13 @@ import (
 //	P:jobs:cron          hash    cron            for good              6 fields an entry, its job 256 KiB
 //	P:jobs:cancel:D      channel Cancel          -                     -
 //	P:jobs:none:D        channel -               -                     nobody publishes: see Pool.server
-//	P:jobs:l:{<kind>:<k>}  zset  limits          the lease, renewed    one member a running job
+//	P:jobs:l:{<kind>:<k>}  zset  limits          a day, renewed        one member a running job
 //	P:jobs:q:{<kind>:<k>}  string  rate limits   one period            one number
-//	both with ":w"       zset    limits          2 minutes, renewed    one member a job that waits for it
+//	both with ":w"       zset    limits          2 days and a period, renewed  one member a job that waits for it
+//	both with ":h"       hash    limits          a day and a period, renewed   one field a job that has a place, or was handed a token
+//	both with ":e"       zset    Enqueue         2 days, renewed       one member a job that has not asked yet
+//	P:jobs:limits        zset    limits          while jobs wait       one member a limit: when to look at it
+//	P:jobs:came          string  Enqueue         for good              one number
 //	P:jobs:{b<id>}       hash    batches         30 days + retention   steps to enqueue 32 MiB, 4 fields a member (1,000), results
 //	P:jobs:{b<id>}:<tok> hash    Batch           an hour               what is staged for a batch
 //	P:jobs:batches       zset    watchdogs       while a batch is to be filled  one member a batch
@@ -47,6 +51,7 @@ import (
 //	joined      1 when somebody else has asked for a job that has not run
 //	hb next uni when it was last heard of, when it is due, until when it is unique
 //	made upd start end          times of its steps
+//	came waits  its place in the order of jobs with limits, and the limit it waits for
 //	kind queue pay opt follow   what it is, and what follows it
 //	raw         the ID of an adopted task, whose queue is Asynq's own
 //	frac msg res code err why   what it said, and how it ended
@@ -114,9 +119,27 @@ func (k keys) channel(name string) string {
 	return k.prefix + ":jobs:" + name + ":" + strconv.Itoa(k.db)
 }
 
-func (k keys) places(kind, key string) string { return k.prefix + ":jobs:l:{" + kind + ":" + key + "}" }
+// limitEscapes keep a limit's key from ending the part that names the slot.
+//
+//nolint:gochecknoglobals // a constant that Go cannot spell
+var limitEscapes = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D", ":", "%3A", "\n", "%0A")
 
-func (k keys) rate(kind, key string) string { return k.prefix + ":jobs:q:{" + kind + ":" + key + "}" }
+func (k keys) places(kind, key string) string {
+	return k.prefix + ":jobs:l:{" + kind + ":" + limitEscapes.Replace(key) + "}"
+}
+
+func (k keys) rate(kind, key string) string {
+	return k.prefix + ":jobs:q:{" + kind + ":" + limitEscapes.Replace(key) + "}"
+}
+
+// limitsInUse are those that somebody waits for; counter numbers jobs with limits.
+func (k keys) limitsInUse() string { return k.prefix + ":jobs:limits" }
+func (k keys) counter() string     { return k.prefix + ":jobs:came" }
+
+// wakeChannel begins the channels of workers, idleWorkers the keys of those that
+// have nothing to do: see wake.lua.
+func (k keys) wakeChannel() string { return k.channel("wake") + ":" }
+func (k keys) idleWorkers() string { return k.prefix + ":jobs:idle:" }
 
 // batch is one hash; what is staged for it is beside it in the same slot.
 func (k keys) batch(id string) string { return k.prefix + ":jobs:{b" + id + "}" }

@@ -2,24 +2,35 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"lastmile/jobs/internal/tasks"
 )
 
 const (
 	// placeLease is how long a place under a concurrency limit outlives its
-	// last heartbeat.
+	// last heartbeat, or the moment when it was handed to a job that waits.
 	placeLease = 30 * time.Second
-	// placeWait is the least time until a job looks for a place again, placeMax
-	// the most. In between it grows by placeShare for each job that waits, so
-	// that together they look 20 times a second.
-	placeWait  = time.Second
-	placeMax   = 30 * time.Second
-	placeShare = 50 * time.Millisecond
-	// turnMax bounds how long a job waits for others before it.
-	turnMax = time.Minute
+	// lookLeast is when a parked job looks for itself, in case nobody hands it
+	// anything, lookEach the more for each that waits, so that together they look
+	// 50 times a second at most, and lookMost the limit of that.
+	lookLeast = time.Minute
+	lookEach  = 20 * time.Millisecond
+	lookMost  = 10 * time.Minute
+	// Where a job cannot be parked by the script that refuses it, a hand-over may
+	// come before it is: it looks earlier.
+	lookLeastApart = time.Second
+	lookEachApart  = 50 * time.Millisecond
+	lookMostApart  = 30 * time.Second
+	// handoverEvery is how often what ran out is handed on.
+	handoverEvery = 5 * time.Second
+	// maxLimits bounds the limits of one job, which one script takes together.
+	maxLimits = 16
 )
 
 // limit is a bound on how many jobs of a kind and key run at a time, or start
@@ -31,17 +42,19 @@ type limit struct {
 }
 
 // Concurrency bounds how many jobs of the kind with the same key run at a time,
-// over all workers. Jobs beyond wait, without holding a worker or using an
-// attempt. After a crash a place is free again within 30 seconds. The key may
-// be empty: then the bound is for the kind.
+// over all workers and queues. Jobs beyond wait, in the order in which they were
+// enqueued, without holding a worker or using an attempt; a job that ends hands
+// its place to the first of them. After a crash that nobody makes up for, a place
+// is free again within 40 seconds. The key may be empty: then the bound is for
+// the kind. A job may have 16 limits; it starts when all of them let it.
 func Concurrency(key string, n int) Option {
 	return Option{func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, 0}) }}
 }
 
 // RateLimit bounds how many jobs of the kind with the same key start in a
-// period, over all workers; n may start at once. Jobs beyond wait, without
-// holding a worker or using an attempt. The key may be empty: then the bound is
-// for the kind.
+// period, over all workers and queues; n may start at once. Jobs beyond wait for
+// their turn, in the order in which they were enqueued, without holding a worker
+// or using an attempt. The key may be empty: then the bound is for the kind.
 func RateLimit(key string, n int, per time.Duration) Option {
 	return Option{func(s *settings) { s.limits = append(slices.Clip(s.limits), limit{key, n, per}) }}
 }
@@ -53,90 +66,240 @@ func (l limit) check() error {
 	return nil
 }
 
+// name is what a job that waits shows.
+func (l limit) name() string {
+	if l.Per > 0 {
+		return strings.TrimSpace(fmt.Sprintf("rate %d/%s %s", l.N, l.Per, l.Key))
+	}
+	return strings.TrimSpace(fmt.Sprintf("concurrency %d %s", l.N, l.Key))
+}
+
 // limiter keeps the limits of jobs: places and tokens.
 type limiter struct{ c *Client }
 
-// acquire takes what the job's limits ask for, or tells how long to wait. Then it
-// has given back what it took, or jobs that wait would keep others waiting.
-func (m limiter) acquire(ctx context.Context, x *execution) (wait time.Duration, err error) {
-	var tokens []limit
-	for _, rate := range []bool{false, true} {
-		for _, l := range x.opts.Limits {
-			switch {
-			case l.Per > 0 != rate:
-				continue
-			case rate:
-				wait, err = m.takeToken(ctx, x, l)
-			default:
-				wait, err = m.takePlace(ctx, x, l)
-			}
-			if err != nil || wait > 0 {
-				m.refund(ctx, x, tokens)
-				m.release(ctx, x)
-				return wait + rand.N(wait/4+1), err //nolint:gosec // jitter needs no secrecy
-			}
-			if rate {
-				tokens = append(tokens, l)
-			}
+// acquired is what came of asking for places and tokens.
+type acquired struct {
+	acquiring
+	wait time.Duration // until a look, if it waits
+}
+
+// acquiring is the script's verdict.
+type acquiring int
+
+const (
+	acquireRun    acquiring = iota // it has all of them
+	acquireWait                    // it waits for one
+	acquireCancel                  // a cancellation is asked for
+	acquireStale                   // the run is not the job's any more
+)
+
+// together tells whether one script can take all limits and park the task.
+func (m limiter) together(x *execution) bool {
+	return m.c.single() && m.c.known.Dequeue && m.base(x.queue) != ""
+}
+
+// base begins the keys of a queue in Asynq.
+func (m limiter) base(queue string) string {
+	return strings.TrimSuffix(m.c.tasks.Key(m.c.inAsynq(queue), ""), "t:")
+}
+
+// member is how a task is named among those who wait for a limit: see hand.lua.
+func (m limiter) member(queue, task string) string {
+	base := m.base(queue)
+	return strconv.Itoa(len(base)) + ":" + base + task
+}
+
+// counter is the key of the counter that numbers jobs with limits, or nothing
+// where keys are on several servers.
+func (m limiter) counter() string {
+	if !m.c.single() {
+		return ""
+	}
+	return m.c.counter()
+}
+
+// coming are the arguments by which create.lua notes a job with limits.
+func (m limiter) coming(t *task) []any {
+	var keys []string
+	if m.c.single() && m.c.known.Dequeue && m.base(t.queue) != "" {
+		for _, l := range t.opts.Limits {
+			keys = append(keys, m.key(t.kind, l))
 		}
 	}
-	return 0, nil
+	return []any{"came", m.counter(), m.member(t.queue, tasks.IDOf(t.id, t.gen)), strings.Join(keys, "\n")}
 }
 
-func (m limiter) takeToken(ctx context.Context, x *execution, l limit) (time.Duration, error) {
-	n, err := m.c.run(ctx, "rate", waited(m.c.rate(x.kind, l.Key)), ms(time.Now()), l.N, msOf(l.Per), x.id, msOf(turnMax)).Int64()
-	if err != nil {
-		return 0, fmt.Errorf("jobs: rate limit %q: %w", l.Key, err)
+// again has reopen.lua give a job with limits another place in the order of all.
+func (m limiter) again(t *task) []any {
+	if len(t.opts.Limits) == 0 {
+		return nil
 	}
-	return time.Duration(n) * time.Millisecond, nil
+	return []any{"came", m.counter()}
 }
 
-// refund gives tokens back; what fails is lost to the period.
-func (m limiter) refund(ctx context.Context, x *execution, tokens []limit) {
-	for _, l := range tokens {
-		key := []string{m.c.rate(x.kind, l.Key)}
-		if err := m.c.run(ctx, "refund", key, ms(time.Now()), l.N, msOf(l.Per)).Err(); err != nil {
-			m.c.log.WarnContext(ctx, "token not given back", "id", x.id, "error", err)
+func (m limiter) key(kind string, l limit) string {
+	if l.Per > 0 {
+		return m.c.rate(kind, l.Key)
+	}
+	return m.c.places(kind, l.Key)
+}
+
+// keysOf are those of limits, and their numbers.
+func (m limiter) keysOf(x *execution, limits []limit) (keys []string, numbers []any) {
+	for _, l := range limits {
+		key := m.key(x.kind, l)
+		keys = append(keys, key, key+":w", key+":h")
+		numbers = append(numbers, l.N, msOf(l.Per), l.name())
+	}
+	return keys, numbers
+}
+
+// acquire takes what the job's limits ask for, all or nothing.
+func (m limiter) acquire(ctx context.Context, x *execution) (acquired, error) {
+	if len(x.opts.Limits) == 0 {
+		return acquired{}, nil
+	}
+	if m.together(x) {
+		base := m.base(x.queue)
+		first := append(m.c.job(x.id), base+"active", base+"lease", base+"scheduled", base+"t:"+x.task(), m.c.limitsInUse())
+		return m.ask(ctx, x, x.opts.Limits, first, 1, lookLeast, lookEach, lookMost)
+	}
+	for i, l := range x.opts.Limits {
+		got, err := m.ask(ctx, x, []limit{l}, nil, 0, lookLeastApart, lookEachApart, lookMostApart)
+		if err != nil || got.acquiring != acquireRun {
+			m.giveBack(ctx, x, x.opts.Limits[:i])
+			return got, err
 		}
 	}
+	return acquired{}, nil
 }
 
-func (m limiter) takePlace(ctx context.Context, x *execution, l limit) (time.Duration, error) {
-	now := time.Now()
-	n, err := m.c.run(ctx, "acquire", waited(m.c.places(x.kind, l.Key)),
-		ms(now), x.member(), ms(now.Add(placeLease)), l.N, msOf(placeLease), x.id,
-		msOf(placeWait), msOf(placeMax), msOf(placeShare)).Int64()
+func (m limiter) ask(ctx context.Context, x *execution, limits []limit, first []string, move int, least, each, most time.Duration) (got acquired, err error) {
+	keys, numbers := m.keysOf(x, limits)
+	args := append([]any{
+		move, x.id, x.gen, x.run, m.member(x.queue, x.task()), x.task(), x.came, msOf(placeLease), msOf(least), msOf(each), msOf(most), msOf(firstCheck),
+		m.c.wakeChannel(), m.c.idleWorkers(),
+	}, numbers...)
+	v, err := m.c.run(ctx, "acquire", slices.Concat(first, keys), args...).Slice()
 	if err != nil {
-		return 0, fmt.Errorf("jobs: concurrency limit %q: %w", l.Key, err)
+		return got, fmt.Errorf("jobs: acquire limits of job %q: %w", x.id, err)
 	}
-	return time.Duration(n) * time.Millisecond, nil
+	r := reply(v)
+	got.acquiring, err = verdict("acquire.lua", r.str(0), map[string]acquiring{
+		"run": acquireRun, "wait": acquireWait, "cancel": acquireCancel, "stale": acquireStale,
+	})
+	got.wait = time.Duration(r.num(1)) * time.Millisecond
+	for i := 2; i < len(r); i++ {
+		m.rouse(ctx, r.str(i))
+	}
+	return got, err
 }
 
-// waited returns a limit's key and that of those who wait for it.
-func waited(key string) []string { return []string{key, key + ":w"} }
+// rouse makes the task of a job pending that was handed a place where scripts
+// cannot do so. One that is not parked yet finds the place when it looks.
+func (m limiter) rouse(ctx context.Context, member string) {
+	length, rest, _ := strings.Cut(member, ":")
+	n, err := strconv.Atoi(length)
+	if err != nil || n > len(rest) {
+		return
+	}
+	_, queue, _ := strings.Cut(rest[:n], "{")
+	queue = strings.TrimSuffix(queue, "}:")
+	if err := m.c.inspect.RunTask(queue, rest[n:]); err != nil && !tasks.Gone(err) {
+		m.c.log.DebugContext(ctx, "task that was handed a place not found waiting", "task", rest[n:], "error", err)
+	}
+}
 
 // renew keeps the job's places.
 func (m limiter) renew(ctx context.Context, x *execution) {
-	for _, l := range x.opts.Limits {
-		if l.Per > 0 {
-			continue
-		}
-		if _, err := m.takePlace(ctx, x, l); err != nil {
+	for part := range m.parts(x) {
+		keys, numbers := m.keysOf(x, part)
+		if err := m.c.run(ctx, "renew", keys, append([]any{m.member(x.queue, x.task()), x.run, msOf(placeLease)}, numbers...)...).Err(); err != nil {
 			m.c.log.WarnContext(ctx, "place not renewed", "id", x.id, "error", err)
 		}
 	}
 }
 
+// parts are the limits that one script may be about.
+func (m limiter) parts(x *execution) func(func([]limit) bool) {
+	each := 1
+	if m.together(x) {
+		each = maxLimits
+	}
+	return slices.Chunk(x.opts.Limits, each)
+}
+
 // release gives the job's places back; what fails expires.
 func (m limiter) release(ctx context.Context, x *execution) {
-	for _, l := range x.opts.Limits {
-		if l.Per > 0 {
-			continue
+	for part := range m.parts(x) {
+		m.releaseSome(ctx, x, part)
+	}
+}
+
+// giveBack gives back what was taken before another limit refused.
+func (m limiter) giveBack(ctx context.Context, x *execution, limits []limit) {
+	for _, l := range limits {
+		m.releaseSome(ctx, x, []limit{l})
+	}
+}
+
+func (m limiter) releaseSome(ctx context.Context, x *execution, limits []limit) {
+	keys, numbers := m.keysOf(x, limits)
+	move := 0
+	if m.together(x) {
+		move = 1
+	}
+	args := append([]any{move, m.member(x.queue, x.task()), x.run, msOf(placeLease), m.c.wakeChannel(), m.c.idleWorkers()}, numbers...)
+	v, err := m.c.run(ctx, "release", keys, args...).StringSlice()
+	if err != nil {
+		m.c.log.WarnContext(ctx, "place not released", "id", x.id, "error", err)
+	}
+	for _, member := range v {
+		m.rouse(ctx, member)
+	}
+}
+
+// keepLimits hands on what ran out, until ctx ends.
+func (p *Pool) keepLimits(ctx context.Context) {
+	if !p.client.single() {
+		return // who waits there looks by himself
+	}
+	tick := time.NewTicker(handoverEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
-		if err := m.c.rdb.ZRem(ctx, m.c.places(x.kind, l.Key), x.member()).Err(); err != nil {
-			m.c.log.WarnContext(ctx, "place not released", "id", x.id, "error", err)
+		c := p.client
+		err := c.run(ctx, "handover", []string{c.limitsInUse()}, msOf(placeLease), c.wakeChannel(), c.idleWorkers()).Err()
+		if err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "places of the dead not handed on", "error", err)
 		}
 	}
 }
 
-func (x *execution) member() string { return fmt.Sprintf("%s:%d", x.id, x.run) }
+// limited takes the job's limits. settled tells that it has to wait instead, or
+// has no say; err is the verdict for Asynq then.
+func (p *Pool) limited(ctx context.Context, x *execution) (settled bool, err error) {
+	got, err := p.client.limits.acquire(ctx, x)
+	if err != nil {
+		return true, p.again(ctx, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
+	}
+	switch got.acquiring {
+	case acquireRun:
+		return false, nil
+	case acquireCancel:
+		return true, p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
+	case acquireStale:
+		return true, &retryError{err: errSuperseded, delay: unsettledDelay}
+	default:
+	}
+	if !p.client.limits.together(x) {
+		return true, p.again(ctx, x, StateScheduled, got.wait, true, errors.New("limit reached"))
+	}
+	p.parked.Put(x.task(), struct{}{})
+	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(StateScheduled)).Inc()
+	return true, &retryError{err: errors.New("limit reached"), delay: got.wait}
+}

@@ -180,6 +180,9 @@ func (s *settings) check() error {
 			return fmt.Errorf("%w: %s", ErrInvalid, c.msg)
 		}
 	}
+	if len(s.limits) > maxLimits {
+		return fmt.Errorf("%w: %d limits, at most %d are allowed", ErrInvalid, len(s.limits), maxLimits)
+	}
 	for _, l := range s.limits {
 		if err := l.check(); err != nil {
 			return err

@@ -114,6 +114,7 @@ type Pool struct {
 	busy     int                                // executions
 	idle     chan struct{}                      // closed when busy falls to zero; nil until the pool drains
 	pending  tasks.Pending[*completion]
+	parked   tasks.Pending[struct{}] // tasks that wait for a limit, until Asynq comes for them
 	prefetch *tasks.Prefetch
 	misfits  misfits
 
@@ -198,6 +199,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	wg.Go(func() { p.client.watchdog.watch(helpersCtx) })
 	wg.Go(func() { p.hearCancels(helpersCtx) })
 	wg.Go(func() { p.keepPending(helpersCtx) })
+	wg.Go(func() { p.keepLimits(helpersCtx) })
 
 	stopAdopted, err := p.startAdopted(ctx, rdb)
 	if err != nil {

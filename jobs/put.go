@@ -166,6 +166,9 @@ func (c *Client) createArgs(t *task, s *settings, to string) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(t.opts.Limits) > 0 {
+		fields = append(c.limits.coming(t), fields...)
+	}
 	if to != "" {
 		fields = append(fields, "to0", to, "ton", 1)
 	}

@@ -44,6 +44,9 @@ type Info struct {
 	Created, Updated, Started, Ended time.Time
 	// NextAt is when a waiting job is due.
 	NextAt time.Time
+	// WaitsFor names the limit that a job in StateScheduled waits for, such as
+	// "concurrency 1 tenant".
+	WaitsFor string
 
 	payload []byte // the arguments as stored
 	codec   string // how, "" for JSON
@@ -113,7 +116,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 			Attempt: int(p.num("att")), Attempts: int(p.num("lim")), Gen: int(p.num("gen")),
 			Message: m["msg"], Code: m["code"], Error: m["err"],
 			Created: p.time("made"), Updated: p.time(later(m, "upd", "made")), Started: p.time("start"), Ended: p.time("end"),
-			NextAt: p.time("next"),
+			NextAt: p.time("next"), WaitsFor: m["waits"],
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), outbox: m["out"] == "1",
 		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)), told: int(p.num(toldField)),

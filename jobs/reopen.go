@@ -58,7 +58,7 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 		}
 	}
 	err = retryBriefly(ctx, func() (err error) {
-		args := append([]any{rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni, token, string(st)}, fields...)
+		args := append([]any{rec.ID, rec.Gen, ms(now), ms(now.Add(firstCheck)), to, uni, token, string(st)}, append(c.limits.again(t), fields...)...)
 		gen, err = c.number(ctx, "reopen", rec.ID, args...)
 		return err
 	})

@@ -50,9 +50,17 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 	for _, name := range []string{"abandon", "adopt", "again", "beat", "begin", "complete", "create", "finish", "join", "put", "reopen", "stall", "tidy"} {
 		text[name] = text["entry"] + text[name]
 	}
-	delete(text, "entry")
 	s.completion = text["complete"]
 	text["complete"] = "local append\n" + s.completion
+	wake := text["wake"]
+	if wake == "" {
+		wake = "local wake\n"
+	}
+	for _, name := range []string{"acquire", "release", "renew", "handover"} {
+		text[name] = text["entry"] + wake + text["hand"] + text[name]
+	}
+	delete(text, "entry")
+	delete(text, "hand")
 	for name, src := range text {
 		s.scripts[name] = redis.NewScript(src)
 	}

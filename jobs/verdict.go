@@ -62,6 +62,7 @@ type begun struct {
 	attempt, limit int
 	dests          int    // how many sessions want the events
 	first          string // the first of them, as stored
+	came           int64  // its place in the order of those who wait for a limit
 }
 
 // parseBegun reads what begin.lua answers.
@@ -77,6 +78,7 @@ func parseBegun(r reply) (b begun, err error) {
 		b.state = State(r.str(1))
 	case beginRun, beginCancel, beginSpent:
 		b.run, b.attempt, b.limit, b.dests, b.first = r.num(1), int(r.num(2)), int(r.num(3)), int(r.num(4)), r.str(5)
+		b.came = r.num(6)
 	default:
 	}
 	return b, nil

@@ -34,6 +34,7 @@ const (
 func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	task, _ := asynq.GetTaskID(ctx)
 	defer p.prefetch.Returned(task)
+	p.parked.Take([]string{task}) // what Asynq did not come for
 	x, err := p.newExecution(ctx, t)
 	if err != nil {
 		return p.refuse(ctx, t, task, err)
@@ -73,7 +74,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 		return p.wasOver(endCtx, x, b.state, b.beginning == beginUndelivered)
 	default:
 	}
-	x.run, x.attempt, x.limit, x.waiting = b.run, b.attempt, b.limit, b.dests
+	x.run, x.attempt, x.limit, x.waiting, x.came = b.run, b.attempt, b.limit, b.dests, b.came
 	x.dests = p.client.notify.some(endCtx, x.id, b.first, b.dests)
 	switch b.beginning {
 	case beginCancel:
@@ -157,12 +158,8 @@ func (p *Pool) perform(ctx, endCtx context.Context, x *execution) error {
 		x.handler = func(context.Context, *execution) ([]byte, error) { return nil, Discard(x.misfit) }
 		x.opts.Limits = nil // it takes nobody's place
 	}
-	wait, err := p.client.limits.acquire(endCtx, x)
-	if err != nil {
-		return p.again(endCtx, x, StateScheduled, unsettledDelay, true, fmt.Errorf("limit: %w", err))
-	}
-	if wait > 0 {
-		return p.again(endCtx, x, StateScheduled, wait, true, errors.New("limit reached"))
+	if settled, err := p.limited(endCtx, x); settled {
+		return err
 	}
 	defer p.client.limits.release(endCtx, x)
 

@@ -4,14 +4,15 @@
 -- start before that the record may not know of, and that was an attempt too, the
 -- name of the worker.
 -- Returns {verdict}, gone or old; {verdict, state}, over or undelivered; or
--- {verdict, run, attempt, limit, destinations, the first of them}, run, cancel or spent.
+-- {verdict, run, attempt, limit, destinations, the first of them, place in the
+-- order of those who wait for a limit}, run, cancel or spent.
 -- Invariant: run rises by one for each call, and a repeat of a call whose answer
 -- was lost (the same token) is answered alike and changes no count.
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, now, checkAt, token, unknown, worker = unpack(ARGV)
-local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok, to0, kind, queue, made, errs, recWorker =
+local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok, to0, kind, queue, made, errs, recWorker, waits, came =
   unpack(redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok", "to0",
-    "kind", "queue", "made", "errs", "worker"))
+    "kind", "queue", "made", "errs", "worker", "waits", "came"))
 if not recGen then return {"gone"} end
 if recGen ~= gen then return {"old"} end
 if fin == gen then return {out and "undelivered" or "over", st} end
@@ -34,7 +35,7 @@ elseif att > limit then
 else
   redis.call("HSET", rec, "run", run, "att", att, "st", "running", "hb", now, "start", now, "upd", now, "tok", token, "worker", worker)
   move(open, entry(st, kind, queue, made, nil, id), entry("running", kind, queue, made, nil, id))
-  if next then redis.call("HDEL", rec, "next") end
+  if next or waits then redis.call("HDEL", rec, "next", "waits") end
 end
 redis.call("ZADD", open, checkAt, id)
-return {verdict, run, att, limit, tonumber(ton or "0"), to0 or ""}
+return {verdict, run, att, limit, tonumber(ton or "0"), to0 or "", tonumber(came or "0")}

@@ -15,7 +15,7 @@ local recGen, fin, out, tok, st, kind, queue, made, ended =
 if tok == token then return tonumber(recGen) end
 if recGen ~= gen or fin ~= gen then return 0 end
 if out then return -1 end
-redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told")
+redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told", "waits")
 if unique ~= "" then -- asked for anew: those who asked before have had their answer
   redis.call("UNLINK", others)
   redis.call("HDEL", rec, "to0", "ton", "follow")
@@ -24,6 +24,10 @@ if unique ~= "" then -- asked for anew: those who asked before have had their an
 end
 local opened = redis.call("HINCRBY", rec, "gen", 1)
 redis.call("HSET", rec, "st", state, "att", 0, "upd", now, "tok", token)
+if field == "came" then -- as in create
+  local t = redis.call("TIME")
+  ARGV[10] = ARGV[10] ~= "" and redis.call("INCR", ARGV[10]) or string.format("%.0f", t[1] * 1000000 + t[2])
+end
 if field then redis.call("HSET", rec, unpack(ARGV, 9)) end
 local newQueue, newMade = unpack(redis.call("HMGET", rec, "queue", "made"))
 move(open, entry(st, kind, queue, made, ended, id), entry(state, kind, newQueue, newMade, nil, id))

@@ -1,0 +1,33 @@
+package tutorial
+
+import (
+	"context"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// SignUp enqueues what a new user sets off: a mail at once, another a day later,
+// and the resizing of the user's picture.
+func SignUp(ctx context.Context, rdb redis.UniversalClient, userID int, picture string) error {
+	client := asynq.NewClientFromRedisClient(rdb)
+
+	task, err := NewEmailDeliveryTask(userID, "some:template:id")
+	if err != nil {
+		return err
+	}
+	if _, err := client.EnqueueContext(ctx, task); err != nil {
+		return err
+	}
+	if _, err := client.EnqueueContext(ctx, task, asynq.ProcessIn(24*time.Hour)); err != nil {
+		return err
+	}
+
+	task, err = NewImageResizeTask(picture)
+	if err != nil {
+		return err
+	}
+	_, err = client.EnqueueContext(ctx, task, asynq.MaxRetry(10), asynq.Timeout(3*time.Minute))
+	return err
+}
