@@ -98,7 +98,7 @@ func (p *page) serveAck(w http.ResponseWriter, r *http.Request) {
 		p.hub.fail(w, r, p.name, err)
 		return
 	}
-	done, err := p.hub.parseAckToken(r.URL.Query().Get(queryToken), id.Session, p.name)
+	done, err := p.hub.parseAckToken(r.URL.Query().Get(queryToken), id, p.name)
 	if err != nil {
 		http.Error(w, "parameter "+strconv.Quote(queryToken)+": not a token of this page", http.StatusForbidden)
 		return

@@ -41,7 +41,8 @@ func dialRaw(tb testing.TB, server *httptest.Server) *rawConn {
 	}
 	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: %s=%s\r\n\r\n", conn.RemoteAddr(), cookie.Name, cookie.Value)
-	c := &rawConn{conn, cookie.Value}
+	session, _, _ := strings.Cut(cookie.Value, ".") // behind it is the signature
+	c := &rawConn{conn, session}
 	r := bufio.NewReader(conn)
 	res, err := http.ReadResponse(r, nil)
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {

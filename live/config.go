@@ -33,15 +33,16 @@ type Deps struct {
 // Config tunes a Hub. The zero value is ready for production on one node;
 // several nodes must share a Secret.
 type Config struct {
-	// Secret signs connection tokens, so that a browser can resume on any
-	// node that has the same one. At least 32 bytes. Defaults to a random one,
-	// with a warning: then connections of other nodes mount anew.
+	// Secret signs connection tokens and cookies, so that a browser can resume
+	// on any node that has the same one. At least 32 bytes. Defaults to a random
+	// one, with a warning: then connections of other nodes mount anew, and
+	// sessions of the cookie end with the process.
 	Secret []byte
 	// Authenticator names a request's user and session. Defaults to an
 	// anonymous session kept in a cookie.
 	Authenticator Authenticator
-	// CookieName names the session cookie of the default Authenticator.
-	// Defaults to "lastmile".
+	// CookieName names the session cookie. Under TLS the prefix __Host- comes
+	// before it. Defaults to "lastmile".
 	CookieName string
 	// AllowedOrigins are origins besides the page's own that may connect and
 	// post, such as "https://www.example.com". Defaults to none.
@@ -142,7 +143,7 @@ func (c *Config) fill() error {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	switch {
 	case len(c.Secret) == 0:
-		c.Logger.Warn("no secret for connection tokens: browsers that resume on another node, or after a restart, mount anew")
+		c.Logger.Warn("no secret for tokens and cookies: browsers mount anew on another node, and sessions of the cookie end with the process")
 		c.Secret = make([]byte, 32)
 		_, _ = rand.Read(c.Secret) // it never fails
 	case len(c.Secret) < 32:

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -34,18 +36,23 @@ const (
 	maxFlashes     = 16
 )
 
+// flashPurpose is what the signature of such a cookie is for. Without it
+// whoever can plant a cookie could put words into the site's mouth.
+const flashPurpose = "live flash 1"
+
 // setFlashCookie hands messages to the page that follows a redirect. Without
 // JavaScript there is nothing else to carry them.
-func setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []Flash) {
+func (h *Hub) setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []Flash) {
 	flashes = flashes[max(0, len(flashes)-maxFlashes):]
 	for len(flashes) > 0 {
 		b, err := json.Marshal(flashes)
 		if err != nil {
 			return
 		}
+		b = append(h.sign(flashPurpose, string(b)), b...)
 		if value := base64.RawURLEncoding.EncodeToString(b); len(value) <= maxFlashCookie {
 			http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure under TLS; plain http is for development
-				Name: flashCookie, Value: value, Path: "/", MaxAge: 60,
+				Name: hostCookie(r, flashCookie), Value: value, Path: "/", MaxAge: 60,
 				HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
 			})
 			return
@@ -55,21 +62,21 @@ func setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []Flash) {
 }
 
 // takeFlashCookie returns the messages that came with a redirect, once.
-func takeFlashCookie(w http.ResponseWriter, r *http.Request) []Flash {
-	c, err := r.Cookie(flashCookie)
+func (h *Hub) takeFlashCookie(w http.ResponseWriter, r *http.Request) []Flash {
+	c, err := r.Cookie(hostCookie(r, flashCookie))
 	if err != nil {
 		return nil
 	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // it takes the other one back
-		Name: flashCookie, Path: "/", MaxAge: -1,
+		Name: hostCookie(r, flashCookie), Path: "/", MaxAge: -1,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
 	})
 	b, err := base64.RawURLEncoding.DecodeString(c.Value)
-	if err != nil {
+	if err != nil || len(b) < sha256.Size || !hmac.Equal(b[:sha256.Size], h.sign(flashPurpose, string(b[sha256.Size:]))) {
 		return nil
 	}
 	var flashes []Flash
-	if json.Unmarshal(b, &flashes) != nil || len(flashes) > maxFlashes {
+	if json.Unmarshal(b[sha256.Size:], &flashes) != nil || len(flashes) > maxFlashes {
 		return nil
 	}
 	return flashes

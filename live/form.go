@@ -55,7 +55,7 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 	if m.fx.navigate != nil {
 		target = m.fx.navigate.URL
 	}
-	setFlashCookie(w, r, m.fx.flashes)
+	p.hub.setFlashCookie(w, r, m.fx.flashes)
 	http.Redirect(w, r, target, http.StatusSeeOther) //nolint:gosec // pageAddress makes a local path; Redirect's is the program's
 }
 

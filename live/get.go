@@ -46,10 +46,10 @@ func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
 		p.hub.fail(w, r, p.name, err)
 		return
 	}
-	flashes := slices.Concat(takeFlashCookie(w, r), m.rejected, m.fx.flashes)
+	flashes := slices.Concat(p.hub.takeFlashCookie(w, r), m.rejected, m.fx.flashes)
 	if n := m.fx.navigate; n != nil {
 		p.sendOff(r.Context(), who, m)
-		setFlashCookie(w, r, flashes)
+		p.hub.setFlashCookie(w, r, flashes)
 		http.Redirect(w, r, n.URL, http.StatusSeeOther)
 		return
 	}
@@ -119,7 +119,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 // JavaScript acknowledge what it shows.
 func (p *page) container(who *visitor, m *mounted, content []byte, hash string) (template.HTML, error) {
 	data, err := json.Marshal(dataLive{
-		View: p.name, Token: p.hub.connToken(who.conn, who.Session, p.name), Hash: hash,
+		View: p.name, Token: p.hub.connToken(who.conn, who.Identity, p.name), Hash: hash,
 		Manifest: p.set.Fingerprint(), Dev: p.hub.cfg.Dev, Heartbeat: p.hub.cfg.Heartbeat.Milliseconds(),
 	})
 	if err != nil {
@@ -132,7 +132,7 @@ func (p *page) container(who *visitor, m *mounted, content []byte, hash string) 
 	b.Write(content)
 	b.WriteString(`</div>`)
 	if r := m.Receipt(); r != nil {
-		token, err := p.hub.ackToken(who.Session, p.name, *r)
+		token, err := p.hub.ackToken(who.Identity, p.name, *r)
 		if err != nil {
 			return "", err
 		}

@@ -21,7 +21,7 @@ const openPatience = 2 * time.Second
 func (c *conn) open(ctx context.Context, hello message) *ending {
 	c.tree = c.page.set.NewView()
 	c.openBy = time.Now().Add(openPatience)
-	if id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Session, c.page.name); err == nil {
+	if id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Identity, c.page.name); err == nil {
 		resumed, err := c.resume(ctx, id, fresh, hello)
 		if err != nil {
 			return c.cannotOpen(ctx, err)

@@ -147,7 +147,7 @@ func (c *conn) announce(f *frame) {
 	}
 	f.Version = wireVersion
 	if !o.hasToken {
-		f.Token = c.hub.connToken(c.who.conn, c.who.Session, c.page.name)
+		f.Token = c.hub.connToken(c.who.conn, c.who.Identity, c.page.name)
 	}
 	if o.remounted {
 		f.Remounted = 1

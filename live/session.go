@@ -1,9 +1,13 @@
 package live
 
 import (
+	"crypto/hmac"
+	"encoding/base32"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"lastmile/push"
@@ -15,7 +19,8 @@ type Identity struct {
 	UserID string
 	// Session is the ID of the session: an unguessable secret of 16 to
 	// push.MaxIDLen bytes. Connections with the same one get the same pushes.
-	// Empty asks for the anonymous session of the cookie.
+	// Empty asks for the session of the cookie: an anonymous one, or, with a
+	// UserID, one that this user alone has in this browser.
 	Session string
 }
 
@@ -61,7 +66,7 @@ func (h *Hub) identify(w http.ResponseWriter, r *http.Request) (Identity, error)
 		}
 	}
 	if who.Session == "" {
-		who.Session = h.cookieSession(w, r)
+		who.Session = h.cookieSession(w, r, who.UserID)
 	}
 	if n := len(who.Session); n < minSessionLen || n > push.MaxIDLen {
 		return Identity{}, fmt.Errorf("%w: session ID of %d bytes, want %d to %d", ErrUnidentified, n, minSessionLen, push.MaxIDLen)
@@ -69,32 +74,52 @@ func (h *Hub) identify(w http.ResponseWriter, r *http.Request) (Identity, error)
 	return who, nil
 }
 
-// cookieSession returns the session in the cookie, or sets a new one.
-func (h *Hub) cookieSession(w http.ResponseWriter, r *http.Request) string {
-	if c, err := r.Cookie(h.cfg.CookieName); err == nil && anonymousID(c.Value) {
-		return c.Value
+const (
+	cookiePurpose = "live cookie 1"
+	userPurpose   = "live session of a user 1"
+)
+
+// cookieSession returns the session in the cookie, or sets a new one. Each user
+// of a browser has one of their own: what one has done there is not the next
+// one's, nor of who is signed out.
+func (h *Hub) cookieSession(w http.ResponseWriter, r *http.Request, user string) string {
+	id := h.browserID(w, r)
+	if user == "" {
+		return id
+	}
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.sign(userPurpose, id, user))
+}
+
+// browserID returns what the browser's cookie says, or sets one. It takes only
+// what a node with the same secret has made: nobody can plant a session that
+// they know.
+func (h *Hub) browserID(w http.ResponseWriter, r *http.Request) string {
+	name := hostCookie(r, h.cfg.CookieName)
+	for _, c := range r.CookiesNamed(name) {
+		id, mac, _ := strings.Cut(c.Value, ".")
+		if sum, err := base64.RawURLEncoding.DecodeString(mac); err == nil && hmac.Equal(sum, h.sign(cookiePurpose, id)) {
+			return id
+		}
 	}
 	id := push.NewID() + push.NewID() // at least 256 bits
-	http.SetCookie(w, &http.Cookie{   //nolint:gosec // Secure under TLS; plain http is for development
-		Name: h.cfg.CookieName, Value: id, Path: "/", MaxAge: int(cookieAge.Seconds()),
+	value := id + "." + base64.RawURLEncoding.EncodeToString(h.sign(cookiePurpose, id))
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure under TLS; plain http is for development
+		Name: name, Value: value, Path: "/", MaxAge: int(cookieAge.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
 	})
 	// Whoever asks again while this request is served gets the same answer.
-	r.AddCookie(&http.Cookie{Name: h.cfg.CookieName, Value: id}) //nolint:gosec // not sent anywhere
+	r.AddCookie(&http.Cookie{Name: name, Value: value}) //nolint:gosec // not sent anywhere
 	return id
 }
 
-// anonymousID tells an ID that cookieSession may have made.
-func anonymousID(s string) bool {
-	if len(s) < 2*26 || len(s) > push.MaxIDLen {
-		return false
+// hostCookie is a cookie's name in this request. Under TLS it has the prefix
+// __Host-: browsers take such a cookie from this very host alone, so neither a
+// subdomain nor somebody on the way can plant one.
+func hostCookie(r *http.Request, name string) string {
+	if !secure(r) || strings.HasPrefix(name, "__") {
+		return name
 	}
-	for _, c := range []byte(s) {
-		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
-			return false
-		}
-	}
-	return true
+	return "__Host-" + name
 }
 
 // secure tells whether the browser came by TLS, ended here or at a proxy. A

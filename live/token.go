@@ -14,12 +14,12 @@ import (
 	"lastmile/live/internal/delivery"
 )
 
-// Tokens travel through the page, so they name nothing secret: the session is
-// only part of what is signed. Each purpose has its own prefix, so that one
+// Tokens travel through the page, so they name nothing secret: the session and
+// the user are only part of what is signed. Each purpose has its own prefix, so that one
 // kind of token is never taken for another.
 const (
-	connPurpose = "live conn 1"
-	ackPurpose  = "live ack 1"
+	connPurpose = "live conn 2"
+	ackPurpose  = "live ack 2"
 )
 
 // tokenAge bounds a connection token; the record it names dies much earlier.
@@ -39,23 +39,24 @@ func (h *Hub) sign(parts ...string) []byte {
 	return mac.Sum(nil)
 }
 
-// connToken names a connection to the browser that has its session.
-func (h *Hub) connToken(conn, session, view string) string {
+// connToken names a connection to the browser that has its session, and to the
+// user it was made for.
+func (h *Hub) connToken(conn string, who Identity, view string) string {
 	expiry := fmt.Sprintf("%x", time.Now().Add(tokenAge).Unix())
-	mac := h.sign(connPurpose, conn, session, view, expiry)
+	mac := h.sign(connPurpose, conn, who.Session, who.UserID, view, expiry)
 	return base64.RawURLEncoding.EncodeToString(append([]byte(conn+"."+expiry+"."), mac...))
 }
 
 // parseConnToken returns the connection that a token names, and whether the
 // browser can go on using it: less than half its time has passed.
-func (h *Hub) parseConnToken(token, session, view string) (conn string, fresh bool, err error) {
+func (h *Hub) parseConnToken(token string, who Identity, view string) (conn string, fresh bool, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil {
 		return "", false, errToken
 	}
 	conn, rest, _ := strings.Cut(string(b), ".")
 	expiry, mac, ok := strings.Cut(rest, ".")
-	if !ok || !hmac.Equal([]byte(mac), h.sign(connPurpose, conn, session, view, expiry)) {
+	if !ok || !hmac.Equal([]byte(mac), h.sign(connPurpose, conn, who.Session, who.UserID, view, expiry)) {
 		return "", false, errToken
 	}
 	var at int64
@@ -70,7 +71,7 @@ const maxReceiptSkipped = 32
 
 // ackToken names what a page acknowledges when it arrives. With more skipped
 // pushes than fit it covers the oldest part; a later page covers the rest.
-func (h *Hub) ackToken(session, view string, r delivery.Receipt) (string, error) {
+func (h *Hub) ackToken(who Identity, view string, r delivery.Receipt) (string, error) {
 	if len(r.Skipped) > maxReceiptSkipped {
 		r.UpTo = r.Skipped[maxReceiptSkipped] - 1
 		r.Skipped = r.Skipped[:maxReceiptSkipped]
@@ -79,18 +80,18 @@ func (h *Hub) ackToken(session, view string, r delivery.Receipt) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("live: encode receipt: %w", err)
 	}
-	mac := h.sign(ackPurpose, session, view, string(b))
+	mac := h.sign(ackPurpose, who.Session, who.UserID, view, string(b))
 	return base64.RawURLEncoding.EncodeToString(append(mac, b...)), nil
 }
 
 // parseAckToken returns what the token acknowledges.
-func (h *Hub) parseAckToken(token, session, view string) (delivery.Receipt, error) {
+func (h *Hub) parseAckToken(token string, who Identity, view string) (delivery.Receipt, error) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) < sha256.Size {
 		return delivery.Receipt{}, errToken
 	}
 	mac, body := b[:sha256.Size], b[sha256.Size:]
-	if !hmac.Equal(mac, h.sign(ackPurpose, session, view, string(body))) {
+	if !hmac.Equal(mac, h.sign(ackPurpose, who.Session, who.UserID, view, string(body))) {
 		return delivery.Receipt{}, errToken
 	}
 	var r delivery.Receipt
