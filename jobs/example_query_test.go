@@ -62,3 +62,21 @@ func ExampleClient_Jobs() {
 	// attempt 2 said no route to a.jpg
 	// attempt 3 said no route to a.jpg
 }
+
+// A program that is to be ready only with a clock that is right.
+func ExampleClockSkew() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	kit := jobstest.New(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	watched := make(chan error)
+	go func() { watched <- kit.Client.Watch(ctx) }() // a pool watches too
+	ready := func() bool { return jobs.ClockSkew(kit.Client).Abs() < 30*time.Second }
+	fmt.Println(ready())
+	stop()
+	fmt.Println(<-watched)
+	// Output:
+	// true
+	// <nil>
+}

@@ -16,6 +16,7 @@ import (
 	"lastmile/cmd/internal/obs"
 	"lastmile/cmd/internal/profilejob"
 	"lastmile/cmd/internal/service"
+	"lastmile/cmd/web/jobspage"
 	"lastmile/cmd/web/ops"
 	"lastmile/cmd/web/pages"
 	"lastmile/cmd/web/reports"
@@ -170,6 +171,11 @@ func (p *parts) routes(a *app) error {
 		return err
 	}
 	mux.Handle("/ops", guard.guard(view))
+	list, err := jobspage.New(jobspage.Deps{Hub: p.hub, Jobs: p.jobs, UI: p.ui, Topic: ops.Topic})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/ops/jobs", guard.guard(list))
 	console, err := dashboard.New(p.client, p.jobs, dashboard.Config{Authorize: func(*http.Request) dashboard.Role {
 		return dashboard.Operator // whom the guard lets through
 	}})

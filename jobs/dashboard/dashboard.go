@@ -151,7 +151,9 @@ func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request, role Role) {
 		http.NotFound(w, r)
 		return
 	}
+	body = h.attempts(r.Context(), body)
 	maps.Copy(w.Header(), rec.head)
+	w.Header().Del("Content-Length") // of what the console wrote
 	w.WriteHeader(rec.code)
 	_, _ = w.Write(body) // the client is gone if this fails
 }
