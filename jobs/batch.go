@@ -281,13 +281,12 @@ func (b batches) page(ctx context.Context, id string, from, to int) ([]Info, err
 
 // fillBatches enqueues what is left of batches whose maker died.
 func (w watchdog) fillBatches(ctx context.Context) error {
-	now := time.Now()
-	v, err := w.c.run(ctx, "claim", []string{w.c.batches()}, ms(now), ms(now.Add(batchCheck)), watchBatch).Slice()
+	v, err := w.c.run(ctx, "claim", []string{w.c.batches()}, msOf(batchCheck), watchBatch).Slice()
 	if err != nil {
 		return fmt.Errorf("jobs: claim batches: %w", err)
 	}
 	r := reply(v)
-	for i := 1; i < len(r); i++ {
+	for i := 0; i < len(r); i += 2 {
 		if err := batches(w).fill(ctx, r.str(i), true); err != nil {
 			w.c.log.WarnContext(ctx, "batch not filled, trying again", "batch", r.str(i), "error", err)
 		}

@@ -244,6 +244,8 @@ func BenchmarkStart(b *testing.B) {
 		b.Run(how, func(b *testing.B) {
 			e := newBench(b)
 			c := asynq.NewClientFromRedisClient(e.rdb)
+			takes := &scriptCount{sha: e.client.TakeSHA()}
+			e.rdb.AddHook(takes)
 			var mu sync.Mutex
 			var took []time.Duration
 			wait, stop := e.work(b, how == "raw", func(a benchArgs) {
@@ -252,6 +254,8 @@ func BenchmarkStart(b *testing.B) {
 				took = append(took, time.Duration(time.Now().UnixNano()-a.At))
 			})
 			n := min(b.N, 300)
+			<-time.After(time.Second) // each queue has been looked at once
+			before := takes.n.Load()
 			for i := range n {
 				<-time.After(time.Duration(10+i%20) * time.Millisecond)
 				if how == "raw" {
@@ -261,12 +265,45 @@ func BenchmarkStart(b *testing.B) {
 				}
 				wait(i + 1)
 			}
+			if how == "jobs" {
+				b.ReportMetric(float64(takes.n.Load()-before)/float64(n), "takes/job")
+			}
 			stop()
 			slices.Sort(took)
 			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 			b.ReportMetric(0, "ns/op")
 		})
+	}
+}
+
+// scriptCount counts the calls of a script.
+type scriptCount struct {
+	sha string
+	n   atomic.Int64
+}
+
+func (*scriptCount) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *scriptCount) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.note(cmd)
+		return next(ctx, cmd)
+	}
+}
+
+func (c *scriptCount) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			c.note(cmd)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func (c *scriptCount) note(cmd redis.Cmder) {
+	if args := cmd.Args(); len(args) > 1 && args[1] == c.sha {
+		c.n.Add(1)
 	}
 }
 

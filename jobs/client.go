@@ -86,6 +86,7 @@ type Client struct {
 	actions sync.Map // context of an action -> *atomic.Int64
 	queues  sync.Map // queue name -> struct{}
 	foreign foreigners
+	denied  denial
 	options optionCache
 	clock   clock
 	dests   destCache
@@ -115,6 +116,7 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 		inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}
 	c.tasks = &tasks.Queues{Redis: rdb, Inspect: c.inspect, Names: &c.known.Names}
+	c.denied.log, c.denied.channels = cfg.Logger, cfg.Prefix+":jobs:*"
 	c.foreign = foreigners{log: cfg.Logger, count: m.foreign}
 	c.limits, c.notify, c.watchdog = limiter{c}, notifier{c}, watchdog{c}
 	c.asynq = asynq.NewClientFromRedisClient(enqueuer{sharing{rdb, s.combine}, c})

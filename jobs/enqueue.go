@@ -155,7 +155,9 @@ func (c *Client) submit(ctx context.Context, t *task) (taken bool, err error) {
 	}
 	if t.at.After(time.Now()) {
 		// Asynq cuts to whole seconds; rounding up keeps it from being early.
-		opts = append(opts, asynq.ProcessAt(t.at.Add(time.Second-time.Nanosecond).Truncate(time.Second)))
+		second := t.at.Add(time.Second - time.Nanosecond).Truncate(time.Second)
+		opts = append(opts, asynq.ProcessAt(second))
+		ctx = context.WithValue(ctx, dueKey{}, &due{at: t.at, second: second.Unix(), queue: c.inAsynq(t.queue)})
 	}
 	if _, known := c.queues.Load(t.queue); !known {
 		c.queues.Store(t.queue, struct{}{})

@@ -19,9 +19,14 @@ func (c *Client) OpenJobs(ctx context.Context, shard int) ([]string, error) {
 // Take asks for a task as Asynq's server does, and returns its message.
 func (p *Pool) Take(ctx context.Context, queue string) (string, error) {
 	q := "asynq:{" + queue + "}:"
-	return p.server(p.client.rdb, new(tasks.Hook)).EvalSha(ctx, "a8153319360adc71cdc370107f8ab9786f204765",
+	s := p.server(p.client.rdb, new(tasks.Hook))
+	s.Wake = nil // at once
+	return s.EvalSha(ctx, "a8153319360adc71cdc370107f8ab9786f204765",
 		[]string{q + "pending", q + "paused", q + "active", q + "lease"}, time.Now().Add(30*time.Second).Unix(), q+"t:").Text()
 }
+
+// TakeSHA names the script that takes tasks.
+func (c *Client) TakeSHA() string { return c.scripts["take"].Hash() }
 
 // GiveBack gives back what the pool has held for longer than d.
 func (p *Pool) GiveBack(ctx context.Context, d time.Duration) { p.giveBack(ctx, d) }

@@ -25,6 +25,9 @@ import (
 //	P:jobs:bulk:<id>     hash    RetryAll        7 days                12 fields, a page of 50 jobs
 //	P:jobs:cron          hash    cron            for good              6 fields an entry, its job 256 KiB
 //	P:jobs:cancel:D      channel Cancel          -                     -
+//	P:jobs:wake:D:<w>    channel enqueueing      -                     one a worker
+//	P:jobs:idle:<list>   zset    workers         while workers live    one member a worker that waits, 1,000
+//	P:jobs:sweep:<set>   hash    the sweep       an hour               2 fields, one a set of queues
 //	P:jobs:none:D        channel -               -                     nobody publishes: see Pool.server
 //	P:jobs:l:{<kind>:<k>}  zset  limits          a day, renewed        one member a running job
 //	P:jobs:q:{<kind>:<k>}  string  rate limits   one period            one number

@@ -20,6 +20,8 @@ type metrics struct {
 	slots, busy   prometheus.Gauge
 	skew          prometheus.Gauge
 	misfits       *prometheus.CounterVec
+	wakes         prometheus.Counter
+	polling       prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) (metrics, error) {
@@ -55,6 +57,12 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 		misfits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jobs_version_skew_total", Help: "How often a job was put back because this worker's version cannot run it, by reason: unknown_kind, bad_args, bad_format.",
 		}, []string{"kind", "reason"}),
+		wakes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "jobs_wakes_total", Help: "How often this process's workers were woken for a job.",
+		}),
+		polling: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jobs_polling", Help: "1 while workers cannot be woken and look for jobs by themselves.",
+		}),
 	}
 	m.depth = newDepth()
 	m.slots = prometheus.NewGauge(prometheus.GaugeOpts{
@@ -85,6 +93,8 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m.busy = register(r, m.busy, &err)
 	m.skew = register(r, m.skew, &err)
 	m.misfits = register(r, m.misfits, &err)
+	m.wakes = register(r, m.wakes, &err)
+	m.polling = register(r, m.polling, &err)
 	return m, err
 }
 

@@ -31,11 +31,13 @@ type PoolConfig struct {
 	Queues map[string]int
 	// Strict empties queues of a higher weight before it looks at others.
 	Strict bool
-	// CheckInterval is how often idle workers look for jobs; each queue costs
-	// one Redis call per look. Defaults to 20 milliseconds.
+	// CheckInterval is how often idle workers look for jobs when they cannot be
+	// woken: because Redis forbids PUB/SUB, or Asynq is another one than this
+	// package was written for. Each queue costs one Redis call per look. Defaults
+	// to 20 milliseconds.
 	CheckInterval time.Duration
-	// DelayedInterval is how often jobs whose time has come are made ready.
-	// Defaults to 1 second.
+	// DelayedInterval is how often jobs whose time has come are made ready, if
+	// that is to be more often than by the second. Defaults to 1 second.
 	DelayedInterval time.Duration
 	// DrainTimeout is how long a stopping pool waits for running handlers
 	// before it ends their contexts and gives the jobs back. Defaults to 20
@@ -120,6 +122,7 @@ type Pool struct {
 
 	adoptions   []*adoption
 	adoptedDown chan struct{} // closed: their servers have ended
+	waker       *waker        // nil when the pool polls
 	mark        string        // what all tasks of this application carry
 	name        string        // of this worker, for people
 	tracer      trace.Tracer
@@ -150,6 +153,7 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		prefetch:    tasks.NewPrefetch(cfg.Concurrency, len(cfg.Queues) == 1),
 		tracer:      cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}
+	p.waker = newWaker(p)
 	return p, nil
 }
 
@@ -197,7 +201,12 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { p.client.watchdog.watch(helpersCtx) })
-	wg.Go(func() { p.hearCancels(helpersCtx) })
+	wg.Go(func() { ear{p}.listen(helpersCtx) })
+	wg.Go(func() { ear{p}.hearAsynq(helpersCtx) })
+	if p.waker != nil {
+		wg.Go(func() { p.waker.tend(helpersCtx) })
+		wg.Go(func() { p.waker.passOn(helpersCtx) })
+	}
 	wg.Go(func() { p.keepPending(helpersCtx) })
 	wg.Go(func() { p.keepLimits(helpersCtx) })
 
@@ -217,6 +226,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	stopAdopted()
 	if len(p.handlers) > 0 && err == nil {
 		worker.Stop()
+		if p.waker != nil {
+			p.waker.leave(ctx)
+		}
 		p.giveBack(ctx, 0)
 	}
 	p.drain()
@@ -231,13 +243,17 @@ func (p *Pool) Run(ctx context.Context) error {
 
 // server is the client of Asynq's server.
 func (p *Pool) server(rdb redis.UniversalClient, hook *tasks.Hook) *tasks.Server {
-	return &tasks.Server{
+	s := &tasks.Server{
 		UniversalClient: rdb, Silent: p.client.channel("none"), Known: &p.client.known, Prefetch: p.prefetch, Pace: hook,
 		Take: p.take, Finish: p.finishPending,
 		Call: func(ctx context.Context, sha string, keys []string, args []any) *redis.Cmd {
 			return p.client.combine.do(ctx, call{sha: sha, keys: keys, args: args})
 		},
 	}
+	if p.waker != nil {
+		s.Wake, s.Requeued, s.Soon = p.waker.Wake, p.waker.rouse, p.waker.expect
+	}
+	return s
 }
 
 // drain waits for the executions, at first for all, then for those that give
@@ -268,52 +284,45 @@ func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
 	for q, weight := range p.cfg.Queues {
 		queues[p.client.inAsynq(q)] = weight
 	}
+	check := p.cfg.CheckInterval
+	if p.waker != nil {
+		check = 1 // it waits where it is woken
+	}
 	return asynq.Config{
 		Concurrency: p.cfg.Concurrency, Queues: queues, StrictPriority: p.cfg.Strict,
-		TaskCheckInterval: p.cfg.CheckInterval, DelayedTaskCheckInterval: p.cfg.DelayedInterval,
-		BaseContext: func() context.Context { return baseCtx },
+		TaskCheckInterval: check, DelayedTaskCheckInterval: p.cfg.DelayedInterval,
+		JanitorInterval: max(janitorEvery, time.Duration(len(queues))*janitorEach),
+		BaseContext:     func() context.Context { return baseCtx },
 		IsFailure: func(err error) bool {
 			r, ok := errors.AsType[*retryError](err)
 			return !ok || r.failure
 		},
-		RetryDelayFunc: func(_ int, err error, _ *asynq.Task) time.Duration {
-			if r, ok := errors.AsType[*retryError](err); ok {
-				return r.delay
-			}
-			return time.Second
-		},
-		Logger: asynqLogger{p.log}, LogLevel: asynq.DebugLevel,
+		RetryDelayFunc: retryDelay(p.prefetch),
+		Logger:         asynqLogger{p.log}, LogLevel: asynq.DebugLevel,
 		ShutdownTimeout: p.cfg.Grace + settleTimeout,
 	}
 }
 
-// asynqCancels is where Asynq's own tools ask for a task's cancellation, of all
-// applications and databases of the server.
-const asynqCancels = "asynq:cancel"
-
-// hearCancels passes cancellations on to executions in this process. Asynq's own
-// tools name a task by its ID alone, so of theirs only those count whose IDs were
-// drawn at random here: nobody else has them.
-func (p *Pool) hearCancels(ctx context.Context) {
-	sub := p.client.rdb.Subscribe(ctx, p.client.cancel(), asynqCancels)
-	defer func() { _ = sub.Close() }() // it only listened
-	ch := sub.Channel()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case m, ok := <-ch:
-			if !ok {
-				return
-			}
-			if m.Channel != asynqCancels {
-				p.interrupt(m.Payload)
-			} else if id := tasks.JobOf(m.Payload); randomID(id) && p.runs(id) {
-				p.cancelForOperator(ctx, id)
-			}
+// retryDelay tells Asynq when to try a task again.
+func retryDelay(held *tasks.Prefetch) asynq.RetryDelayFunc {
+	return func(_ int, err error, t *asynq.Task) time.Duration {
+		r, ok := errors.AsType[*retryError](err)
+		if !ok {
+			return time.Second
 		}
+		if h, err := tasks.ParseHeader(t.Headers()); err == nil {
+			held.Due(tasks.IDOf(h.ID, h.Gen), time.Now().Add(r.delay))
+		}
+		return r.delay
 	}
 }
+
+const (
+	// janitorEvery is how often Asynq removes expired completed tasks, and
+	// janitorEach the least for each queue: it costs a call for each.
+	janitorEvery = 8 * time.Second
+	janitorEach  = 2 * time.Second
+)
 
 func (p *Pool) interrupt(id string) {
 	p.mu.Lock()

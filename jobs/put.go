@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -234,6 +236,14 @@ type enqueuer struct {
 // of the record that ctx carries.
 func (e enqueuer) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
 	p, ok := ctx.Value(puttingKey{}).(*putting)
+	if !ok && e.client.known.Enqueues(sha, keys, args) {
+		return e.putTask(ctx, keys, args)
+	}
+	if d, ok := ctx.Value(dueKey{}).(*due); ok {
+		cmd := e.sharing.EvalSha(ctx, sha, keys, e.exactly(d, keys, args)...)
+		e.hint(ctx, d, cmd)
+		return cmd
+	}
 	if !ok {
 		return e.sharing.EvalSha(ctx, sha, keys, args...)
 	}
@@ -242,23 +252,107 @@ func (e enqueuer) EvalSha(ctx context.Context, sha string, keys []string, args .
 		cmd.SetErr(errUnanswered) // the task alone would be a job that nobody knows of
 		return cmd
 	}
-	return e.client.putBoth(ctx, p, keys, args)
+	return e.putBoth(ctx, p, keys, args)
+}
+
+// due is when a task is due that Asynq is asked to put off, and the full second
+// that Asynq is told.
+type due struct {
+	at     time.Time
+	second int64
+	queue  string
+}
+
+type dueKey struct{}
+
+// Eval calls a script by its text, as Asynq does when Redis does not know it.
+func (e enqueuer) Eval(ctx context.Context, text string, keys []string, args ...any) *redis.Cmd {
+	d, ok := ctx.Value(dueKey{}).(*due)
+	if !ok {
+		return e.sharing.Eval(ctx, text, keys, args...)
+	}
+	cmd := e.sharing.Eval(ctx, text, keys, e.exactly(d, keys, args)...)
+	e.hint(ctx, d, cmd)
+	return cmd
+}
+
+// exactly returns the arguments of a call that puts a task off, to the millisecond
+// where there are workers that look so often.
+func (e enqueuer) exactly(d *due, keys []string, args []any) []any {
+	if k := &e.client.known; k.Forward {
+		return k.Names.Exactly(d.queue, keys, args, d.second, d.at)
+	}
+	return args
+}
+
+// hint has a worker know of what is due before it looks the next time.
+func (e enqueuer) hint(ctx context.Context, d *due, put *redis.Cmd) {
+	c := e.client
+	if put.Err() != nil || time.Until(d.at) >= sweepEvery || !c.known.Forward {
+		return
+	}
+	idle := c.idle(c.known.Names.Pending(d.queue))
+	if err := c.run(ctx, "soon", []string{idle}, c.wakes(), c.blind()).Err(); err != nil {
+		c.log.DebugContext(ctx, "nobody told of a task that is due soon", "error", err) // the sweep finds it
+	}
+}
+
+// putTask does what Asynq's call is for and wakes a worker, and answers the call.
+func (e enqueuer) putTask(ctx context.Context, keys []string, args []any) *redis.Cmd {
+	c := e.client
+	cmd := c.run(ctx, "enqueue", append(slices.Clip(keys), c.idle(keys[1])), append(slices.Clip(args), c.wakes(), c.blind())...)
+	v, err := cmd.Slice()
+	if err != nil {
+		return cmd
+	}
+	r := reply(v)
+	c.denied.note(ctx, r.num(1))
+	answer := redis.NewCmd(ctx)
+	answer.SetVal(r.num(0))
+	return answer
+}
+
+// denial is that Redis keeps this user from waking workers, or from being woken.
+type denial struct {
+	log      *slog.Logger
+	channels string
+	said     atomic.Bool
+}
+
+// note notes what a script says: 1 when it may not publish.
+func (d *denial) note(ctx context.Context, untold int64) {
+	if untold != 0 {
+		d.warn(ctx, errMayNotPublish)
+	}
+}
+
+// errMayNotPublish is what scripts make of NOPERM.
+var errMayNotPublish = errors.New("NOPERM publish")
+
+// warn says it once.
+func (d *denial) warn(ctx context.Context, err error) {
+	if !d.said.Swap(true) {
+		d.log.WarnContext(ctx, "Redis does not let this user publish or subscribe: workers look for jobs by themselves, which costs calls and up to a second",
+			"channels", d.channels, "error", err)
+	}
 }
 
 // putBoth makes the record and does what Asynq's call is for in one script, and
 // answers the call.
-func (s *store) putBoth(ctx context.Context, p *putting, keys []string, args []any) *redis.Cmd {
-	keys = append(p.keys, keys...)
+func (e enqueuer) putBoth(ctx context.Context, p *putting, keys []string, args []any) *redis.Cmd {
+	c := e.client
+	keys = append(append(p.keys, keys...), c.idle(keys[1]))
 	if p.list != "" {
 		keys = append(keys, p.list)
 	}
-	all := make([]any, 0, len(args)+5+len(p.args))
-	all = append(append(append(append(all, args...), p.where), p.listed...), p.args...)
-	cmd := s.run(ctx, "put", keys, all...)
+	all := make([]any, 0, len(args)+6+len(p.args))
+	all = append(append(append(append(all, args...), p.where, c.wakes()), p.listed...), p.args...)
+	cmd := c.run(ctx, "put", keys, all...)
 	v, err := cmd.Slice()
 	if p.reply, p.err, p.answered = v, err, true; err != nil {
 		return cmd
 	}
+	c.denied.note(ctx, p.reply.num(5))
 	answer := redis.NewCmd(ctx)
 	answer.SetVal(p.reply.num(4))
 	return answer

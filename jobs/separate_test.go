@@ -374,3 +374,10 @@ func TestPrefixesThatDoNotSeparate(t *testing.T) {
 		}
 	}
 }
+
+func newRedis(t *testing.T, o *redis.Options) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}

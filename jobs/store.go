@@ -45,7 +45,11 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 		}
 		text[strings.TrimSuffix(e.Name(), ".lua")] = string(src)
 	}
-	text["put"] = "local offset = 8\n" + function("create", text["create"]) + text["put"]
+	text["put"] = "local offset = 9\n" + function("create", text["create"]) + text["put"]
+	for _, name := range []string{"put", "enqueue", "rouse", "sweep", "untake"} {
+		text[name] = text["wake"] + text[name]
+	}
+	delete(text, "wake")
 	text["create"] = "local offset = 0\n" + text["create"]
 	for _, name := range []string{"abandon", "adopt", "again", "beat", "begin", "complete", "create", "finish", "join", "put", "reopen", "stall", "tidy"} {
 		text[name] = text["entry"] + text[name]

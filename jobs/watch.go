@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -14,8 +15,17 @@ import (
 
 const (
 	watchEvery = 2 * time.Second
+	// registerEach is after how many looks queues are registered again: a store
+	// may have been emptied.
+	registerEach = 5
+	// fillEach is after how many looks batches are looked at.
+	fillEach   = 3
 	watchLease = 10 * time.Second
 	watchBatch = 100
+	// archivedBatch bounds how many newly archived tasks of a queue are looked
+	// at, maxTogether of how many queues at once.
+	archivedBatch = 1000
+	maxTogether   = 500
 	// watchFailures is how many jobs of a sweep may be beyond checking while
 	// Redis answers.
 	watchFailures = 10
@@ -51,14 +61,14 @@ func (w watchdog) watch(ctx context.Context) {
 	if err := w.keepHouse(ctx, &keeping); err != nil && ctx.Err() == nil {
 		w.c.log.WarnContext(ctx, "watchdog failed", "error", err)
 	}
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
 		wait := watchEvery
-		err := w.sweep(ctx)
+		err := w.sweep(ctx, n)
 		if err == nil {
 			err = w.keepHouse(ctx, &keeping)
 		}
@@ -73,29 +83,32 @@ func (w watchdog) watch(ctx context.Context) {
 	}
 }
 
-// sweep checks every job that is due.
-func (w watchdog) sweep(ctx context.Context) error {
-	if err := w.registerQueues(ctx); err != nil {
-		return err
+// sweep checks every job that is due. n is how many looks there have been: what is
+// not urgent has its turn more seldom.
+func (w watchdog) sweep(ctx context.Context, n int) error {
+	if n%registerEach == 0 {
+		if err := w.registerQueues(ctx); err != nil {
+			return err
+		}
 	}
 	if err := w.checkArchived(ctx); err != nil {
 		return err
 	}
-	if err := w.fillBatches(ctx); err != nil {
-		return err
+	if n%fillEach == 0 {
+		if err := w.fillBatches(ctx); err != nil {
+			return err
+		}
 	}
 	failed := 0
-	for n := range shards {
+	for open := range slices.Chunk(w.shards(), w.together(shards)) {
 		for {
-			now := time.Now()
-			v, err := w.c.run(ctx, "claim", []string{w.c.open(n)}, ms(now), ms(now.Add(watchLease)), watchBatch).Slice()
+			v, err := w.c.run(ctx, "claim", open, msOf(watchLease), watchBatch).Slice()
 			if err != nil {
 				return fmt.Errorf("jobs: claim open jobs: %w", err)
 			}
 			r := reply(v)
-			patience := time.Duration(r.num(0)) * waitCheckEach
-			for i := 1; i < len(r); i++ {
-				err := w.inspectJob(ctx, r.str(i), patience)
+			for i := 0; i+1 < len(r); i += 2 {
+				err := w.inspectJob(ctx, r.str(i), time.Duration(r.num(i+1))*waitCheckEach)
 				if err == nil {
 					continue
 				}
@@ -104,12 +117,29 @@ func (w watchdog) sweep(ctx context.Context) error {
 				}
 				w.c.log.ErrorContext(ctx, "job cannot be checked", "id", r.str(i), "error", err) // the others can
 			}
-			if len(r)-1 < watchBatch {
+			if len(r) < 2*watchBatch { // no shard has more
 				break
 			}
 		}
 	}
 	return nil
+}
+
+// shards returns the sets of open jobs.
+func (w watchdog) shards() []string {
+	open := make([]string, 0, shards)
+	for n := range shards {
+		open = append(open, w.c.open(n))
+	}
+	return open
+}
+
+// together is how many of n keys one script may have.
+func (w watchdog) together(n int) int {
+	if w.c.single() {
+		return n
+	}
+	return 1
 }
 
 // checkArchived makes jobs due whose tasks were archived since the last sweep:
@@ -122,11 +152,16 @@ func (w watchdog) checkArchived(ctx context.Context) error {
 		}
 		return true
 	})
-	since := time.Now().Add(-2 * watchEvery)
+	var keys []string
 	for _, q := range queues {
-		archived, err := w.c.tasks.Archived(ctx, w.c.inAsynq(q), since)
+		if key := w.c.known.Names.Archive(w.c.inAsynq(q)); key != "" {
+			keys = append(keys, key)
+		}
+	}
+	for some := range slices.Chunk(keys, w.together(maxTogether)) {
+		archived, err := w.c.run(ctx, "archived", some, int(2*watchEvery/time.Second), archivedBatch).StringSlice()
 		if err != nil {
-			return err
+			return fmt.Errorf("jobs: read archived tasks: %w", err)
 		}
 		if len(archived) == 0 {
 			continue

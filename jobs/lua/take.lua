@@ -3,14 +3,26 @@
 -- another application is not taken, and what Asynq knows of it stays: it goes to
 -- the end of the queue for a second, so that its owner can take it, and is then
 -- out of the way for a time, longer each time.
--- KEYS: pending, paused, active, lease, scheduled. ARGV: lease end, prefix of
--- task keys, n, prefix of records or "" when these are elsewhere, what the
--- message of a task of ours holds among its headers.
--- Returns {id, message, mark, destination, ...}. The mark is 0 for tasks that
--- cannot be told, 1 when nobody has begun the job, 2 when somebody has, 3 for
--- one of another application that is met anew or put out of the way, with its
--- type in place of the message.
-if redis.call("EXISTS", KEYS[2]) == 1 then return {} end
+-- A worker that leaves nothing is noted as one that waits, in the same step: no
+-- task comes in between of which it is not told.
+-- KEYS: pending, paused, active, lease, scheduled, idle. ARGV: lease end, prefix
+-- of task keys, n, prefix of records or "" when these are elsewhere, what the
+-- message of a task of ours holds among its headers, the worker or "" when it
+-- looks by itself.
+-- Returns {how many it left, id, message, mark, destination, ...}. The mark is 0
+-- for tasks that cannot be told, 1 when nobody has begun the job, 2 when somebody
+-- has, 3 for one of another application that is met anew or put out of the way,
+-- with its type in place of the message.
+local function idle()
+  if ARGV[6] == "" then return end
+  local t = redis.call("TIME")
+  redis.call("ZADD", KEYS[6], t[1] .. string.format("%06d", t[2]), ARGV[6])
+  redis.call("ZREMRANGEBYRANK", KEYS[6], 0, -1001) -- those of workers that died
+end
+if redis.call("EXISTS", KEYS[2]) == 1 then
+  idle()
+  return {0}
+end
 
 local function fresh(where)
   local gen, shard, id = string.match(where, "^(%d+):(%d+):(.*)$")
@@ -76,12 +88,12 @@ local function leave(id, key, choice)
 end
 
 -- Lua unpacks some 8,000 values at most, so leases are noted a hundred at a time.
-local r, leases = {}, {}
+local r, leases = {0}, {}
 local function lease()
   if #leases > 0 then redis.call("ZADD", KEYS[4], unpack(leases)) end
   leases = {}
 end
-local n, foreign, met = tonumber(ARGV[3]), 0, {}
+local n, foreign, met, round = tonumber(ARGV[3]), 0, {}, false
 while n > 0 and foreign < 100 do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then break end
@@ -92,6 +104,7 @@ while n > 0 and foreign < 100 do
   if not mine and met[id] then -- once round
     redis.call("LREM", KEYS[3], 1, id)
     redis.call("RPUSH", KEYS[1], id)
+    round = true
     break
   elseif not mine then
     foreign, met[id] = foreign + 1, true
@@ -113,4 +126,6 @@ while n > 0 and foreign < 100 do
   end
 end
 lease()
+r[1] = round and 0 or redis.call("LLEN", KEYS[1])
+if r[1] == 0 then idle() end
 return r

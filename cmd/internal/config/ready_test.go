@@ -76,7 +76,8 @@ func TestJobCommandsAreThoseOfTheScripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`call\(['"]([A-Z]+)['"]`).FindAllStringSubmatch(string(b), -1) {
+		// What a script can do without it calls by pcall.
+		for _, m := range regexp.MustCompile(`[^p]call\(['"]([A-Z]+)['"]`).FindAllStringSubmatch(string(b), -1) {
 			if found++; !slices.Contains(config.JobCommands(), m[1]) {
 				t.Errorf("%s runs %s, which is not tried", filepath.Base(file), m[1])
 			}

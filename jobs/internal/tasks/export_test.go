@@ -13,6 +13,7 @@ const (
 	EnqueueSHA = enqueueSHA
 	DequeueSHA = dequeueSHA
 	DoneSHA    = doneSHA
+	ForwardSHA = forwardSHA
 	Refused    = refusedBase
 	LeftToIt   = heldMax
 )
@@ -25,7 +26,7 @@ func ProbeWith(vary func(redis.UniversalClient) redis.UniversalClient) Known {
 // Names returns the keys of a task, as they were learned.
 func (k *Known) Keys(queue, id string) []string {
 	n := &k.Names
-	return []string{n.queues, n.task.of(queue) + id, n.active.of(queue), n.lease.of(queue), n.archived.of(queue)}
+	return []string{n.queues, n.task.of(queue) + id, n.active.of(queue), n.lease.of(queue), n.archived.of(queue), n.delayed[0].of(queue), n.delayed[1].of(queue)}
 }
 
 // Forget has no key known.

@@ -15,12 +15,14 @@ import (
 )
 
 // The SHAs of those scripts of Asynq that scripts of ours stand in for. Before
-// one is added here, read Asynq's script beside ours: enqueue beside put.lua,
-// dequeue beside take.lua, done beside complete.lua.
+// one is added here, read Asynq's script beside ours: enqueue beside put.lua and
+// enqueue.lua, dequeue beside take.lua, done beside complete.lua, forward beside
+// sweep.lua.
 const (
 	enqueueSHA = "98d28b42650870a743450ffda9791e9e19c6991b"
 	dequeueSHA = "a8153319360adc71cdc370107f8ab9786f204765"
 	doneSHA    = "1241eaa1c73409baaf1fea0c08d203a4911bda15"
+	forwardSHA = "522b1a6ae66fe79ea2f24a9af58798ab71879035"
 	archiveSHA = "9c3b1eb9947ce2ee5304ac013a0a365ec364fd2d" // for the name of a key only
 )
 
@@ -34,6 +36,9 @@ type Known struct {
 	Dequeue bool
 	// Done: complete.lua may stand in for the script that removes a task.
 	Done bool
+	// Forward: sweep.lua may stand in for the script that makes pending what is
+	// due.
+	Forward bool
 	// Names are the keys that Asynq uses.
 	Names Names
 
@@ -56,6 +61,11 @@ func (k *Known) dequeues(sha string, keys []string, args []any) bool {
 // removes tells whether complete.lua may answer a script call of Asynq's.
 func (k *Known) removes(sha string, keys []string, args []any) bool {
 	return k.Done && sha == doneSHA && len(keys) == 5 && len(args) == 3
+}
+
+// forwards tells whether the sweep has done what a script call of Asynq's is for.
+func (k *Known) forwards(sha string, keys []string, args []any) bool {
+	return k.Forward && sha == forwardSHA && len(keys) == 2 && len(args) == 4
 }
 
 // mentioned returns the arguments of a script call of Asynq's that may be the ID
@@ -185,7 +195,30 @@ func (k *Known) probeBroker(r *recorder, client *asynq.Client, message []byte) (
 
 	r.during(func() { b.call("ExtendLease", reflect.ValueOf(probeQueue), reflect.ValueOf(probeTask)) })
 	k.Names.lease = pattern(r.setWith(probeTask))
+
+	r.answer = int64(0) // nothing is due
+	k.probeForward(r.during(func() { b.call("ForwardIfReady", reflect.ValueOf(probeQueue)) }), key)
 	return nil
+}
+
+// probeForward learns where Asynq keeps tasks that are not due: in two sets, with
+// one script call for each.
+func (k *Known) probeForward(calls []call, key func(string) string) {
+	if len(calls) != len(k.Names.delayed) {
+		k.doubt("forward", fmt.Errorf("%d script calls, %d are expected", len(calls), len(k.Names.delayed)))
+		return
+	}
+	k.Forward = true
+	for i, c := range calls {
+		if len(c.keys) == 2 {
+			k.Names.delayed[i] = pattern(c.keys[0])
+		}
+		known := k.judge("forward", calls[i:i+1], call{
+			name: "evalsha", sha: forwardSHA, keys: []string{string(k.Names.delayed[i]), key("pending")},
+			args: []any{anyNumber, key("t:"), anyNumber, key("g:")},
+		})
+		k.Forward = k.Forward && known && k.Names.delayed[i] != ""
+	}
 }
 
 // compare returns what is different about the one call that is expected.

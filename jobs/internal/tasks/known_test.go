@@ -19,11 +19,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestPinnedAsynqIsKnown(t *testing.T) {
 	t.Parallel()
 	k := tasks.Probe()
-	if unknown := k.Unknown(); len(unknown) > 0 || !k.Enqueue || !k.Dequeue || !k.Done {
+	if unknown := k.Unknown(); len(unknown) > 0 || !k.Enqueue || !k.Dequeue || !k.Done || !k.Forward {
 		t.Errorf("unknown: %q", unknown)
 	}
 	got := k.Keys("q", "id")
-	if want := []string{"asynq:queues", "asynq:{q}:t:id", "asynq:{q}:active", "asynq:{q}:lease", "asynq:{q}:archived"}; !slices.Equal(got, want) {
+	if want := []string{"asynq:queues", "asynq:{q}:t:id", "asynq:{q}:active", "asynq:{q}:lease", "asynq:{q}:archived", "asynq:{q}:scheduled", "asynq:{q}:retry"}; !slices.Equal(got, want) {
 		t.Errorf("keys %q, want %q", got, want)
 	}
 }
@@ -84,12 +84,12 @@ func TestOtherCallsAreUnknown(t *testing.T) {
 		},
 		"a panic": func(context.Context, redis.UniversalClient, string, []string, []any) *redis.Cmd { panic("other") },
 	}
-	for _, script := range []struct{ name, sha string }{{"enqueue", tasks.EnqueueSHA}, {"dequeue", tasks.DequeueSHA}, {"done", tasks.DoneSHA}} {
+	for _, script := range []struct{ name, sha string }{{"enqueue", tasks.EnqueueSHA}, {"dequeue", tasks.DequeueSHA}, {"done", tasks.DoneSHA}, {"forward", tasks.ForwardSHA}} {
 		for name, change := range changes {
 			t.Run(script.name+" "+name, func(t *testing.T) {
 				t.Parallel()
 				k := tasks.ProbeWith(func(c redis.UniversalClient) redis.UniversalClient { return other{c, script.sha, change} })
-				if known := map[string]bool{"enqueue": k.Enqueue, "dequeue": k.Dequeue, "done": k.Done}[script.name]; known {
+				if known := map[string]bool{"enqueue": k.Enqueue, "dequeue": k.Dequeue, "done": k.Done, "forward": k.Forward}[script.name]; known {
 					t.Error("it is taken for known")
 				}
 				if len(k.Unknown()) == 0 {
@@ -123,7 +123,7 @@ func TestRenamedKeysAreLearned(t *testing.T) {
 	t.Parallel()
 	k := tasks.ProbeWith(func(c redis.UniversalClient) redis.UniversalClient { return renaming{c} })
 	got := k.Keys("q", "id")
-	if want := []string{"asynq:queues", "asynq:{q}:t:id", "asynq:{q}:working", "asynq:{q}:leases", "asynq:{q}:archived"}; !slices.Equal(got, want) {
+	if want := []string{"asynq:queues", "asynq:{q}:t:id", "asynq:{q}:working", "asynq:{q}:leases", "asynq:{q}:archived", "asynq:{q}:scheduled", "asynq:{q}:retry"}; !slices.Equal(got, want) {
 		t.Errorf("keys %q, want %q", got, want)
 	}
 	if k.Dequeue || k.Done {

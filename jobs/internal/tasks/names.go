@@ -14,6 +14,7 @@ type Names struct {
 	queues                        string
 	prefix                        string
 	task, active, lease, archived name
+	delayed                       [2]name // what is scheduled, and what is to be retried
 }
 
 func (n *Names) missing() bool {
@@ -22,6 +23,25 @@ func (n *Names) missing() bool {
 
 // ofQueue tells whether a key belongs to a queue, whichever.
 func (n *Names) ofQueue(key string) bool { return n.prefix != "" && strings.HasPrefix(key, n.prefix) }
+
+// Pending returns the list of a queue's pending tasks, under the name that the
+// Asynq has for it which Known.Enqueue stands for.
+func (n *Names) Pending(queue string) string { return n.prefix + queue + "}:pending" }
+
+// Delayed returns the keys of a queue's tasks that are scheduled and that are to
+// be retried.
+func (n *Names) Delayed(queue string) (scheduled, retry string) {
+	return n.delayed[0].of(queue), n.delayed[1].of(queue)
+}
+
+// QueueOf returns the queue of a list that Pending returned.
+func (n *Names) QueueOf(pending string) string {
+	queue, _, _ := strings.Cut(strings.TrimPrefix(pending, n.prefix), "}")
+	return queue
+}
+
+// Archive returns the key of a queue's archived tasks, or "".
+func (n *Names) Archive(queue string) string { return n.archived.of(queue) }
 
 // name is a key with the probe's queue in it.
 type name string

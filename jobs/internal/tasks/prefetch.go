@@ -70,6 +70,7 @@ type handed struct {
 	standing Standing
 	dest     string
 	returned time.Time // when the handler came back, or zero
+	due      time.Time // when it is to be tried again, or zero
 }
 
 // Prefetch is what a pool has taken. It is safe for concurrent use.
@@ -145,6 +146,27 @@ func (p *Prefetch) Returned(id string) {
 	if t := p.handed[id]; t != nil {
 		t.returned = time.Now()
 	}
+}
+
+// Due notes when a task is to be tried again that Asynq is about to put off.
+func (p *Prefetch) Due(id string, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.handed[id]; t != nil {
+		t.due = at
+	}
+}
+
+// due returns what Due noted of the first of the tasks that has something noted.
+func (p *Prefetch) due(ids []string) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if t := p.handed[id]; t != nil && !t.due.IsZero() {
+			return t.due
+		}
+	}
+	return time.Time{}
 }
 
 // settled notes that Asynq is done with tasks.

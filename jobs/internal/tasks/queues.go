@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -18,9 +17,6 @@ type Queues struct {
 	Inspect *asynq.Inspector
 	Names   *Names
 }
-
-// archivedBatch bounds how many newly archived tasks of a queue are returned.
-const archivedBatch = 1000
 
 // leaseLeft is the least that is left of a lease of 30 seconds that Asynq renews
 // each five, some of its renewals lost.
@@ -44,20 +40,6 @@ func (q *Queues) Register(ctx context.Context, queues []any) error {
 		return fmt.Errorf("jobs: register queues: %w", err)
 	}
 	return nil
-}
-
-// Archived returns the tasks of a queue that were archived since a time.
-func (q *Queues) Archived(ctx context.Context, queue string, since time.Time) ([]string, error) {
-	key := q.Names.archived.of(queue)
-	if key == "" {
-		return nil, nil
-	}
-	by := &redis.ZRangeBy{Min: strconv.FormatInt(since.Unix(), 10), Max: "+inf", Count: archivedBatch}
-	tasks, err := q.Redis.ZRangeByScore(ctx, key, by).Result()
-	if err != nil {
-		return nil, fmt.Errorf("jobs: read archived tasks of queue %q: %w", queue, err)
-	}
-	return tasks, nil
 }
 
 // RemoveOrphan removes what Asynq makes of an ID whose task is gone: an active

@@ -2,7 +2,6 @@ package tasks_test
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -33,10 +32,6 @@ func TestQueues(t *testing.T) {
 		return nil
 	})
 	ctx := t.Context()
-	ids, err := q.Archived(ctx, "q", time.Unix(7, 0))
-	if err != nil || !slices.Equal(ids, []string{"a", "b"}) {
-		t.Errorf("archived %q, %v", ids, err)
-	}
 	if released, err := q.Release(ctx, "q", "id"); !released || err != nil {
 		t.Errorf("released %t, %v", released, err)
 	}
@@ -47,7 +42,7 @@ func TestQueues(t *testing.T) {
 	}
 	all := strings.Join(f.cmds, "\n")
 	for _, want := range []string{
-		"zrangebyscore asynq:{q}:archived 7 +inf limit 0 1000", "zadd asynq:{q}:lease nx", "sadd asynq:queues q",
+		"zadd asynq:{q}:lease nx", "sadd asynq:queues q",
 		"lrem asynq:{q}:active 0 id", "zrem asynq:{q}:lease id", "del asynq:{q}:t:id",
 	} {
 		if !strings.Contains(all, want) {
@@ -56,10 +51,9 @@ func TestQueues(t *testing.T) {
 	}
 	n := len(f.cmds)
 	k.Forget()
-	ids, err = q.Archived(ctx, "q", time.Time{})
 	released, bad := q.Release(ctx, "q", "id")
-	if err := errors.Join(err, bad, q.Register(ctx, []any{"q"}), q.RemoveOrphan(ctx, "q", "id")); err != nil || ids != nil || released {
-		t.Errorf("without names: %v %t %v", ids, released, err)
+	if err := errors.Join(bad, q.Register(ctx, []any{"q"}), q.RemoveOrphan(ctx, "q", "id")); err != nil || released {
+		t.Errorf("without names: %t %v", released, err)
 	}
 	if len(f.cmds) != n {
 		t.Errorf("without names it asked %q", f.cmds[n:])
@@ -70,10 +64,9 @@ func TestQueuesTellWhatFailed(t *testing.T) {
 	t.Parallel()
 	_, q, _ := queues(t, func(redis.Cmder) error { return errBroken })
 	ctx := t.Context()
-	_, archived := q.Archived(ctx, "q", time.Time{})
 	_, released := q.Release(ctx, "q", "id")
 	_, held := q.Held(ctx, "q", "id")
-	for _, err := range []error{archived, released, held, q.Register(ctx, []any{"q"}), q.RemoveOrphan(ctx, "q", "id")} {
+	for _, err := range []error{released, held, q.Register(ctx, []any{"q"}), q.RemoveOrphan(ctx, "q", "id")} {
 		if !errors.Is(err, errBroken) {
 			t.Errorf("%v, want broken", err)
 		}

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +28,14 @@ type Server struct {
 	Silent string
 	// Pace slows down what Redis refuses.
 	Pace *Hook
-	// Take takes up to n tasks out of a queue.
-	Take func(ctx context.Context, q Queue, lease any, n int) ([]Task, error)
+	// Wake says when to look for tasks; nil looks whenever Asynq asks.
+	Wake *Wake
+	// Take takes up to n tasks out of a queue, and tells whether it left some.
+	Take func(ctx context.Context, q Queue, lease any, n int) (taken []Task, left bool, err error)
+	// Requeued is called after Asynq has made a task pending itself.
+	Requeued func(ctx context.Context, pending string)
+	// Soon is called after a task was put off.
+	Soon func(due time.Time)
 	// Finish stores the completion that waits for one of the tasks. done is
 	// false when there is none, or when Asynq's own call is still to be made.
 	Finish func(ctx context.Context, tasks []string, r Removal) (done bool, err error)
@@ -49,25 +56,82 @@ func (s *Server) EvalSha(ctx context.Context, sha string, keys []string, args ..
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	if s.Known.dequeues(sha, keys, args) {
-		scheduled := strings.TrimSuffix(keys[0], "pending") + "scheduled" // as the Asynq that is known calls it
+		scheduled, _ := s.Known.Names.Delayed(s.Known.Names.QueueOf(keys[0]))
+		if scheduled == "" { // it is for what take.lua puts off
+			scheduled = strings.TrimSuffix(keys[0], "pending") + "scheduled"
+		}
 		return s.take(ctx, Queue{keys[0], keys[1], keys[2], keys[3], scheduled, args[1]}, args[0])
 	}
+	if v, local := s.answer(sha, keys, args); local {
+		cmd := redis.NewCmd(ctx)
+		cmd.SetVal(v)
+		return cmd
+	}
+	return s.settle(ctx, sha, keys, args, func(args []any) *redis.Cmd { return s.Call(ctx, sha, keys, args) })
+}
+
+// Eval calls a script by its text, as Asynq does when Redis does not know it.
+func (s *Server) Eval(ctx context.Context, text string, keys []string, args ...any) *redis.Cmd {
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	return s.settle(ctx, redis.NewScript(text).Hash(), keys, args, func(args []any) *redis.Cmd { return s.UniversalClient.Eval(ctx, text, keys, args...) })
+}
+
+// settle makes a script call that may end Asynq's hold on a task.
+func (s *Server) settle(ctx context.Context, sha string, keys []string, args []any, call func(args []any) *redis.Cmd) *redis.Cmd {
 	ids := s.Known.mentioned(keys, args)
-	defer s.Prefetch.settled(ids)
 	var r Removal
 	if s.Known.removes(sha, keys, args) {
 		r = Removal{keys, args}
 	}
 	if done, err := s.Finish(ctx, ids, r); done || err != nil {
 		s.Pace.pace(ctx, err)
+		s.Prefetch.settled(ids)
 		cmd := redis.NewCmd(ctx)
 		cmd.SetVal("OK")
 		cmd.SetErr(err)
 		return cmd
 	}
-	cmd := s.Call(ctx, sha, keys, args)
+	due := s.Prefetch.due(ids)
+	if !due.IsZero() && s.Wake != nil {
+		args = s.Known.Names.Exactly(s.Known.Names.QueueOf(keys[0]), keys, args, due.Unix(), due)
+	}
+	cmd := call(args)
 	s.Pace.pace(ctx, cmd.Err())
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		return cmd // Asynq sends the text now
+	}
+	s.Prefetch.settled(ids)
+	if s.Wake != nil && cmd.Err() == nil {
+		s.tell(ctx, keys, due)
+	}
 	return cmd
+}
+
+// tell tells of work that a call of Asynq's has made, at once or later.
+func (s *Server) tell(ctx context.Context, keys []string, due time.Time) {
+	if i := slices.IndexFunc(keys, func(k string) bool { return strings.HasSuffix(k, ":pending") }); i >= 0 {
+		s.Requeued(ctx, keys[i])
+	}
+	if !due.IsZero() {
+		s.Soon(due)
+	}
+}
+
+// answer answers those calls of Asynq's own loops that the sweep makes
+// unnecessary: each loop asks for each queue, all day.
+func (s *Server) answer(sha string, keys []string, args []any) (v any, local bool) {
+	switch {
+	case s.Wake == nil:
+		return nil, false
+	case s.Known.forwards(sha, keys, args):
+		return int64(0), true
+	case sha == expiredSHA && len(keys) == 1 && !s.Wake.expired(keys[0]):
+		return []any{}, true
+	case sha == reclaimSHA:
+		return "OK", true
+	}
+	return nil, false
 }
 
 // take answers Asynq's call for a task.
@@ -75,11 +139,24 @@ func (s *Server) take(ctx context.Context, q Queue, lease any) *redis.Cmd {
 	cmd := redis.NewCmd(ctx)
 	now := time.Now()
 	msg, n := s.Prefetch.next(q.Pending, now)
+	if n > 0 && s.Wake != nil {
+		if !s.Wake.await(q.Pending) {
+			cmd.SetErr(redis.Nil)
+			return cmd
+		}
+		now = time.Now() // and slots may have become free meanwhile
+		if msg, n = s.Prefetch.next(q.Pending, now); n == 0 {
+			s.Wake.took(q.Pending, true, true, nil)
+		}
+	}
 	if n == 0 {
 		cmd.SetVal(msg)
 		return cmd
 	}
-	taken, err := s.Take(ctx, q, lease, n)
+	taken, left, err := s.Take(ctx, q, lease, n)
+	if s.Wake != nil {
+		s.Wake.took(q.Pending, len(taken) > 0, left, err)
+	}
 	s.Pace.pace(ctx, err)
 	msg, ok := s.Prefetch.keep(q, taken, now)
 	switch {

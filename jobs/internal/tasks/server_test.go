@@ -88,9 +88,9 @@ func newBench(t *testing.T) *bench {
 	b := new(bench)
 	b.Server = &tasks.Server{
 		UniversalClient: rdb, Known: &known, Prefetch: tasks.NewPrefetch(3, true), Pace: new(tasks.Hook),
-		Take: func(_ context.Context, _ tasks.Queue, _ any, n int) ([]tasks.Task, error) {
+		Take: func(_ context.Context, _ tasks.Queue, _ any, n int) ([]tasks.Task, bool, error) {
 			b.asked = append(b.asked, n)
-			return b.taken, b.err
+			return b.taken, false, b.err
 		},
 		Finish: func(_ context.Context, ids []string, r tasks.Removal) (bool, error) {
 			b.finished, b.removal = append(b.finished, ids...), r

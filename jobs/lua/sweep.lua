@@ -1,0 +1,48 @@
+-- Looks after queues once a second for all workers: makes pending what is due, as
+-- Asynq's own script does, and wakes workers where there is work, in case a wake
+-- was lost or the work came from elsewhere. Behind wake.
+-- KEYS: of each queue pending, paused, scheduled, retry, lease, idle. ARGV: what
+-- begins the channels, blind, then what begins the keys of each queue.
+-- Returns {ms until the next task is due or -1, then the number of each queue
+-- where this worker is to look, and less than zero that of each with a lease which is over}.
+local t = redis.call("TIME")
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local soon, r = -1, {0}
+
+local function forward(from, pending, base)
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", from, "-inf", now / 1000, "LIMIT", 0, 100)) do
+    local group = redis.call("HGET", base .. "t:" .. id, "group")
+    redis.call("ZREM", from, id)
+    if group and group ~= "" then
+      redis.call("ZADD", base .. "g:" .. group, t[1], id)
+      redis.call("HSET", base .. "t:" .. id, "state", "aggregating")
+    else
+      redis.call("LPUSH", pending, id)
+      redis.call("HSET", base .. "t:" .. id, "state", "pending", "pending_since", string.format("%.0f", now * 1000000))
+    end
+  end
+  local first = redis.call("ZRANGE", from, 0, 0, "WITHSCORES")
+  if first[2] then
+    local wait = math.max(math.ceil(tonumber(first[2]) * 1000 - now), 0)
+    if soon < 0 or wait < soon then soon = wait end
+  end
+end
+
+for i = 3, #ARGV do
+  local k = (i - 3) * 6
+  local pending = KEYS[k + 1]
+  forward(KEYS[k + 3], pending, ARGV[i])
+  forward(KEYS[k + 4], pending, ARGV[i])
+  local lease = redis.call("ZRANGE", KEYS[k + 5], 0, 0, "WITHSCORES")
+  if lease[2] and tonumber(lease[2]) <= tonumber(t[1]) then r[#r + 1] = 2 - i end
+  local n = redis.call("LLEN", pending)
+  if n > 0 and redis.call("EXISTS", KEYS[k + 2]) == 0 then
+    local told = wake(KEYS[k + 6], ARGV[1], pending, math.min(n, 16), ARGV[2])
+    -- Whoever sweeps looks too where nobody was told, or somebody in vain. Else a
+    -- task would go back to the worker that has just put it off.
+    local since = redis.call("HGET", ARGV[i] .. "t:" .. (redis.call("LINDEX", pending, -1) or ""), "pending_since")
+    if told < 1 or not since or now - since / 1000000 > 500 then r[#r + 1] = i - 2 end
+  end
+end
+r[1] = soon
+return r
