@@ -49,20 +49,16 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 	for _, name := range []string{"put", "enqueue", "rouse", "sweep", "untake"} {
 		text[name] = text["wake"] + text[name]
 	}
-	delete(text, "wake")
 	text["create"] = "local offset = 0\n" + text["create"]
 	for _, name := range []string{"abandon", "adopt", "again", "beat", "begin", "complete", "create", "finish", "join", "put", "reopen", "stall", "tidy"} {
 		text[name] = text["entry"] + text[name]
 	}
 	s.completion = text["complete"]
 	text["complete"] = "local append\n" + s.completion
-	wake := text["wake"]
-	if wake == "" {
-		wake = "local wake\n"
-	}
 	for _, name := range []string{"acquire", "release", "renew", "handover"} {
-		text[name] = text["entry"] + wake + text["hand"] + text[name]
+		text[name] = text["entry"] + text["wake"] + text["hand"] + text[name]
 	}
+	delete(text, "wake")
 	delete(text, "entry")
 	delete(text, "hand")
 	for name, src := range text {

@@ -1,4 +1,4 @@
--- Functions for other scripts: limits. Behind wake, which may be nil.
+-- Functions for other scripts: limits. Behind wake.
 -- A limit has three keys: its places (a sorted set by the end of their leases) or,
 -- for a rate, the theoretical arrival time (generic cell rate algorithm); those
 -- who wait, by when they were enqueued; and a hash of who holds what, with the
@@ -102,7 +102,7 @@ local function hand(l, lease, move, me, moved, channel, idle)
     elseif redis.call("ZREM", base .. "scheduled", task) == 1 then
       give(l, w, 0, lease)
       forward(base, task)
-      if wake then wake(idle .. base .. "pending", channel, base .. "pending", 1, "0") end
+      wake(idle .. base .. "pending", channel, base .. "pending", 1, "0")
     else
       local state = redis.call("HGET", base .. "t:" .. task, "state")
       if state == "pending" or state == "active" then give(l, w, 0, lease) end -- it is on its way; else it is gone
