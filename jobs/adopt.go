@@ -15,6 +15,7 @@ import (
 
 // adoption is a handler of Asynq's with the queues it works on.
 type adoption struct {
+	p       *Pool
 	handler asynq.Handler
 	cfg     asynq.Config
 }
@@ -45,7 +46,7 @@ type adoption struct {
 // events to any session whose ID is known to him. Adopt queues that only your
 // own programs write.
 func (p *Pool) Adopt(queue string, h asynq.Handler, cfg ...asynq.Config) {
-	a := &adoption{handler: h}
+	a := &adoption{p: p, handler: h}
 	if len(cfg) > 0 {
 		a.cfg = cfg[0]
 	}
@@ -88,9 +89,8 @@ func (p *Pool) startAdopted(ctx context.Context, rdb redis.UniversalClient) (sto
 		}()
 	}
 	for _, a := range p.adoptions {
-		s := asynq.NewServerFromRedisClient(rdb, a.config(ctx, p))
-		handler := asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error { return p.runAdopted(ctx, a, t) })
-		if err := s.Start(handler); err != nil {
+		s := asynq.NewServerFromRedisClient(rdb, a.config(ctx))
+		if err := s.Start(asynq.HandlerFunc(a.run)); err != nil {
 			stop()
 			<-p.adoptedDown
 			return nil, fmt.Errorf("jobs: start server of adopted queues: %w", err)
@@ -102,11 +102,11 @@ func (p *Pool) startAdopted(ctx context.Context, rdb redis.UniversalClient) (sto
 
 // config is the server's: the application's own, with functions that know our
 // errors.
-func (a *adoption) config(ctx context.Context, p *Pool) asynq.Config {
-	cfg := a.cfg
+func (a *adoption) config(ctx context.Context) asynq.Config {
+	cfg, p := a.cfg, a.p
 	if cfg.BaseContext == nil {
-		base := withClient(context.WithoutCancel(ctx), p.client)
-		cfg.BaseContext = func() context.Context { return base }
+		ctx := withClient(context.WithoutCancel(ctx), p.client)
+		cfg.BaseContext = func() context.Context { return ctx }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = asynqLogger{p.log}

@@ -22,20 +22,21 @@ const (
 	settledFor = 5 * time.Second
 )
 
-// runAdopted runs a task of an adopted queue: as it is, or as a job.
-func (p *Pool) runAdopted(ctx context.Context, a *adoption, t *asynq.Task) error {
+// run runs a task of an adopted queue: as it is, or as a job.
+func (a *adoption) run(ctx context.Context, t *asynq.Task) error {
+	p := a.p
 	to := boundTo(t.Headers())
 	if to == "" {
 		return a.handler.ProcessTask(ctx, t)
 	}
 	endCtx := context.WithoutCancel(ctx)
-	x, b, err := p.openAdopted(endCtx, a, t, to)
+	x, b, err := a.open(endCtx, t, to)
 	if err != nil {
 		p.log.WarnContext(ctx, "record of an adopted task not stored: its session is not told of this run", "id", x.id, "action", x.kind, "error", err)
 		return a.handler.ProcessTask(ctx, t)
 	}
 	p.enter(x)
-	err = p.performAdopted(ctx, endCtx, a, t, x, b)
+	err = a.perform(ctx, endCtx, t, x, b)
 	p.leave(x)
 	if errors.Is(err, ErrShutdown) {
 		// Asynq itself gives the task back, uncharged, when its patience is over. Whatever
@@ -48,14 +49,14 @@ func (p *Pool) runAdopted(ctx context.Context, a *adoption, t *asynq.Task) error
 	return err
 }
 
-// adoptedExecution is a run of a bound task.
-func (p *Pool) adoptedExecution(ctx context.Context, a *adoption, t *asynq.Task, to string) *execution {
+// execution is a run of a bound task.
+func (a *adoption) execution(ctx context.Context, t *asynq.Task, to string) *execution {
 	task, _ := asynq.GetTaskID(ctx)
 	queue, _ := asynq.GetQueueName(ctx)
 	retried, _ := asynq.GetRetryCount(ctx)
 	most, _ := asynq.GetMaxRetry(ctx)
 	x := &execution{
-		pool: p, id: p.adoptedID(ctx, queue, task), adopted: task, label: a.metricKindOf(t), kind: t.Type(), queue: queue,
+		pool: a.p, id: a.id(ctx, queue, task), adopted: task, label: a.metricKindOf(t), kind: t.Type(), queue: queue,
 		payload: t.Payload(), headers: t.Headers(), to: to, attempt: retried + 1, limit: most + 1,
 		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1),
 	}
@@ -64,9 +65,9 @@ func (p *Pool) adoptedExecution(ctx context.Context, a *adoption, t *asynq.Task,
 	return x
 }
 
-// adoptedID names the job of a task. An ID that Asynq has drawn is nobody
+// id names the job of a task. An ID that Asynq has drawn is nobody
 // else's; one that its producer chose may be another job's too.
-func (p *Pool) adoptedID(ctx context.Context, queue, task string) string {
+func (a *adoption) id(ctx context.Context, queue, task string) string {
 	qualified := task + "@" + queue
 	if !tasks.ValidJob(qualified) || len(qualified) > maxIDLen || !utf8.ValidString(qualified) {
 		return "t" + digest(queue, task)
@@ -74,7 +75,7 @@ func (p *Pool) adoptedID(ctx context.Context, queue, task string) string {
 	if drawn(task) {
 		return task
 	}
-	if n, err := p.client.rdb.Exists(ctx, p.client.job(qualified)[0]).Result(); err == nil && n == 1 {
+	if n, err := a.p.client.rdb.Exists(ctx, a.p.client.job(qualified)[0]).Result(); err == nil && n == 1 {
 		return qualified
 	}
 	return task
@@ -85,13 +86,13 @@ func drawn(id string) bool {
 	return len(id) == 36 && id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-' && strings.Trim(id, "0123456789abcdef-") == ""
 }
 
-// openAdopted opens the run of a bound task in the record.
-func (p *Pool) openAdopted(ctx context.Context, a *adoption, t *asynq.Task, to string) (x *execution, b begun, err error) {
-	x = p.adoptedExecution(ctx, a, t, to)
-	b, err = p.openRecord(ctx, x)
+// open opens the run of a bound task in the record.
+func (a *adoption) open(ctx context.Context, t *asynq.Task, to string) (x *execution, b begun, err error) {
+	x = a.execution(ctx, t, to)
+	b, err = a.openRecord(ctx, x)
 	if err == nil && b.beginning == beginGone {
 		x.id = x.adopted + "@" + x.queue
-		b, err = p.openRecord(ctx, x)
+		b, err = a.openRecord(ctx, x)
 	}
 	if err == nil && b.beginning == beginGone {
 		err = fmt.Errorf("jobs: job %q is another", x.id)
@@ -99,7 +100,8 @@ func (p *Pool) openAdopted(ctx context.Context, a *adoption, t *asynq.Task, to s
 	return x, b, err
 }
 
-func (p *Pool) openRecord(ctx context.Context, x *execution) (b begun, err error) {
+func (a *adoption) openRecord(ctx context.Context, x *execution) (b begun, err error) {
+	p := a.p
 	opt, err := p.client.options.encode(x.kind, x.opts)
 	if err != nil {
 		return b, err
@@ -120,8 +122,9 @@ func (p *Pool) openRecord(ctx context.Context, x *execution) (b begun, err error
 	return b, err
 }
 
-// performAdopted runs the handler of a bound task, and settles what came of it.
-func (p *Pool) performAdopted(ctx, endCtx context.Context, a *adoption, t *asynq.Task, x *execution, b begun) error {
+// perform runs the handler of a bound task, and settles what came of it.
+func (a *adoption) perform(ctx, endCtx context.Context, t *asynq.Task, x *execution, b begun) error {
+	p := a.p
 	x.waiting, x.dests = 1, p.client.notify.some(endCtx, x.id, x.to, 1)
 	switch b.beginning {
 	case beginOver, beginUndelivered:
@@ -135,7 +138,7 @@ func (p *Pool) performAdopted(ctx, endCtx context.Context, a *adoption, t *asynq
 	o := x.execute(context.WithValue(ctx, executionKey{}, x))
 	p.client.metrics.seconds.WithLabelValues(x.metricKind()).Observe(time.Since(begun).Seconds())
 	for {
-		err := p.judgeAdopted(endCtx, a, t, x, o)
+		err := a.judge(endCtx, t, x, o)
 		if _, back := errors.AsType[*retryError](err); !back || o.cause != nil || x.attempt < x.limit {
 			return err
 		}
@@ -150,8 +153,9 @@ func (p *Pool) performAdopted(ctx, endCtx context.Context, a *adoption, t *asynq
 	}
 }
 
-// judgeAdopted turns an outcome into a state, as Asynq will.
-func (p *Pool) judgeAdopted(ctx context.Context, a *adoption, t *asynq.Task, x *execution, o outcome) error {
+// judge turns an outcome into a state, as Asynq will.
+func (a *adoption) judge(ctx context.Context, t *asynq.Task, x *execution, o outcome) error {
+	p := a.p
 	switch {
 	case errors.Is(o.cause, errSuperseded):
 		return &retryError{err: errSuperseded, delay: unsettledDelay}
@@ -163,33 +167,33 @@ func (p *Pool) judgeAdopted(ctx context.Context, a *adoption, t *asynq.Task, x *
 		}
 		return asynq.RevokeTask
 	case o.cause != nil:
-		return p.asynqEnd(ctx, x, o)
+		return a.asynqEnd(ctx, x, o)
 	case o.err == nil:
-		return p.conclude(ctx, x, StateCompleted, p.adoptedResult(ctx, x), "", "", nil)
+		return p.conclude(ctx, x, StateCompleted, a.result(ctx, x), "", "", nil)
 	case errors.Is(o.err, asynq.RevokeTask):
 		return p.conclude(ctx, x, StateCancelled, nil, codeRevoked, "the work was withdrawn", o.err)
 	}
 	code, text := public(o.err)
 	if x.attempt >= x.limit || errors.Is(o.err, asynq.SkipRetry) {
-		return p.failAdopted(ctx, x, code, text, o.err)
+		return a.fail(ctx, x, code, text, o.err)
 	}
 	state, failure := StateRetrying, a.isFailure(o.err)
 	if !failure {
 		state = StateScheduled
 	}
 	err := p.again(ctx, x, state, a.delay(x.attempt-1, o.err, t), !failure, o.err)
-	return p.raised(err, o.err)
+	return raised(err, o.err)
 }
 
-// failAdopted ends a job as failed. What Asynq is told is the handler's own
+// fail ends a job as failed. What Asynq is told is the handler's own
 // error again.
-func (p *Pool) failAdopted(ctx context.Context, x *execution, code, text string, cause error) error {
-	return p.raised(p.conclude(ctx, x, StateFailed, nil, code, text, cause), cause)
+func (a *adoption) fail(ctx context.Context, x *execution, code, text string, cause error) error {
+	return raised(a.p.conclude(ctx, x, StateFailed, nil, code, text, cause), cause)
 }
 
 // raised is what Asynq is told of a handler's error once that is settled: a panic
 // goes on as one, and what ends the task anyway as it was.
-func (*Pool) raised(verdict, cause error) error {
+func raised(verdict, cause error) error {
 	pe, panicked := errors.AsType[*panicError](cause)
 	switch {
 	case verdict == nil, errors.Is(verdict, asynq.RevokeTask):
@@ -206,14 +210,15 @@ func (*Pool) raised(verdict, cause error) error {
 // asynqEnd settles a run whose context Asynq ended: its time was up, an operator
 // cancelled it by Asynq's own tools, or its lease was lost. Asynq has decided by
 // itself what becomes of the task, and does not ask any more.
-func (p *Pool) asynqEnd(ctx context.Context, x *execution, o outcome) error {
+func (a *adoption) asynqEnd(ctx context.Context, x *execution, o outcome) error {
+	p := a.p
 	code, text := public(o.cause)
 	for end := time.Now().Add(settledFor); time.Now().Before(end); {
 		info, err := p.client.inspect.GetTaskInfo(x.queue, x.adopted)
 		switch {
 		case err != nil:
 		case info.State == asynq.TaskStateArchived:
-			return p.failAdopted(ctx, x, code, text, o.cause)
+			return a.fail(ctx, x, code, text, o.cause)
 		case info.State == asynq.TaskStateRetry:
 			return p.again(ctx, x, StateRetrying, time.Until(info.NextProcessAt), false, o.cause)
 		}
@@ -229,9 +234,9 @@ func (p *Pool) asynqEnd(ctx context.Context, x *execution, o outcome) error {
 	return o.cause
 }
 
-// adoptedResult is what the handler wrote with the task's ResultWriter, as JSON.
-func (p *Pool) adoptedResult(ctx context.Context, x *execution) []byte {
-	info, err := p.client.inspect.GetTaskInfo(x.queue, x.adopted)
+// result is what the handler wrote with the task's ResultWriter, as JSON.
+func (a *adoption) result(ctx context.Context, x *execution) []byte {
+	info, err := a.p.client.inspect.GetTaskInfo(x.queue, x.adopted)
 	if err != nil || len(info.Result) == 0 || len(info.Result) > maxResult {
 		return []byte("null")
 	}
@@ -246,16 +251,16 @@ func (p *Pool) adoptedResult(ctx context.Context, x *execution) []byte {
 }
 
 // taskOf names the Asynq task of a job, with its queue.
-func (c *Client) taskOf(rec *record) (queue, id string) {
+func (k keys) taskOf(rec *record) (queue, id string) {
 	if rec.raw != "" {
 		return rec.Queue, rec.raw
 	}
-	return c.inAsynq(rec.Queue), tasks.IDOf(rec.ID, rec.Gen)
+	return k.inAsynq(rec.Queue), tasks.IDOf(rec.ID, rec.Gen)
 }
 
 // retryAdopted runs an adopted task again, as Asynq's tools would: one that it
 // has archived.
-func (c *Client) retryAdopted(rec *record) error {
+func retryAdopted(c *Client, rec *record) error {
 	err := c.inspect.RunTask(c.taskOf(rec))
 	if tasks.Gone(err) {
 		return fmt.Errorf("%w: %q is %s, and Asynq has its task no more", ErrEnded, rec.ID, rec.State)

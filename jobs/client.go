@@ -271,7 +271,7 @@ func retryRecord(ctx context.Context, c *Client, rec *record) error {
 		return fmt.Errorf("%w: %q is %s", ErrOpen, rec.ID, rec.State)
 	}
 	if rec.raw != "" {
-		return c.retryAdopted(rec)
+		return retryAdopted(c, rec)
 	}
 	if rec.outbox {
 		if err := c.notify.deliver(ctx, rec.ID); err != nil {

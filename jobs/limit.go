@@ -259,9 +259,9 @@ func (m limiter) releaseSome(ctx context.Context, x *execution, limits []limit) 
 	}
 }
 
-// keepLimits hands on what ran out, until ctx ends.
-func (p *Pool) keepLimits(ctx context.Context) {
-	if !p.client.single() {
+// keep hands on what ran out, until ctx ends.
+func (m limiter) keep(ctx context.Context) {
+	if !m.c.single() {
 		return // who waits there looks by himself
 	}
 	tick := time.NewTicker(handoverEvery)
@@ -272,10 +272,9 @@ func (p *Pool) keepLimits(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		c := p.client
-		err := c.run(ctx, "handover", []string{c.limitsInUse()}, msOf(placeLease), c.wakeChannel(), c.idleWorkers()).Err()
+		err := m.c.run(ctx, "handover", []string{m.c.limitsInUse()}, msOf(placeLease), m.c.wakeChannel(), m.c.idleWorkers()).Err()
 		if err != nil && ctx.Err() == nil {
-			p.log.WarnContext(ctx, "places of the dead not handed on", "error", err)
+			m.c.log.WarnContext(ctx, "places of the dead not handed on", "error", err)
 		}
 	}
 }

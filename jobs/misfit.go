@@ -55,6 +55,7 @@ var errFormat = errors.New("the task has another form than is known here")
 
 // misfits counts and tells what this worker's version cannot run.
 type misfits struct {
+	p     *Pool
 	log   *slog.Logger
 	count *prometheus.CounterVec
 
@@ -80,7 +81,8 @@ func (m *misfits) note(ctx context.Context, kind, metricKind string, patience ti
 }
 
 // fit returns why this worker cannot run the job, or nil.
-func (p *Pool) fit(x *execution) *misfitError {
+func (m *misfits) fit(x *execution) *misfitError {
+	p := m.p
 	h, ok := p.handlers[x.kind]
 	switch {
 	case x.misfit != nil:
@@ -106,7 +108,8 @@ func (x *execution) read(read func(*execution) *misfitError) (why *misfitError) 
 
 // putOff tells for how long a task that cannot be run here is to go back. It
 // returns false when its time is over, or when that cannot be told for ever.
-func (p *Pool) putOff(ctx context.Context, queue, task, kind string, why *misfitError) (wait time.Duration, back bool) {
+func (m *misfits) putOff(ctx context.Context, queue, task, kind string, why *misfitError) (wait time.Duration, back bool) {
+	p := m.p
 	key := p.client.tasks.Key(p.client.inAsynq(queue), task)
 	if key == "" {
 		return 0, false // an Asynq whose keys are not known: there is nowhere to keep the clock
@@ -122,7 +125,7 @@ func (p *Pool) putOff(ctx context.Context, queue, task, kind string, why *misfit
 	case waited >= most:
 		return 0, false
 	default:
-		p.misfits.note(ctx, kind, p.metricKind(kind), most, why)
+		m.note(ctx, kind, p.metricKind(kind), most, why)
 		wait = min(max(waited/misfitShare, misfitMin), misfitMax)
 		wait += rand.N(wait/4 + 1) //nolint:gosec // jitter needs no secrecy
 		return max(min(wait, most-waited), time.Millisecond), true
@@ -131,7 +134,8 @@ func (p *Pool) putOff(ctx context.Context, queue, task, kind string, why *misfit
 
 // noteRun notes with a task that goes back that its job's record knows of a run
 // (see note.lua). Then Asynq's count of retries is not needed for that.
-func (p *Pool) noteRun(ctx context.Context, x *execution, misfit bool) {
+func (m *misfits) noteRun(ctx context.Context, x *execution, misfit bool) {
+	p := m.p
 	if x.adopted != "" {
 		return
 	}

@@ -149,11 +149,11 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		mark:        tasks.Mark(c.prefix),
 		name:        workerName(),
 		adoptedDown: make(chan struct{}),
-		misfits:     misfits{log: c.log, count: c.metrics.misfits},
 		prefetch:    tasks.NewPrefetch(cfg.Concurrency, len(cfg.Queues) == 1),
 		tracer:      cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}
 	p.waker = newWaker(p)
+	p.misfits.p, p.misfits.log, p.misfits.count = p, c.log, c.metrics.misfits
 	return p, nil
 }
 
@@ -208,7 +208,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		wg.Go(func() { p.waker.passOn(helpersCtx) })
 	}
 	wg.Go(func() { p.keepPending(helpersCtx) })
-	wg.Go(func() { p.keepLimits(helpersCtx) })
+	wg.Go(func() { p.client.limits.keep(helpersCtx) })
 
 	stopAdopted, err := p.startAdopted(ctx, rdb)
 	if err != nil {

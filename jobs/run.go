@@ -67,7 +67,7 @@ func (p *Pool) runUnrecorded(ctx context.Context, x *execution, retried int) (be
 
 // begunBefore tells whether the task of a plain job says that its record knows
 // of a run.
-func (p *Pool) begunBefore(x *execution) bool {
-	standing, _ := p.prefetch.Standing(x.task())
+func begunBefore(taken *tasks.Prefetch, x *execution) bool {
+	standing, _ := taken.Standing(x.task())
 	return standing == tasks.Begun
 }

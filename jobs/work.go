@@ -41,8 +41,8 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	}
 	p.enter(x)
 	defer p.leave(x)
-	if why := p.fit(x); why != nil {
-		if wait, back := p.putOff(context.WithoutCancel(ctx), x.queue, task, x.kind, why); back {
+	if why := p.misfits.fit(x); why != nil {
+		if wait, back := p.misfits.putOff(context.WithoutCancel(ctx), x.queue, task, x.kind, why); back {
 			return &retryError{err: why, delay: wait}
 		}
 		x.misfit = why
@@ -54,7 +54,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	defer func() { x.describe(span, err); span.End() }()
 	endCtx := context.WithoutCancel(ctx) // what the run comes to is stored whatever ends it
 	retried, _ := asynq.GetRetryCount(ctx)
-	if x.record == noRecord && retried == 0 && !p.begunBefore(x) {
+	if x.record == noRecord && retried == 0 && !begunBefore(p.prefetch, x) {
 		return p.performPlain(ctx, endCtx, x)
 	}
 	before := p.runUnrecorded(endCtx, x, retried)
@@ -96,7 +96,7 @@ func (p *Pool) refuse(ctx context.Context, t *asynq.Task, task string, err error
 	name, _ := asynq.GetQueueName(ctx)
 	queue, _ := p.client.fromAsynq(name)
 	why := misfit(codeFormat, "the job cannot be read here", err)
-	if wait, back := p.putOff(context.WithoutCancel(ctx), queue, task, t.Type(), why); back {
+	if wait, back := p.misfits.putOff(context.WithoutCancel(ctx), queue, task, t.Type(), why); back {
 		return &retryError{err: why, delay: wait}
 	}
 	p.log.ErrorContext(ctx, "task cannot be read", "action", t.Type(), "error", err)
@@ -196,7 +196,7 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 	}
 	_, final := errors.AsType[*discardError](o.err)
 	if why, ok := errors.AsType[*misfitError](o.err); ok && !final {
-		if wait, back := p.putOff(ctx, x.queue, x.task(), x.kind, why); back {
+		if wait, back := p.misfits.putOff(ctx, x.queue, x.task(), x.kind, why); back {
 			x.misfit = why
 			return p.again(ctx, x, StateScheduled, wait, true, o.err)
 		}
@@ -256,7 +256,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	case waiting(n) == waitStale:
 		return &retryError{err: errSuperseded, delay: unsettledDelay}
 	}
-	p.noteRun(ctx, x, x.misfit != nil)
+	p.misfits.noteRun(ctx, x, x.misfit != nil)
 	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
 	if s == StateRetrying {
 		e := x.event(s)
@@ -318,7 +318,7 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 	x.queue, _ = p.client.fromAsynq(name) // the pool works on no other
 	if x.opts, err = p.client.options.decode(x.kind, h.Options); err != nil {
 		x.misfit = misfit(codeFormat, "the job cannot be read here", fmt.Errorf("options: %w", err))
-		x.opts = p.usualOptions(x.kind)
+		x.opts = usualOptions(p.kinds[x.kind])
 	}
 	if h.Plain {
 		x.record = noRecord
@@ -330,9 +330,9 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 }
 
 // usualOptions are those of a kind whose job's own cannot be read.
-func (p *Pool) usualOptions(kind string) jobOptions {
+func usualOptions(d *definition) jobOptions {
 	s := defaults()
-	if d := p.kinds[kind]; d != nil {
+	if d != nil {
 		s = d.base
 	}
 	return jobOptions{Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1}
