@@ -196,8 +196,8 @@ func (w *waker) sweep(ctx context.Context) (due time.Duration, err error) {
 
 func (w *waker) sweepSome(ctx context.Context, queues []string) (due time.Duration, err error) {
 	c := w.p.client
-	keys, args := make([]string, 0, 6*len(queues)), make([]any, 0, 2+len(queues))
-	args = append(args, c.wakes(), c.blind())
+	keys, args := make([]string, 0, 6*len(queues)), make([]any, 0, 3+len(queues))
+	args = append(args, c.wakes(), c.blind(), w.id)
 	for _, pending := range queues {
 		base := strings.TrimSuffix(pending, "pending")
 		scheduled, retry := c.known.Names.Delayed(c.known.Names.QueueOf(pending))

@@ -55,6 +55,7 @@ func TestIdleWorkerWakes(t *testing.T) {
 						t.Fatalf("job %d started after %v of fake time", i, took)
 					}
 				}
+				k.Drain()
 			})
 		})
 	}
@@ -105,6 +106,7 @@ func TestLostWakes(t *testing.T) {
 				if took := (<-started).Sub(at); took > 1100*time.Millisecond {
 					t.Errorf("started after %v of fake time", took)
 				}
+				k.Drain()
 			})
 		})
 	}
