@@ -243,7 +243,7 @@ func (s *store) askShards(ctx context.Context, name string, args []any) ([]*redi
 // which may be large.
 func shortFields() []string {
 	return []string{
-		"gen", "fin", "st", "kind", "queue", "cancel", "att", "lim", "frac", "msg", "code", "err", "made", "upd", "start", "end", "next", "worker",
+		"gen", "fin", "st", "kind", "queue", "cancel", "att", "lim", "frac", "msg", "code", "err", "made", "upd", "start", "end", "next", "worker", "waits",
 	}
 }
 

@@ -35,6 +35,7 @@ type jobInfo struct {
 	Started    time.Time       `json:"started,omitzero"`
 	Ended      time.Time       `json:"ended,omitzero"`
 	NextAt     time.Time       `json:"next_at,omitzero"`
+	WaitsFor   string          `json:"waits_for,omitempty"`
 	Worker     string          `json:"worker,omitempty"`
 	Failures   []failure       `json:"failures,omitempty"`
 }
@@ -58,7 +59,7 @@ func describe(i jobs.Info) jobInfo {
 		ID: i.ID, Kind: i.Kind, Queue: i.Queue, State: i.State, Cancelling: i.Cancelling, Attempt: i.Attempt, Attempts: i.Attempts, Gen: i.Gen,
 		Fraction: i.Fraction, Message: i.Message, Code: i.Code, Error: i.Error, Args: i.Args, Result: i.Result,
 		Created: i.Created, Updated: i.Updated, Started: i.Started, Ended: i.Ended, NextAt: i.NextAt,
-		Worker: i.Worker, Failures: failures,
+		WaitsFor: i.WaitsFor, Worker: i.Worker, Failures: failures,
 	}
 }
 
@@ -133,6 +134,7 @@ func (c *jobsShow) Run(ctx context.Context, t *Config) error {
 		{"updated", terminal.Stamp(d.Updated)},
 		{"ended", terminal.Stamp(d.Ended)},
 		{"next attempt", terminal.Stamp(d.NextAt)},
+		{"waits for", d.WaitsFor},
 		{"worker", d.Worker},
 		{"arguments", string(d.Args)},
 		{"result", string(d.Result)},

@@ -4,7 +4,8 @@
 -- states.
 -- Returns entries, newest first.
 -- Entries of a state, kind and queue stand together, by time. So it goes from one
--- such group to the next, and reads of each no more than may be among the newest.
+-- such group to the one before, by its newest entry, and reads of each no more
+-- than may be among the newest of all.
 local index = KEYS[1]
 local most, before, since, endedSince, endedBefore, kind, queue = unpack(ARGV, 1, 7)
 most = tonumber(most)
@@ -50,19 +51,21 @@ end
 for i = 8, #ARGV do
   local st = ARGV[i]
   local start = st .. "\1" .. (kind ~= "" and kind .. "\1" or "")
-  local stop = "(" .. string.sub(start, 1, -2) .. "\2"
-  local from = "[" .. start
+  local stop = "(" .. start
+  local from = "(" .. string.sub(start, 1, -2) .. "\2"
   while true do
-    local first = redis.call("ZRANGEBYLEX", index, from, stop, "LIMIT", 0, 1)[1]
-    if not first then break end
-    local k, q = string.match(first, "^[^\1]*\1([^\1]*)\1([^\1]*)\1")
-    local of = st .. "\1" .. k
+    local last = redis.call("ZREVRANGEBYLEX", index, from, stop, "LIMIT", 0, 1)[1]
+    if not last then break end
+    local k, q = string.match(last, "^[^\1]*\1([^\1]*)\1([^\1]*)\1")
+    local of = st .. "\1" .. k .. "\1"
     if queue ~= "" then
-      group(of .. "\1" .. queue .. "\1")
-      from = "[" .. of .. "\2"
+      group(of .. queue .. "\1")
+      from = "(" .. of
     else
-      group(of .. "\1" .. q .. "\1")
-      from = "[" .. of .. "\1" .. q .. "\2"
+      local prefix = of .. q .. "\1"
+      local made = string.sub(last, #prefix + 1, #prefix + 13)
+      if floor == "" or made >= string.sub(floor, 1, 13) then group(prefix) end
+      from = "(" .. prefix
     end
   end
 end

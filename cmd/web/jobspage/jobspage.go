@@ -238,6 +238,9 @@ func waits(i *jobs.Info) string {
 	case jobs.StateStalled:
 		return "its worker, which is silent, or another one"
 	case jobs.StateScheduled:
+		if i.WaitsFor != "" {
+			return "its turn: " + i.WaitsFor
+		}
 		return "its time, " + ui.Clock(i.NextAt) + " UTC"
 	case jobs.StateRetrying:
 		return "its next attempt, at " + ui.Clock(i.NextAt) + " UTC"
