@@ -194,7 +194,7 @@ var errOtherTurn = errors.New("another process goes on with it")
 // step stores which jobs are next, or does to them what is to be done and stores
 // what came of it.
 func (b bulks) step(ctx context.Context, s *storedBulk, turn int) error {
-	if len(s.page) == 0 && !(s.begun && s.next == "") {
+	if len(s.page) == 0 && (!s.begun || s.next != "") {
 		return b.turnPage(ctx, s, turn)
 	}
 	var done, skipped, failed int

@@ -16,9 +16,9 @@ import (
 
 // failing makes n jobs that have failed, and more that have not, and counts the
 // executions of each generation.
-func failing(t *testing.T, k *jobstest.Kit, n int) (kind *jobs.Kind[args, result], runs *[3]atomic.Int32) {
+func failing(t *testing.T, k *jobstest.Kit, n int) *[3]atomic.Int32 {
 	t.Helper()
-	kind, runs = define(jobs.MaxRetry(0)), new([3]atomic.Int32)
+	kind, runs := define(jobs.MaxRetry(0)), new([3]atomic.Int32)
 	start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) {
 		if j.Args.Name == "good" {
 			return result{7}, nil
@@ -33,7 +33,7 @@ func failing(t *testing.T, k *jobstest.Kit, n int) (kind *jobs.Kind[args, result
 	}
 	enqueueGood(t, k, kind)
 	k.Drain()
-	return kind, runs
+	return runs
 }
 
 func enqueueGood(t *testing.T, k *jobstest.Kit, kind *jobs.Kind[args, result]) {
@@ -47,7 +47,7 @@ func TestRetryAll(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		t.Helper()
-		_, runs := failing(t, k, 120)
+		runs := failing(t, k, 120)
 		b, err := jobs.RetryAll(t.Context(), k.Client, jobs.Query{Kind: "test.work"})
 		if err != nil || b.Done != 120 || b.Skipped != 0 || b.Failed != 0 || !b.Over {
 			t.Fatalf("%+v, %v", b, err)
@@ -112,7 +112,7 @@ func TestBulksSurvive(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
 				t.Helper()
-				_, runs := failing(t, k, 110)
+				runs := failing(t, k, 110)
 				dies := *k.Redis.(*redis.Client).Options() //nolint:errcheck // it is one
 				rdb := redis.NewClient(&dies)
 				defer rdb.Close()

@@ -66,7 +66,7 @@ func (x index) counts(ctx context.Context, of []State) (map[stateOfQueue]count, 
 // measureDepth counts for the metrics.
 func (w watchdog) measureDepth(ctx context.Context) error {
 	open := []State{StateQueued, StateScheduled, StateRunning, StateRetrying, StateStalled}
-	all, err := (index)(w).counts(ctx, open)
+	all, err := index(w).counts(ctx, open)
 	if err != nil {
 		return err
 	}

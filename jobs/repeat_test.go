@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -24,14 +25,15 @@ var errLost = errors.New("answer lost")
 
 func deafTo(t *testing.T, script string) *deaf {
 	t.Helper()
-	var src string
+	var parts strings.Builder
 	for _, name := range []string{"entry", script} { // as the store puts them together
 		b, err := os.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			t.Fatal(err)
 		}
-		src += string(b)
+		parts.Write(b)
 	}
+	src := parts.String()
 	return &deaf{script: redis.NewScript(src), source: src}
 }
 
