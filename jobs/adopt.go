@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -51,9 +52,7 @@ func (p *Pool) Adopt(queue string, h asynq.Handler, cfg ...asynq.Config) {
 		a.cfg = cfg[0]
 	}
 	queues := map[string]int{queue: 1}
-	for q, weight := range a.cfg.Queues {
-		queues[q] = weight
-	}
+	maps.Copy(queues, a.cfg.Queues)
 	a.cfg.Queues = queues
 	for q := range queues {
 		if _, ours := p.client.fromAsynq(q); ours || strings.TrimSpace(q) == "" {

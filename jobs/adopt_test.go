@@ -19,10 +19,9 @@ import (
 // legacy is an application that was written for Asynq: a mux with middleware,
 // whose handlers do as the task's payload says.
 type legacy struct {
-	mu     sync.Mutex
-	seen   []string
-	errs   []string
-	writes bool
+	mu   sync.Mutex
+	seen []string
+	errs []string
 }
 
 func (l *legacy) note(list *[]string, format string, v ...any) {

@@ -169,7 +169,7 @@ func (a *adoption) judge(ctx context.Context, t *asynq.Task, x *execution, o out
 	case o.cause != nil:
 		return a.asynqEnd(ctx, x, o)
 	case o.err == nil:
-		return p.conclude(ctx, x, StateCompleted, a.result(ctx, x), "", "", nil)
+		return p.conclude(ctx, x, StateCompleted, a.result(x), "", "", nil)
 	case errors.Is(o.err, asynq.RevokeTask):
 		return p.conclude(ctx, x, StateCancelled, nil, codeRevoked, "the work was withdrawn", o.err)
 	}
@@ -235,7 +235,7 @@ func (a *adoption) asynqEnd(ctx context.Context, x *execution, o outcome) error 
 }
 
 // result is what the handler wrote with the task's ResultWriter, as JSON.
-func (a *adoption) result(ctx context.Context, x *execution) []byte {
+func (a *adoption) result(x *execution) []byte {
 	info, err := a.p.client.inspect.GetTaskInfo(x.queue, x.adopted)
 	if err != nil || len(info.Result) == 0 || len(info.Result) > maxResult {
 		return []byte("null")

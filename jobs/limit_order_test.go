@@ -264,10 +264,10 @@ func TestLimitKeysApart(t *testing.T) {
 		t.Helper()
 		release := make(chan struct{})
 		var ran atomic.Int32
-		hold := func(context.Context, *jobs.Job[args]) (result, error) {
+		hold := func(ctx context.Context, j *jobs.Job[args]) (result, error) {
 			ran.Add(1)
 			<-release
-			return result{7}, nil
+			return quick(ctx, j)
 		}
 		kinds := []*jobs.Kind[args, result]{jobs.Define[args, result]("a"), jobs.Define[args, result]("a.b")}
 		k.Start(jobs.PoolConfig{CheckInterval: checkEvery, Concurrency: 100}, func(p *jobs.Pool) {

@@ -24,6 +24,6 @@ func WithHeaders(t *asynq.Task, more map[string]string) *asynq.Task {
 	if !field.IsValid() || field.Type() != reflect.TypeFor[map[string]string]() {
 		panic(fmt.Sprintf("jobs: this Asynq's %T has no headers of the known form", t))
 	}
-	*(*map[string]string)(unsafe.Pointer(field.UnsafeAddr())) = all //nolint:gosec // its type was compared
+	*(*map[string]string)(unsafe.Pointer(field.UnsafeAddr())) = all
 	return &bound
 }
