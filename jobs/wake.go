@@ -148,7 +148,7 @@ func (w *waker) tend(ctx context.Context) {
 // turn sweeps, if it is this worker's turn or it does not ask. wait is how long
 // it is until the next turn, due how long until the next task, or less than zero.
 func (w *waker) turn(ctx context.Context, ask bool) (wait, due time.Duration, err error) {
-	wait, due = sweepEvery, -1
+	wait = sweepEvery
 	if ask {
 		first, now, err := w.pass(ctx)
 		if err != nil || !first {
@@ -298,11 +298,12 @@ func (e ear) hear(ctx context.Context, msg any) {
 			p.waker.SetAll()
 		}
 	case *redis.Message:
-		if m.Channel == p.client.cancel() {
+		switch {
+		case m.Channel == p.client.cancel():
 			p.interrupt(m.Payload)
-		} else if m.Payload == "" {
+		case m.Payload == "":
 			p.waker.expect(time.Time{})
-		} else {
+		default:
 			p.client.metrics.wakes.Inc()
 			p.waker.Set(m.Payload, true)
 		}

@@ -192,9 +192,11 @@ func (c *countedConn) Write(p []byte) (int, error) {
 		}
 		if line[0] == '*' {
 			c.c.n.Add(1)
-		} else if len(rest) < n+2 {
-			break
-		} else {
+		}
+		if line[0] != '*' {
+			if len(rest) < n+2 {
+				break
+			}
 			rest = rest[n+2:]
 		}
 		c.buf = rest
