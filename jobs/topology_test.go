@@ -99,7 +99,7 @@ func (s *site) await(id string, want jobs.State) {
 			return
 		}
 	}
-	s.t.Fatalf("job %s is %s (%v), want %s", id, info.State, err, want)
+	s.t.Fatalf("job %s is %s (%v), want %s: %+v", id, info.State, err, want, info)
 }
 
 // wantTold checks that the session got one terminal event of each job, and the
