@@ -52,7 +52,7 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 		p.log.WarnContext(ctx, "end of job not stored", "id", x.id, "error", err)
 		return &retryError{err: err, delay: unsettledDelay}
 	case end.decision == endStale:
-		return &retryError{err: errSuperseded, delay: unsettledDelay}
+		return p.superseded(ctx, x)
 	case end.decision == endWasDecided:
 		// Our own decision when its answer got lost, or somebody's before us.
 		return p.wasOver(ctx, x, end.state, true)

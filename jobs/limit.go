@@ -292,7 +292,7 @@ func (p *Pool) limited(ctx context.Context, x *execution) (settled bool, err err
 	case acquireCancel:
 		return true, p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 	case acquireStale:
-		return true, &retryError{err: errSuperseded, delay: unsettledDelay}
+		return true, p.superseded(ctx, x)
 	default:
 	}
 	if !p.client.limits.together(x) {

@@ -79,7 +79,7 @@ func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error)
 		p.log.WarnContext(ctx, "record of job not stored", "id", x.id, "error", err)
 		return true, &retryError{err: err, delay: unsettledDelay}
 	case v == joinStale:
-		return true, &retryError{err: errSuperseded, delay: unsettledDelay}
+		return true, p.superseded(ctx, x)
 	case v == joinOver:
 		return true, p.wasOver(ctx, x, s, false)
 	}

@@ -178,7 +178,7 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 	switch {
 	case errors.Is(o.cause, errSuperseded):
 		p.log.InfoContext(ctx, "job was taken over by another worker", attr...)
-		return &retryError{err: errSuperseded, delay: unsettledDelay}
+		return p.superseded(ctx, x)
 	case errors.Is(o.cause, ErrCancelled):
 		return p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 	case o.err == nil:
@@ -209,6 +209,18 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 	}
 	p.log.WarnContext(ctx, "attempt failed", attr...)
 	return p.again(ctx, x, StateRetrying, x.backoff(), false, o.err)
+}
+
+// superseded settles an execution that has no say any more. When another one has
+// followed it, the task is that one's: given back, it would be handed out once
+// more, and end that one, and so on.
+func (p *Pool) superseded(ctx context.Context, x *execution) error {
+	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if rec, err := p.client.load(callCtx, x.id); err == nil && rec.Gen == x.gen && rec.run > x.run {
+		p.parked.Put(x.task(), struct{}{})
+	}
+	return &retryError{err: errSuperseded, delay: unsettledDelay}
 }
 
 // outsideEnd settles an execution whose context Asynq ended: it gave the task
@@ -254,7 +266,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	case waiting(n) == waitCancel:
 		return p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 	case waiting(n) == waitStale:
-		return &retryError{err: errSuperseded, delay: unsettledDelay}
+		return p.superseded(ctx, x)
 	}
 	p.misfits.noteRun(ctx, x, x.misfit != nil)
 	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
