@@ -89,6 +89,9 @@ func (s screen) Happened(ctx context.Context, all []delivery.Effects) {
 	for _, fx := range all {
 		e := unboxed(fx)
 		s.c.out.add(e)
+		if e.navigate != nil {
+			s.c.session.Leave()
+		}
 		publishes = append(publishes, e.publishes...)
 	}
 	s.c.topics.publish(ctx, publishes)

@@ -46,6 +46,7 @@ func (c *conn) finish(ctx context.Context, e ending) {
 // before: it comes back with a new connection, which knows nothing of it.
 func (c *conn) sayLast(ctx context.Context) {
 	c.awaitWritten()
+	c.out.hurry()
 	c.pump(ctx)
 	c.awaitWritten()
 }

@@ -101,6 +101,7 @@ func (c *conn) step(ctx context.Context) bool {
 			}
 			if c.checkFeed(ctx); c.over == nil {
 				c.session.Settle(ctx)
+				c.pumpLeave(ctx)
 			}
 			return false
 		}
@@ -118,6 +119,7 @@ func (c *conn) wake() <-chan time.Time {
 		}
 	}
 	c.session.Due(soonest)
+	c.out.due(soonest)
 	if !c.connected && !c.session.Stalled() {
 		soonest(c.openBy)
 	}

@@ -34,6 +34,9 @@ type output struct {
 	events   []event
 	errs     []frameError
 	navigate *navigate
+	// leaveBy is when navigate goes out though the store has not confirmed that
+	// the pushes that the browser shows are acknowledged.
+	leaveBy time.Time
 	// oldest is when the oldest push that has not been sent was stored, flying
 	// the one that is being written.
 	oldest, flying time.Time
@@ -45,6 +48,9 @@ const maxOutstanding = 128
 
 // maxQueued bounds flashes, events and errors about no message that wait, each.
 const maxQueued = 64
+
+// leavePatience bounds how long a navigation waits for the store.
+const leavePatience = 5 * time.Second
 
 // greetNow has the first frame sent.
 func (o *output) greetNow() { o.greet = true }
@@ -96,7 +102,20 @@ func (o *output) add(fx effects) {
 	o.flashes = bounded(append(o.flashes, fx.flashes...))
 	o.events = bounded(append(o.events, fx.events...))
 	if fx.navigate != nil {
-		o.navigate = fx.navigate
+		o.navigate, o.leaveBy = fx.navigate, time.Now().Add(leavePatience)
+	}
+}
+
+// overdue says that a navigation has waited long enough.
+func (o *output) overdue() bool { return !time.Now().Before(o.leaveBy) }
+
+// hurry has a navigation wait no longer.
+func (o *output) hurry() { o.leaveBy = time.Time{} }
+
+// due calls soonest with the time at which a navigation is overdue.
+func (o *output) due(soonest func(time.Time)) {
+	if o.navigate != nil && !o.overdue() {
+		soonest(o.leaveBy)
 	}
 }
 

@@ -20,6 +20,13 @@ func (c *conn) pump(ctx context.Context) {
 	}
 }
 
+// pumpLeave sends the browser on if it waits for nothing but what was settled.
+func (c *conn) pumpLeave(ctx context.Context) {
+	if c.out.navigate != nil && c.session.MayLeave() {
+		c.pump(ctx)
+	}
+}
+
 // sendFrame reports whether it has sent a frame and may send another.
 func (c *conn) sendFrame(ctx context.Context) bool {
 	o := &c.out
@@ -80,7 +87,10 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 	if render {
 		c.describe(&f)
 	}
-	f.Flashes, f.Navigate = o.flashes, o.navigate
+	leave := o.navigate == nil || c.session.MayLeave() || o.overdue()
+	if leave { // what was said belongs to the page that the browser goes to
+		f.Flashes, f.Navigate = o.flashes, o.navigate
+	}
 	if !o.behind {
 		f.Events = o.events // their listeners look at the screen
 	}
@@ -105,7 +115,9 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 	}
 	o.seq++
 	o.greeted, o.replied, o.seen = true, replied, max(o.seen, replied, f.Seen)
-	o.flashes, o.navigate = nil, nil
+	if leave {
+		o.flashes, o.navigate = nil, nil
+	}
 	if !o.behind {
 		o.events = nil
 	}
@@ -120,7 +132,7 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 	if o.behind {
 		cursor = 0 // it shows no push
 	}
-	c.session.Acks.Sent(o.seq, cursor, f.Navigate != nil)
+	c.session.Acks.Sent(o.seq, cursor)
 	return append(b, '}'), kind, nil
 }
 

@@ -66,10 +66,12 @@ type Feed struct {
 	unacked  []Entry
 
 	attaching, lagging, closed bool
+	// flushing says that the consumer waits for its acknowledgements to be sent.
+	flushing bool
 }
 
 // Ready is signalled whenever Next may yield again, and when CaughtUp or Err
-// has changed. One signal may stand for many.
+// has changed, and after Flush. One signal may stand for many.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
 // Next returns the next push, or false when there is none for now. It does
@@ -170,14 +172,23 @@ func (f *Feed) Ack(upTo Seq, skipped []Seq) {
 	}
 }
 
-// Flush sends the acknowledgements given so far without waiting for more.
+// Flush sends the acknowledgements given so far without waiting for more. Ready
+// is signalled once the store has them, and Acked tells.
 func (f *Feed) Flush() {
 	f.box.mu.Lock()
 	defer f.box.mu.Unlock()
 	if !f.closed && f.ackDue() {
-		f.box.flush = true
+		f.flushing, f.box.flush = true, true
 		f.node.enqueue(f.box)
 	}
+}
+
+// Acked returns how far the store has acknowledgements: the feed's own, or up to
+// its cursor those of the connection's former life.
+func (f *Feed) Acked() Seq {
+	f.box.mu.Lock()
+	defer f.box.mu.Unlock()
+	return f.acked
 }
 
 // ackDue reports whether there is something to acknowledge.

@@ -303,6 +303,10 @@ func sendAck(ctx context.Context, n *Node, box *mailbox, f *Feed) error {
 		f.skipped = nil
 	}
 	f.unacked = nil
+	if f.flushing && !f.ackDue() {
+		f.flushing = false
+		f.signal()
+	}
 	box.closing = slices.DeleteFunc(box.closing, func(g *Feed) bool { return g == f && !g.ackDue() })
 	return nil
 }

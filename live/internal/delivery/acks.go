@@ -23,22 +23,29 @@ type Acks struct {
 	// may hold parked pushes from before the cursor.
 	owed *Receipt
 	at   time.Time // when to try again
-	// leaving says that the browser is on its way to another page: what it has
-	// shown must not be shown there again.
-	leaving bool
+	// leaving is the last push that the store has to know as done before the
+	// browser goes elsewhere.
+	leaving push.Seq
 }
 
 // sentFrame is a frame and the last push that is in it.
 type sentFrame struct {
 	seq    uint64
 	cursor push.Seq
-	leaves bool
 }
 
-// Sent notes a frame. leaves says that it sends the browser elsewhere.
-func (a *Acks) Sent(seq uint64, cursor push.Seq, leaves bool) {
-	a.outstanding = append(a.outstanding, sentFrame{seq, cursor, leaves})
+// Sent notes a frame.
+func (a *Acks) Sent(seq uint64, cursor push.Seq) {
+	a.outstanding = append(a.outstanding, sentFrame{seq, cursor})
 }
+
+// Leave asks for the pushes up to a place to be acknowledged as soon as they are
+// stored and shown. The page that the browser goes to would find them pending,
+// and do again what they did.
+func (a *Acks) Leave(upTo push.Seq) { a.leaving = max(a.leaving, upTo) }
+
+// mayLeave reports whether the store knows of that.
+func (a *Acks) mayLeave(feed Feed) bool { return a.leaving <= a.done && a.leaving <= feed.Acked() }
 
 // Outstanding is how many frames the browser has not confirmed.
 func (a *Acks) Outstanding() int { return len(a.outstanding) }
@@ -48,7 +55,6 @@ func (a *Acks) Confirm(seq uint64) {
 	n := 0
 	for n < len(a.outstanding) && a.outstanding[n].seq <= seq {
 		a.shown = max(a.shown, a.outstanding[n].cursor)
-		a.leaving = a.leaving || a.outstanding[n].leaves
 		n++
 	}
 	if a.outstanding = a.outstanding[n:]; len(a.outstanding) == 0 {
@@ -80,30 +86,43 @@ func (a *Acks) skip(seq push.Seq) {
 // settle acknowledges what is both stored, up to saved, and shown.
 func (a *Acks) settle(ctx context.Context, d *Deps, k Key, feed Feed, saved push.Seq) {
 	upTo := min(a.shown, saved)
-	if upTo <= a.done || (!a.at.IsZero() && time.Now().Before(a.at)) {
-		return
+	if upTo > a.done && !time.Now().Before(a.at) && a.payOwed(ctx, d, k, upTo) {
+		a.acknowledge(feed, upTo)
 	}
-	a.at = time.Time{}
-	if o := a.owed; o != nil {
-		if upTo < o.UpTo {
-			return
-		}
-		err := d.Node.Ack(ctx, k.Session, push.Ack{UpTo: o.UpTo, Skipped: o.Skipped})
-		if err != nil {
-			d.log(ctx, slog.LevelWarn, k, "acknowledgement failed", "error", err)
-			a.at = time.Now().Add(stallMax)
-			return
-		}
-		// The feed's first acknowledgement covers what nobody had acknowledged
-		// when it subscribed, and so may cover these again: it has to name them.
-		a.skipped = append(o.Skipped, a.skipped...)
-		a.owed = nil // the next commit forgets it too; paying twice costs nothing
+	if a.leaving <= min(a.shown, a.done) && !a.mayLeave(feed) {
+		// What a former life of the page has shown goes with its first
+		// acknowledgement, and there may be no other.
+		a.acknowledge(feed, a.done)
+		feed.Flush()
 	}
+}
+
+func (a *Acks) acknowledge(feed Feed, upTo push.Seq) {
 	feed.Ack(upTo, a.skipped)
 	a.skipped = slices.DeleteFunc(a.skipped, func(s push.Seq) bool { return s <= upTo })
 	a.done = upTo
-	if a.leaving {
-		a.leaving = false
-		feed.Flush()
+}
+
+// payOwed acknowledges what the mount has applied, and reports whether nothing
+// is owed any more.
+func (a *Acks) payOwed(ctx context.Context, d *Deps, k Key, upTo push.Seq) bool {
+	a.at = time.Time{}
+	o := a.owed
+	if o == nil {
+		return true
 	}
+	if upTo < o.UpTo {
+		return false
+	}
+	err := d.Node.Ack(ctx, k.Session, push.Ack{UpTo: o.UpTo, Skipped: o.Skipped})
+	if err != nil {
+		d.log(ctx, slog.LevelWarn, k, "acknowledgement failed", "error", err)
+		a.at = time.Now().Add(stallMax)
+		return false
+	}
+	// The feed's first acknowledgement covers what nobody had acknowledged
+	// when it subscribed, and so may cover these again: it has to name them.
+	a.skipped = append(o.Skipped, a.skipped...)
+	a.owed = nil // the next commit forgets it too; paying twice costs nothing
+	return true
 }

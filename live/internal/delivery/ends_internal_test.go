@@ -103,10 +103,10 @@ func TestAcknowledgement(t *testing.T) {
 		f.all(s)
 		f.push(3, "Nobody")
 		f.push(4, "b")
-		s.Acks.Sent(1, s.Now().Cursor, false)
+		s.Acks.Sent(1, s.Now().Cursor)
 		s.Acks.Unchanged(s.Now().Cursor)
 		f.all(s)
-		s.Acks.Sent(2, s.Now().Cursor, true)
+		s.Acks.Sent(2, s.Now().Cursor)
 		s.Commit(t.Context())
 		s.Settle(t.Context())
 		if s.Acks.Outstanding() != 2 || f.acked != 0 || len(f.ackedBy) != 0 {
@@ -122,17 +122,75 @@ func TestAcknowledgement(t *testing.T) {
 		}
 		time.Sleep(stallMax)
 		s.Settle(t.Context())
-		if len(f.ackedBy) != 1 || f.ackedBy[0].UpTo != seqOf(2) || !slices.Equal(f.ackedBy[0].Skipped, []push.Seq{seqOf(1)}) || f.acked != seqOf(2) || f.flushed != 0 {
+		if len(f.ackedBy) != 1 || f.ackedBy[0].UpTo != seqOf(2) || !slices.Equal(f.ackedBy[0].Skipped, []push.Seq{seqOf(1)}) || f.acked != seqOf(2) {
 			t.Errorf("acknowledged %+v and %d", f.ackedBy, f.acked)
 		}
 		s.Acks.Confirm(2)
 		s.Settle(t.Context())
-		if f.acked != seqOf(4) || !slices.Equal(f.skipped, []push.Seq{seqOf(3)}) || f.flushed != 1 || s.Acks.Outstanding() != 0 {
+		if f.acked != seqOf(4) || !slices.Equal(f.skipped, []push.Seq{seqOf(3)}) || f.flushed != 0 || s.Acks.Outstanding() != 0 {
 			t.Errorf("acknowledged %d but for %v, %d flushed", f.acked, f.skipped, f.flushed)
 		}
 		s.Acks.Unchanged(seqOf(9))
 		if s.Acks.shown != seqOf(9) {
 			t.Error("what looks the same is shown")
+		}
+	})
+}
+
+// TestLeave: a browser is not sent elsewhere before the store knows what it has
+// shown. The next page would find that pending, and do it again.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, f *fake) {
+		s := f.mounted()
+		if !s.MayLeave() {
+			t.Error("waits for nothing")
+		}
+		f.push(1, "a")
+		f.all(s)
+		s.Acks.Sent(1, s.Now().Cursor)
+		s.Commit(t.Context())
+		s.Leave()
+		s.Settle(t.Context())
+		if s.MayLeave() || f.flushed != 0 {
+			t.Errorf("may leave %v before it was shown, %d flushed", s.MayLeave(), f.flushed)
+		}
+		s.Acks.Confirm(1)
+		s.Settle(t.Context())
+		if s.MayLeave() || f.acked != seqOf(1) || f.flushed == 0 {
+			t.Errorf("may leave %v before the store knows, acknowledged %d, %d flushed", s.MayLeave(), f.acked, f.flushed)
+		}
+		f.confirmed = seqOf(1)
+		if !s.MayLeave() {
+			t.Error("may not leave though the store knows")
+		}
+		f.push(2, "b")
+		f.all(s)
+		s.Acks.Sent(2, s.Now().Cursor)
+		s.Commit(t.Context())
+		if !s.MayLeave() {
+			t.Error("waits for what came later")
+		}
+		s.Acks.Confirm(2)
+		s.Settle(t.Context())
+		s.Leave()
+		flushed := f.flushed
+		if s.Settle(t.Context()); s.MayLeave() || f.flushed == flushed {
+			t.Error("what was acknowledged before has been gathered only")
+		}
+	})
+	inTime(t, func(t *testing.T, f *fake) {
+		f.unacked = []push.Entry{entry(1, "Nobody"), entry(2, "a")}
+		s := f.resumed(2)
+		s.Leave()
+		if s.Settle(t.Context()); s.MayLeave() || f.acked != 0 {
+			t.Error("what a former life has shown is acknowledged before this one shows it")
+		}
+		s.Acks.Sent(1, s.Now().Cursor)
+		s.Acks.Confirm(1)
+		s.Settle(t.Context())
+		if f.acked != seqOf(2) || !slices.Equal(f.skipped, []push.Seq{seqOf(1)}) || f.flushed == 0 {
+			t.Errorf("acknowledged %d but for %v, %d flushed", f.acked, f.skipped, f.flushed)
 		}
 	})
 }

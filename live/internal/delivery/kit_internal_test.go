@@ -30,6 +30,7 @@ type fake struct {
 	ackedBy     []push.Ack
 	skipped     []push.Seq
 	flushed     int
+	confirmed   push.Seq // acknowledged in the store
 	letters     []push.Failure
 	letterErr   error
 	subscribed  []push.Seq
@@ -119,6 +120,7 @@ func (f *fake) CaughtUp() bool                  { return !f.behind && f.next == 
 func (f *fake) Redelivered(push.Entry) bool     { return f.redelivered }
 func (f *fake) Unacked() []push.Entry           { u := f.unacked; f.unacked = nil; return u }
 func (f *fake) Flush()                          { f.flushed++ }
+func (f *fake) Acked() push.Seq                 { return f.confirmed }
 func (f *fake) Epoch() string                   { return "epoch" }
 func (f *fake) Err() error                      { return f.feedErr }
 func (f *fake) Close()                          {}

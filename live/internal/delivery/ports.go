@@ -22,6 +22,7 @@ type Feed interface {
 	Unacked() []push.Entry
 	Ack(upTo push.Seq, skipped []push.Seq)
 	Flush()
+	Acked() push.Seq
 	Epoch() string
 	Err() error
 	Close()

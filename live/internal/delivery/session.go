@@ -204,6 +204,13 @@ func (s *Session) Settle(ctx context.Context) {
 	s.Acks.settle(ctx, s.deps, s.key, s.feed, s.saved.Cursor)
 }
 
+// Leave notes that the browser is to be sent elsewhere: what is stored has to be
+// acknowledged first.
+func (s *Session) Leave() { s.Acks.Leave(s.saved.Cursor) }
+
+// MayLeave reports whether it is.
+func (s *Session) MayLeave() bool { return s.Acks.mayLeave(s.feed) }
+
 // GiveBack lets go of what other pages wait for: the connection is over. taken
 // says that another one has the page, and counts its own starts.
 func (s *Session) GiveBack(ctx context.Context, taken bool) {
