@@ -79,7 +79,8 @@ func TestBrowserEffectsWhateverTheCause(t *testing.T) {
 			browser.Do(p.ctx, p.t, chromedp.Navigate("http://"+p.node.addr+"/"))
 		},
 		"topic message": func(p *effectsPage, action string) {
-			p.run(`live.push("Follow", {})`)
+			p.run(`window.follows = false; live.push("Follow", {}).then(() => follows = true)`)
+			browser.WaitFor(p.ctx, p.t, `window.follows`) // who is not there misses it
 			p.run(`fetch("/", {method: "POST", body: new URLSearchParams({"live-action": "Tell", action: "` + action + `"})})`)
 		},
 	} {
