@@ -41,6 +41,11 @@ type Config struct {
 	// Authenticator names a request's user and session. Defaults to an
 	// anonymous session kept in a cookie.
 	Authenticator Authenticator
+	// IdentifyEvery is how often, at least, the Authenticator is asked again
+	// about an open connection, by a copy of the request that opened it. Another
+	// answer ends the connection, and the browser loads the page again. Defaults
+	// to 1 minute.
+	IdentifyEvery time.Duration
 	// CookieName names the session cookie. Under TLS the prefix __Host- comes
 	// before it. Defaults to "lastmile".
 	CookieName string
@@ -168,6 +173,7 @@ func (c *Config) nonNegative() error {
 		"WriteTimeout": float64(c.WriteTimeout), "Heartbeat": float64(c.Heartbeat), "FirstTTL": float64(c.FirstTTL),
 		"ResumeTTL": float64(c.ResumeTTL), "SharedTTL": float64(c.SharedTTL), "RetryTries": float64(c.RetryTries),
 		"RetryBase": float64(c.RetryBase), "RetryMax": float64(c.RetryMax), "DrainTimeout": float64(c.DrainTimeout),
+		"IdentifyEvery": float64(c.IdentifyEvery),
 	} {
 		if v < 0 {
 			return fmt.Errorf("live: Config: %s must not be negative", name)
@@ -195,4 +201,5 @@ func (c *Config) fillLimits() {
 	c.RetryBase = cmp.Or(c.RetryBase, 50*time.Millisecond)
 	c.RetryMax = cmp.Or(c.RetryMax, 5*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
+	c.IdentifyEvery = cmp.Or(c.IdentifyEvery, time.Minute)
 }

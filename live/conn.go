@@ -33,6 +33,10 @@ type conn struct {
 	clicks  []message     // the loop's: actions that wait
 	topics  subscriptions
 
+	// identity is whose connection it is, for any goroutine.
+	identity Identity
+	asking   asking // the loop's
+
 	// Page state, the loop's alone. A page mounted anew has a new visitor and a
 	// new session; what of a visitor actions may read later never changes.
 	who       *visitor
@@ -91,6 +95,7 @@ const (
 // serveSocket takes a WebSocket. The handler returns at once: what it holds
 // would double the memory of an idle connection.
 func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
+	seen := p.hub.disconnects.Load()
 	id, err := p.hub.identify(w, r)
 	if err != nil {
 		p.hub.fail(w, r, p.name, err)
@@ -109,7 +114,7 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &conn{
-		page: p, hub: p.hub, socket: socket,
+		page: p, hub: p.hub, socket: socket, identity: id,
 		who:   &visitor{Identity: id, view: p.name, request: keepRequest(r)},
 		inbox: make(chan *inbound, 4), out: output{Writer: socket.Writer(&p.hub.frames, p.hub.cfg.WriteTimeout)},
 		stopping: make(chan ending, 1), gone: make(chan error, 1), done: make(chan struct{}),
@@ -117,7 +122,7 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	c.topics.conn = c
 	c.heard.Store(time.Now().UnixNano())
-	p.hub.enter(c)
+	c.asking = newAsking(p.hub, r, p.hub.enter(c, seen))
 	go c.serve(context.WithoutCancel(r.Context()))
 }
 

@@ -30,6 +30,9 @@ const (
 	ReasonTaken Reason = "taken"
 	// ReasonPolicy: the browser broke a limit or the protocol.
 	ReasonPolicy Reason = "policy"
+	// ReasonIdentity: the browser is somebody else now, or nobody any more, or
+	// Hub.Disconnect was called.
+	ReasonIdentity Reason = "identity"
 	// ReasonSessionClosed: the session was closed for good.
 	ReasonSessionClosed Reason = "session-closed"
 )

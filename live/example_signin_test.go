@@ -66,3 +66,35 @@ func ExampleAuthenticator() {
 	// 303 /login
 	// ann
 }
+
+// Disconnect ends the pages of a session on all nodes.
+func ExampleHub_Disconnect() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	hub := exampleHub(t, live.Config{})
+	view := exampleView(t, hub, AccountPage{}, Account{}, `<p>{{.User}}</p>`, live.ViewConfig{})
+	mux := http.NewServeMux()
+	mux.Handle("/account", view)
+	mux.HandleFunc("POST /sign-out", func(w http.ResponseWriter, r *http.Request) {
+		session, err := hub.SessionOf(w, r)
+		if err == nil {
+			// Here the login would be deleted: first the change, then
+			err = hub.Disconnect(r.Context(), live.Identity{Session: session.ID()})
+		}
+		if err != nil {
+			http.Error(w, "please try again", http.StatusServiceUnavailable)
+			return
+		}
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	})
+
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/sign-out", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res, _ := livetest.NewBrowser(t).Do(mux, r) //nolint:bodyclose // Do has read and closed it
+	fmt.Println(res.StatusCode, res.Header.Get("Location"))
+	// Output:
+	// 303 /
+}

@@ -85,6 +85,13 @@ func (t *topicTable) drain() {
 	t.draining = true
 }
 
+// endLater has stopAll call stop.
+func (t *topicTable) endLater(stop func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = append(t.ended, stop)
+}
+
 // stopAll ends the subscriptions that are left of a node that is stopping. It
 // reports false when late comes first: then they end on their own time.
 func (t *topicTable) stopAll(late <-chan struct{}) bool {

@@ -21,7 +21,6 @@ type dataLive struct {
 	Token     string `json:"token"`
 	Hash      string `json:"hash"`
 	Manifest  string `json:"manifest"`
-	URL       string `json:"url"`
 	Dev       bool   `json:"dev,omitempty"`
 	Heartbeat int64  `json:"heartbeat,omitempty"`
 }
@@ -146,6 +145,9 @@ func (p *page) container(who *visitor, m *mounted, content []byte, hash string) 
 func (h *Hub) fail(w http.ResponseWriter, r *http.Request, view string, err error) {
 	status := http.StatusInternalServerError
 	switch {
+	case errors.Is(err, ErrIdentityUnknown):
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "1")
 	case errors.Is(err, ErrUnidentified):
 		status = http.StatusUnauthorized
 	case errors.Is(err, push.ErrSessionClosed):

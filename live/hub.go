@@ -39,8 +39,11 @@ type Hub struct {
 	conns    map[*conn]struct{}
 	byID     map[string]*conn
 	sessions map[string]int
-	serving  sync.WaitGroup // connections
-	live     atomic.Int64
+	// disconnects counts the calls of Disconnect that have reached this node. It
+	// rises under mu.
+	disconnects atomic.Uint64
+	serving     sync.WaitGroup // connections
+	live        atomic.Int64
 }
 
 // phase is where the hub is in its life.
@@ -137,15 +140,17 @@ func (h *Hub) discharge(session string) {
 	h.serving.Done()
 }
 
-// enter lists a connection. A draining hub sends it away at once.
-func (h *Hub) enter(c *conn) {
+// enter lists a connection, and reports whether a Disconnect came after seen,
+// which did not find it. A draining hub sends it away at once.
+func (h *Hub) enter(c *conn, seen uint64) (missed bool) {
 	h.mu.Lock()
 	h.conns[c] = struct{}{}
-	draining := h.phase == phaseDraining
+	draining, missed := h.phase == phaseDraining, h.disconnects.Load() != seen
 	h.mu.Unlock()
 	if draining {
 		c.stop(goodbye(1))
 	}
+	return missed
 }
 
 // hold makes c the connection of its ID on this node, in place of a former one.

@@ -74,6 +74,12 @@ func secret() []byte { return bytes.Repeat([]byte("s"), 32) }
 // startNode starts a web process on the store.
 func startNode(t testing.TB, s store, cfg live.Config) *node {
 	t.Helper()
+	return startNodeOn(t, s, func(s store) push.Broker { return s }, cfg)
+}
+
+// startNodeOn starts a web process with a Broker of its own.
+func startNodeOn(t testing.TB, s store, broker func(store) push.Broker, cfg live.Config) *node {
+	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = quiet()
 	}
@@ -88,7 +94,7 @@ func startNode(t testing.TB, s store, cfg live.Config) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, err := live.New(live.Deps{Node: feeds, Publisher: publisher, States: s, Broker: s}, cfg)
+	hub, err := live.New(live.Deps{Node: feeds, Publisher: publisher, States: s, Broker: broker(s)}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

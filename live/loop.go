@@ -24,6 +24,7 @@ func (c *conn) loop(ctx context.Context) *ending {
 	close(ready)
 	for {
 		var more <-chan struct{}
+		c.asking.again(ctx, c)
 		if c.step(ctx) {
 			more = ready
 		}
@@ -120,6 +121,7 @@ func (c *conn) wake() <-chan time.Time {
 	}
 	c.session.Due(soonest)
 	c.out.due(soonest)
+	soonest(c.asking.at)
 	if !c.connected && !c.session.Stalled() {
 		soonest(c.openBy)
 	}

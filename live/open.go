@@ -21,7 +21,11 @@ const openPatience = 2 * time.Second
 func (c *conn) open(ctx context.Context, hello message) *ending {
 	c.tree = c.page.set.NewView()
 	c.openBy = time.Now().Add(openPatience)
-	if id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Identity, c.page.name); err == nil {
+	id, fresh, err := c.hub.parseConnToken(hello.Token, c.who.Identity, c.page.name)
+	switch {
+	case errors.Is(err, errOtherUser):
+		return &ending{ReasonIdentity, closeIdentity, "another user's page"}
+	case err == nil:
 		resumed, err := c.resume(ctx, id, fresh, hello)
 		if err != nil {
 			return c.cannotOpen(ctx, err)

@@ -20,6 +20,7 @@ const (
 	closeSlow          websocket.StatusCode = 4001
 	closeSessionClosed websocket.StatusCode = 4002
 	closeVersion       websocket.StatusCode = 4003
+	closeIdentity      websocket.StatusCode = 4004
 )
 
 // errorCode names what went wrong, for the page's scripts.

@@ -33,11 +33,17 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	h.phase = phaseRunning
 	h.mu.Unlock()
+	hearing := make(chan struct{})
+	go func() {
+		defer close(hearing)
+		hearDisconnects(ctx, h)
+	}()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			<-hearing
 			h.drain()
 			return nil
 		case <-tick.C:

@@ -25,8 +25,11 @@ type Identity struct {
 }
 
 // Authenticator names a request's user and session. Identify is called for
-// every page, form and WebSocket, from many goroutines; an error refuses the
-// request with status 401. A session ID that can be guessed lets a stranger
+// every page, form and WebSocket, from many goroutines, and for open connections
+// again (Config.IdentifyEvery), with a copy of the request that opened them: look
+// up what the request's cookie says now, not what a middleware found at the time.
+// An error refuses the request with status 401, or 503 if it wraps
+// ErrIdentityUnknown. A session ID that can be guessed lets a stranger
 // read the session's pages: derive it from a secret, never from a user name
 // alone.
 type Authenticator interface {

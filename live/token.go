@@ -18,14 +18,19 @@ import (
 // the user are only part of what is signed. Each purpose has its own prefix, so that one
 // kind of token is never taken for another.
 const (
-	connPurpose = "live conn 2"
+	connPurpose = "live conn 3"
 	ackPurpose  = "live ack 2"
 )
 
 // tokenAge bounds a connection token; the record it names dies much earlier.
 const tokenAge = 7 * 24 * time.Hour
 
-var errToken = errors.New("live: token not valid")
+var (
+	errToken = errors.New("live: token not valid")
+	// errOtherUser means that the page was made for another user, who has put in
+	// what stands in its fields.
+	errOtherUser = fmt.Errorf("%w: it is another user's", errToken)
+)
 
 // sign computes a token's signature over parts that cannot run into each other.
 func (h *Hub) sign(parts ...string) []byte {
@@ -44,7 +49,16 @@ func (h *Hub) sign(parts ...string) []byte {
 func (h *Hub) connToken(conn string, who Identity, view string) string {
 	expiry := fmt.Sprintf("%x", time.Now().Add(tokenAge).Unix())
 	mac := h.sign(connPurpose, conn, who.Session, who.UserID, view, expiry)
-	return base64.RawURLEncoding.EncodeToString(append([]byte(conn+"."+expiry+"."), mac...))
+	return base64.RawURLEncoding.EncodeToString(append([]byte(conn+"."+expiry+"."+userTag(conn, who.UserID)+"."), mac...))
+}
+
+// userTag tells the pages of users apart, also those of a node with another
+// secret. Nobody is "": who signs in takes along what they had put in.
+func userTag(conn, user string) string {
+	if user == "" {
+		return ""
+	}
+	return cause{"user", conn, user}.id()
 }
 
 // parseConnToken returns the connection that a token names, and whether the
@@ -55,7 +69,11 @@ func (h *Hub) parseConnToken(token string, who Identity, view string) (conn stri
 		return "", false, errToken
 	}
 	conn, rest, _ := strings.Cut(string(b), ".")
-	expiry, mac, ok := strings.Cut(rest, ".")
+	expiry, rest, _ := strings.Cut(rest, ".")
+	tag, mac, ok := strings.Cut(rest, ".")
+	if ok && tag != "" && tag != userTag(conn, who.UserID) {
+		return "", false, errOtherUser
+	}
 	if !ok || !hmac.Equal([]byte(mac), h.sign(connPurpose, conn, who.Session, who.UserID, view, expiry)) {
 		return "", false, errToken
 	}

@@ -82,6 +82,13 @@ func startNode(t *testing.T, store *mempush.Transport, addr string) *node {
 // stop drains it as a deploy does.
 func startServing(t *testing.T, store *mempush.Transport, addr string, newView func(*live.Hub) (http.Handler, error)) *node {
 	t.Helper()
+	return startConfigured(t, store, addr, live.Config{}, newView)
+}
+
+// startConfigured is startServing for a hub with settings.
+func startConfigured(t *testing.T, store *mempush.Transport, addr string, cfg live.Config, newView func(*live.Hub) (http.Handler, error)) *node {
+	t.Helper()
+	cfg.Secret = []byte(strings.Repeat("a secret of all nodes, ", 2))
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -92,8 +99,7 @@ func startServing(t *testing.T, store *mempush.Transport, addr string, newView f
 	must(err)
 	publisher, err := push.NewPublisher(store, push.PublisherConfig{})
 	must(err)
-	hub, err := live.New(live.Deps{Node: inner, Publisher: publisher, States: store, Broker: store},
-		live.Config{Secret: []byte(strings.Repeat("a secret of all nodes, ", 2))})
+	hub, err := live.New(live.Deps{Node: inner, Publisher: publisher, States: store, Broker: store}, cfg)
 	must(err)
 	view, err := newView(hub)
 	must(err)

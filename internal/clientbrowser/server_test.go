@@ -56,7 +56,10 @@ type server struct {
 	open   []*conn
 	hits   map[string]int
 	silent bool
-	wg     sync.WaitGroup
+	// refusal answers WebSockets, instead the page. See refuse.
+	refusal int
+	instead http.HandlerFunc
+	wg      sync.WaitGroup
 }
 
 func newServer(t testing.TB, content string, options ...func(*server)) *server {
@@ -147,13 +150,20 @@ func (s *server) count(request string) int {
 }
 
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
+	refusal, instead := s.refusing()
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		if refusal != 0 {
+			w.WriteHeader(refusal)
+			return
+		}
 		s.socket(w, r)
 		return
 	}
 	s.hit(r)
 	asset := r.URL.Query().Get("_live")
 	switch {
+	case asset == "" && instead != nil:
+		instead(w, r)
 	case asset == "client.js":
 		_, body := client.Script()
 		w.Header().Set("Content-Type", "text/javascript")

@@ -8,16 +8,17 @@ import { createInputs } from "./input";
 import { flash, keep, kept, notice, prepare } from "./notice";
 import { Outbox } from "./outbox";
 import { createPage, type PageHost } from "./page";
-import { CODE_TAKEN, CODE_VERSION, fire, VERSION, type Config, type Frame, type LiveError, type Send } from "./protocol";
+import { CODE_SLOW, CODE_TAKEN, CODE_VERSION, fire, VERSION, type Config, type Frame, type LiveError, type Send } from "./protocol";
 import { createSocket, type SocketHost } from "./socket";
 
 /** How long a connection may be lost before the user hears of it. */
 const STALE_AFTER = 1000;
 /** The same for a page just loaded, which is as fresh as can be. */
 const FIRST_STALE_AFTER = 3000;
-/** At most one reload in this time. */
+/** At most one reload in this time, of pages that the server does not accept. */
 const RELOAD_EVERY = 60_000;
-const RELOADED = "live:reloaded";
+
+const GONE = 410;
 
 export function createApp(root: HTMLElement) {
   /** The server has started anew, and no frame has been applied since. */
@@ -26,12 +27,14 @@ export function createApp(root: HTMLElement) {
   let untold: LiveError | undefined;
   /** Whether the server answers right now. */
   let up = false;
+  /** It has answered since the page was loaded. */
+  let met = false;
   let stale = false;
   let staleTimer = 0;
   const pending = new WeakMap<Element, number>();
 
   const config: Config = JSON.parse(root.dataset.live!);
-  const address = new URL(config.url || location.href, location.href).href.replace(/#.*/, "");
+  const address = location.href.replace(/#.*/, "");
 
   /** A fault of the machinery: for the page's scripts and the console. */
   const report = (code: string, message: string) => {
@@ -67,15 +70,25 @@ export function createApp(root: HTMLElement) {
     });
   };
 
-  const reload = (code: string, why: string) => {
+  /** Loads the page again, but a page that was loaded so only after a while: the cause may be in it. */
+  const reload = (code: string, why: string, free = false) => {
     report(code, why);
+    const [{ type }] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+    if (free || type !== "reload" || performance.now() > RELOAD_EVERY) location.reload();
+  };
+
+  /**
+   * Asks the page's own address what a browser is told that comes now, and loads
+   * it when that is another page, or when the server has told to.
+   */
+  const ask = async (told: boolean) => {
     try {
-      const now = Date.now();
-      if (now - +(sessionStorage.getItem(RELOADED) ?? 0) < RELOAD_EVERY) return;
-      sessionStorage.setItem(RELOADED, `${now}`);
-      location.reload();
+      const r = await fetch(address, { redirect: "manual" });
+      // 0 is a redirect; beyond 410 (gone) an answer says more of the server than of the page.
+      const other = r.status <= GONE && (told || !(await r.text()).includes("data-live"));
+      if (other && (told || !up)) reload("refused", `${r.status}`, met);
     } catch {
-      // Without storage nothing guards against a loop: stay stale instead.
+      // Nobody is there to answer.
     }
   };
 
@@ -100,7 +113,7 @@ export function createApp(root: HTMLElement) {
       socket.drop(CODE_VERSION);
       return false;
     }
-    up = true;
+    up = met = true;
     if (f.t) config.token = f.t;
     setStale(false);
     anew ||= !!f.re;
@@ -116,12 +129,15 @@ export function createApp(root: HTMLElement) {
     location[replace ? "replace" : "assign"](target);
   };
 
-  const lost = (code: number) => {
+  const lost = (code: number, tries = 0) => {
     up = false;
     // Another tab has taken the connection over, a duplicate of this one:
     // start a connection of our own instead of taking turns.
     if (code === CODE_TAKEN) config.token = "";
+    const told = code > CODE_SLOW; // but for the version the page is another one now
+    // Refused, or there is no way: asked ever more rarely.
     if (code === CODE_VERSION) reload("version", `not ${VERSION}`);
+    else if (told || (tries > 1 && !(tries & (tries - 1)))) void ask(told);
     outbox.down(code === 1009);
     page.reset();
     watch();
@@ -178,7 +194,7 @@ export function createApp(root: HTMLElement) {
   listen(root, address, inputs, send);
   follow();
   prepare();
-  kept().forEach(([kind, text]) => show(kind, text));
+  kept(show);
   watch(FIRST_STALE_AFTER);
   socket.wake();
 

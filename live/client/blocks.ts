@@ -1,6 +1,6 @@
 // Blocks: the manifest's skeletons, prepared once and cloned for each instance.
 
-import { call, of } from "./dom";
+import { attr, call, of } from "./dom";
 import { given } from "./given";
 
 /** What the server sends once about its templates; docs/protocol.md has the grammar. */
@@ -162,7 +162,7 @@ const unitOf = (s: string) => +s.split(MARK)[1];
 
 function attributes(e: Element, parts: Part[], path: number[], units: number[]): void {
   for (const name of call(e, "getAttributeNames")) {
-    const unit = unitOf(name + call(e, "getAttribute", name));
+    const unit = unitOf(name + attr(e, name));
     const part = parts[unit];
     if (!part) continue;
     units.push(unit);

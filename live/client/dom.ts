@@ -12,3 +12,6 @@ type Method<N, K extends keyof N> = NonNullable<N[K]> extends (...args: infer A)
 /** Calls a method of a node. */
 export const call = <N extends Node, K extends keyof N>(n: N, name: K, ...args: Method<N, K>["args"]): Method<N, K>["result"] =>
   (of(n, name) as unknown as (...args: unknown[]) => Method<N, K>["result"]).apply(n, args);
+
+/** An attribute of an element. */
+export const attr = (e: Element, name: string): string | null => call(e, "getAttribute", name);

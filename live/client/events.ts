@@ -2,7 +2,7 @@
 // kind on the container, so that patches never need to bind any. Edits are
 // input.ts's.
 
-import { call } from "./dom";
+import { attr, call } from "./dom";
 import { fieldData, formData, submitAction, values } from "./forms";
 import type { Field, Inputs } from "./input";
 import type { Data, Send } from "./protocol";
@@ -26,7 +26,7 @@ export function listen(root: HTMLElement, page: string, { fields, all }: Inputs,
     if (call(el, "matches", ":disabled,[aria-disabled=true]")) return;
     const button = inner as HTMLButtonElement | null;
     if (inner?.matches("a") || (button?.form && /^(submit|reset|image)$/.test(button.type))) e.preventDefault();
-    send(call(el, "getAttribute", "live-click")!, { ...fieldData(el), ...values(el) }, [el]);
+    send(attr(el, "live-click")!, { ...fieldData(el), ...values(el) }, [el]);
   };
 
   const submit = (e: SubmitEvent) => {
@@ -35,7 +35,7 @@ export function listen(root: HTMLElement, page: string, { fields, all }: Inputs,
     const button = e.submitter;
     const action = submitAction(form, button, page);
     if (!action) return;
-    const method = button?.getAttribute("formmethod") ?? call(form, "getAttribute", "method");
+    const method = button?.getAttribute("formmethod") ?? attr(form, "method");
     if (method !== "dialog") e.preventDefault(); // a dialog closes besides
     const data: Data = { ...formData(form, button), ...values(form), ...values(button) };
     const old = pending.get(form);

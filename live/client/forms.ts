@@ -1,6 +1,6 @@
 // Turning forms, fields and attributes into the data of an action.
 
-import { call, of } from "./dom";
+import { attr, of } from "./dom";
 import type { Data } from "./protocol";
 
 const ACTION = "live-action";
@@ -11,7 +11,7 @@ const empty = (): Data => Object.create(null);
 /** Repeated names become arrays, as url.Values has them. */
 function add(data: Data, name: string, value: unknown): void {
   const old = data[name];
-  data[name] = old === undefined ? value : Array.isArray(old) ? [...old, value] : [old, value];
+  data[name] = old === undefined ? value : [old, value].flat();
 }
 
 /** The live-value-* attributes of an element. */
@@ -55,10 +55,10 @@ export function submitAction(form: HTMLFormElement, submitter: HTMLElement | nul
   const fields = new FormData(form, submitter);
   const button = submitter as HTMLButtonElement | null;
   const action = button?.name === ACTION ? button.value : fields.get(ACTION);
-  const attribute = (name: string) => button?.getAttribute("form" + name) ?? call(form, "getAttribute", name) ?? "";
+  const attribute = (name: string) => button?.getAttribute("form" + name) ?? attr(form, name) ?? "";
   if (typeof action !== "string" || attribute("target")) return "";
   const address = new URL(attribute("action") || page, document.baseURI);
-  if (address.origin + address.pathname !== page.replace(/[?#].*/, "")) return "";
+  if (address.origin + address.pathname !== page.replace(/\?.*/, "")) return "";
   for (const value of fields.values()) {
     if (value instanceof File && value.name) return "";
   }

@@ -1,6 +1,6 @@
 // Hooks: application code bound to elements with a live-hook attribute.
 
-import { call } from "./dom";
+import { attr, call } from "./dom";
 import { isElement } from "./blocks";
 
 export interface Hook {
@@ -24,7 +24,7 @@ export function createHooks(root: Element, report: (message: string) => void): H
     try {
       hook[step]?.(el);
     } catch (e) {
-      report(`hook ${call(el, "getAttribute", "live-hook")} ${step}: ${e}`);
+      report(`hook ${attr(el, "live-hook")} ${step}: ${e}`);
     }
   };
 
@@ -37,7 +37,7 @@ export function createHooks(root: Element, report: (message: string) => void): H
   // Elements are mounted once, however often they are found.
   const mount = (tree: Node) =>
     each(tree, (el) => {
-      const hook = defined.get(call(el, "getAttribute", "live-hook")!);
+      const hook = defined.get(attr(el, "live-hook")!);
       if (!hook || mounted.has(el)) return;
       mounted.set(el, hook);
       run(hook, "mounted", el);

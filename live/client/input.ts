@@ -1,7 +1,7 @@
 // The DOM's side of the input policy: how fields of a page are read, written and
 // told from one another. What happens to them is decided in fields.ts.
 
-import { call, of } from "./dom";
+import { attr, call, of } from "./dom";
 import { isElement } from "./blocks";
 import { controlled, isControl, keyed } from "./controls";
 import { createFields, type Fields } from "./fields";
@@ -74,34 +74,33 @@ function fresh(f: Field): Value {
 }
 
 export function createInputs(root: Element, queue = new Queue(() => {})): Inputs {
-  let composing: EventTarget | null = null;
+  let composing: Field | null = null;
   let ticked: HTMLInputElement[] = [];
   let active: Field | null = null;
-  let activeId = "";
+  let activeId: string | null = null;
   let caret: [number | null, number | null] = [null, null];
   let came: Node[] = [];
 
-  const focused = () => (isField(document.activeElement) && root.contains(document.activeElement) ? document.activeElement : null);
+  const focused = (at = document.activeElement) => (isField(at) && root.contains(at) ? at : null);
 
   const name = (f: Field) => {
-    let rows = "";
-    for (let n: Element | null = f; n && n !== root; n = of(n, "parentElement")) rows += inRow(n) ? `${keyOf(n, "data-key") ?? keyOf(n, "key") ?? keyOf(n, "id")}\0` : "";
+    const rows = rowsOf(f).map((n) => attr(n, "data-key") ?? attr(n, "key") ?? attr(n, "id")).join("\0");
     const { form, id } = f;
     if (!id && !f.name) return "";
     const kind = isBox(f) ? f.type + f.value : isSelect(f) || f.type === "file" ? f.type : "";
-    return [id ? "" : `${rows}${form && (keyOf(form, "id") || keyOf(form, "name"))}`, id, f.name, kind].join("\0\0");
+    return [!id && rows, !id && form && (attr(form, "id") || attr(form, "name")), id, f.name, kind].join("\0\0");
   };
 
   const bound = (f: Field, on: On): Binding | undefined => {
     const el = f.closest(`[${on}]`);
     if (!el || !root.contains(el)) return;
     const whole = el instanceof HTMLFormElement;
-    const attribute = (a: string) => f.getAttribute(a) ?? keyOf(el, a);
+    const attribute = (a: string) => attr(f, a) ?? attr(el, a);
     return {
       on, whole,
       owner: el,
       about: whole ? el : f,
-      act: keyOf(el, on)!,
+      act: attr(el, on)!,
       delay: Math.max(0, +(attribute("live-debounce") ?? 0) || 0),
       recover: attribute("live-recover") !== "no",
     };
@@ -134,7 +133,7 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
     note() {
       ticked = [...root.querySelectorAll<HTMLInputElement>("input[type=radio]:checked")];
       active = focused();
-      activeId = active ? port.identity(active) : "";
+      activeId = active && port.identity(active);
       const { selectionStart = null, selectionEnd = null } = (active ?? {}) as HTMLInputElement;
       caret = [selectionStart, selectionEnd];
       // A text that nobody has typed into follows its attribute, under the caret too.
@@ -148,14 +147,15 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
   const isControlled = (el: Element) => controlled.has(el);
   const fields = createFields(port, queue);
 
-  root.addEventListener("compositionstart", (e) => (composing = e.target));
-  root.addEventListener("input", (e) => isField(e.target) && fields.edit(e.target, INPUT, (e as InputEvent).isComposing));
-  root.addEventListener("change", (e) => isField(e.target) && fields.edit(e.target, CHANGE));
-  root.addEventListener("compositionend", (e) => {
+  const on = (event: string, run: (f: Field, e: Event) => void) => root.addEventListener(event, (e) => isField(e.target) && run(e.target, e));
+  on("compositionstart", (f) => (composing = f));
+  on("input", (f, e) => fields.edit(f, INPUT, (e as InputEvent).isComposing));
+  on("change", (f) => fields.edit(f, CHANGE));
+  on("compositionend", (f) => {
     composing = null;
-    if (isField(e.target)) fields.edit(e.target, INPUT);
+    fields.edit(f, INPUT);
   });
-  root.addEventListener("focusout", (e) => isField(e.target) && fields.leftBy(e.target));
+  on("focusout", fields.leftBy);
 
   const set = (el: Element, name: string, value: string | null, like?: Element) => {
     if (value !== null) given.attribute(el, name, value, like);
@@ -170,7 +170,7 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
     write(el, name, value, like) {
       const box = isBox(el);
       // Another name is another field, except in a row that is known by its key.
-      if ((name === "name" && isField(el) && !el.closest("[data-key],[key]") && !within(el)) || (name === "value" && box)) {
+      if ((name === "name" && isField(el) && !rowsOf(el)[0]) || (name === "value" && box)) {
         fields.gone(el as Field, true);
         came.push(el);
       }
@@ -207,7 +207,7 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
         }
       }
       fields.settleAll(found, anew);
-      const to = left && found.get(activeId);
+      const to = left && found.get(activeId!);
       if (to && !focused()) {
         to.focus({ preventScroll: true });
         if (caret[0] !== null) (to as HTMLInputElement).setSelectionRange(...caret);
@@ -223,14 +223,10 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
     },
   };
 
-  function within(el: Element): boolean {
-    for (let n: Element | null = el; n && n !== root; n = of(n, "parentElement")) if (keyed.has(n)) return true;
-    return false;
-  }
-
-  function inRow(n: Element): boolean {
-    return keyed.has(n) || call(n, "matches", "[data-key],[key]");
+  /** The rows that an element is in. */
+  function rowsOf(el: Element): Element[] {
+    const rows: Element[] = [];
+    for (let n: Element | null = el; n && n !== root; n = of(n, "parentElement")) if (keyed.has(n) || call(n, "matches", "[data-key],[key]")) rows.push(n);
+    return rows;
   }
 }
-
-const keyOf = (n: Element, name: string) => call(n, "getAttribute", name);

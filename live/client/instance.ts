@@ -1,7 +1,7 @@
 // Instances: blocks that are in the page. They hold no values, only the nodes
 // that values go to.
 
-import { call, of } from "./dom";
+import { attr, call, of } from "./dom";
 import { check, listOf, type Block } from "./blocks";
 
 export interface Instance {
@@ -56,5 +56,5 @@ export function move(inst: Instance, ref: Node): Instance {
 export function rowKey({ block: { key, parts }, nodes, fills }: Instance): string | null | undefined {
   if (key === undefined) return;
   const { name } = parts[key];
-  return name ? call(nodes[key] as Element, "getAttribute", name) : fills[key] && rowKey(fills[key] as Instance);
+  return name ? attr(nodes[key] as Element, name) : fills[key] && rowKey(fills[key] as Instance);
 }

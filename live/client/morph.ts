@@ -1,7 +1,7 @@
 // Keyed morph: turns the children of a node into those of another with as few
 // changes as it can. For irregular templates and for pages of unknown content.
 
-import { call, of } from "./dom";
+import { attr, call, of } from "./dom";
 import { inside, isElement } from "./blocks";
 import type { InputPolicy } from "./input";
 import { moveNode } from "./instance";
@@ -18,7 +18,7 @@ export interface MorphContext {
 /** Nodes of one kind and key can become each other. Boxes and radios are known by their values too. */
 const signature = (n: Node): string => {
   if (!isElement(n)) return n.nodeName;
-  const get = (name: string) => call(n, "getAttribute", name);
+  const get = (name: string) => attr(n, name);
   const box = /^(checkbox|radio)$/i.test(get("type")!) && get("value");
   return `${of(n, "nodeName")} ${["id", "data-key", "key", "name"].map(get).find(Boolean)} ${box}`;
 };
@@ -62,9 +62,9 @@ function same(live: Node, next: Node, c: MorphContext): void {
   const force = call(live, "hasAttribute", "live-force");
   let changed = false;
   for (const name of new Set([...call(live, "getAttributeNames"), ...call(next, "getAttributeNames")])) {
-    const v = call(next, "getAttribute", name);
+    const v = attr(next, name);
     // Whether a details or dialog is open is the user's to say.
-    if (call(live, "getAttribute", name) === v || (name === "open" && v === null && !force)) continue;
+    if (attr(live, name) === v || (name === "open" && v === null && !force)) continue;
     c.inputs.write(live, name, v, next);
     changed = true;
   }

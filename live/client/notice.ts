@@ -56,14 +56,13 @@ export function keep(kind: string, text: string): void {
   }
 }
 
-/** The messages that the page before has kept, once. */
-export function kept(): [string, string][] {
+/** Shows the messages that the page before has kept, once. */
+export function kept(show: (kind: string, text: string) => void): void {
   try {
-    const list = read();
+    for (const [kind, text] of read()) show(kind, text);
     sessionStorage.removeItem(KEPT);
-    return list;
   } catch {
-    return [];
+    // Without storage there are none.
   }
 }
 

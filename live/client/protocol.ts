@@ -8,6 +8,8 @@ export const VERSION = 1;
 /** Close codes that the whole client reacts to. */
 export const CODE_TAKEN = 4000;
 export const CODE_VERSION = 4003;
+/** From here on a fast retry would only repeat them. */
+export const CODE_SLOW = 4001;
 
 /** What the server wrote into the page: the container's data-live attribute. */
 export interface Config {
@@ -17,8 +19,6 @@ export interface Config {
   hash: string;
   /** Fingerprint of the view's manifest. */
   manifest: string;
-  /** The page's own address; empty means where the browser is. */
-  url: string;
   dev?: boolean;
   /** Milliseconds between heartbeats. Defaults to 25000. */
   heartbeat?: number;

@@ -1,7 +1,7 @@
 // One WebSocket at a time, for ever: it notices dead connections, reconnects
 // with jitter and never gives up. What the messages mean is not its business.
 
-import type { Config, Frame } from "./protocol";
+import { CODE_SLOW, type Config, type Frame } from "./protocol";
 
 /** What a socket needs of the program around it. */
 export interface SocketHost {
@@ -11,8 +11,8 @@ export interface SocketHost {
   /** The first message of a connection. */
   hello(): object;
   heard(frame: Frame): void;
-  /** The connection is gone, with its close code. */
-  lost(code: number): void;
+  /** The connection is gone, with its close code; tries counts the ones in a row that the server has not spoken on. */
+  lost(code: number, tries: number): void;
 }
 
 const HEARTBEAT = 25_000;
@@ -23,8 +23,8 @@ const MAX_DELAY = 5000;
 const SPREAD = 2000;
 /** A connection that lived this long has earned a fast first retry. */
 const STABLE = 5000;
-/** Closes that a fast retry would only repeat: policy, try later, slow client, session closed, version. */
-const SLOW_CODES = [1008, 1013, 4001, 4002, 4003];
+/** Closes that a fast retry would only repeat: policy, try later, and ours from here on. */
+const SLOW_CODES = [1008, 1013];
 const RESTART = 1012;
 
 export type Socket = ReturnType<typeof createSocket>;
@@ -63,7 +63,7 @@ export function createSocket(host: SocketHost) {
   };
 
   const delay = (code: number, reason: string) => {
-    if (SLOW_CODES.includes(code)) attempt = Math.max(attempt, 4);
+    if (code >= CODE_SLOW || SLOW_CODES.includes(code)) attempt = Math.max(attempt, 4);
     let window = 2 * MIN_DELAY * 2 ** attempt++;
     if (code === RESTART && attempt === 1) window = +reason || SPREAD;
     return MIN_DELAY + Math.random() * (Math.min(window, MAX_DELAY) - MIN_DELAY);
@@ -74,7 +74,7 @@ export function createSocket(host: SocketHost) {
     if (since && Date.now() - since > STABLE) attempt = 0;
     release();
     retry = setTimeout(connect, delay(code, reason));
-    host.lost(code);
+    host.lost(code, since ? 0 : attempt);
   };
 
   /** Gives the connection a part of the heartbeat to say anything. */

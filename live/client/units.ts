@@ -1,6 +1,6 @@
 // Units: how one value reaches its place in the DOM.
 
-import { call, of } from "./dom";
+import { attr, call, of } from "./dom";
 import { check, decode, inside, isElement, parse, type Part } from "./blocks";
 import { given } from "./given";
 import type { Run } from "./instance";
@@ -63,7 +63,7 @@ function writeText(n: Run, v: string, host: Element, c?: Context): boolean {
 
 function writeAttribute(e: Element, name: string, v: string | null, c?: Context, like?: Element): boolean {
   if (!c && v !== null) given.attribute(e, name, v, like);
-  else if (call(e, "getAttribute", name) === v) return false;
+  else if (attr(e, name) === v) return false;
   else c!.inputs.write(e, name, v, like);
   return true;
 }
@@ -74,7 +74,7 @@ function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: Cont
   const next = parse(`<${of(e, "nodeName")} ${v} >`, isElement(parent) ? parent : host).firstChild as Element;
   let changed = false;
   for (const name of new Set([...(names ?? call(e, "getAttributeNames")), ...call(next, "getAttributeNames")])) {
-    if (!fixed!.includes(name) && writeAttribute(e, name, call(next, "getAttribute", name), c, next)) changed = true;
+    if (!fixed!.includes(name) && writeAttribute(e, name, attr(next, name), c, next)) changed = true;
   }
   return changed;
 }

@@ -101,21 +101,31 @@ func (b *Browser) Open(h http.Handler, path string) *Page {
 // under way.
 func (b *Browser) Load(h http.Handler, path string) *Page {
 	b.t.Helper()
-	d := b.get(h, path)
-	p := &Page{t: b.t, browser: b, path: path, handler: h, document: d.HTML, changed: make(chan struct{}), settled: map[uint64]*Error{}}
+	p := &Page{t: b.t, browser: b, path: path, handler: h, changed: make(chan struct{}), settled: map[uint64]*Error{}}
+	p.reload(h)
+	b.t.Cleanup(p.Drop)
+	return p
+}
+
+// reload loads the document, and forgets what the page was before.
+func (p *Page) reload(h http.Handler) {
+	p.t.Helper()
+	d := p.browser.get(h, p.path)
 	container := find(d.root, parseSelector("#live"))
 	if container == nil {
-		b.t.Fatalf("livetest: GET %s: status %d, no live container in:\n%s", path, d.Status, d.HTML)
+		p.t.Fatalf("livetest: GET %s: status %d, no live container in:\n%s", p.path, d.Status, d.HTML)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	data, _ := attr(container, "data-live")
+	p.config = config{}
 	if err := json.Unmarshal([]byte(data), &p.config); err != nil {
-		b.t.Fatalf("livetest: GET %s: data-live: %v", path, err)
+		p.t.Fatalf("livetest: GET %s: data-live: %v", p.path, err)
 	}
+	p.document, p.shown, p.outbox, p.number, p.last = d.HTML, false, nil, 0, 0
 	if title := find(d.root, parseSelector("title")); title != nil && title.FirstChild != nil {
 		p.state.Title = title.FirstChild.Data
 	}
-	b.t.Cleanup(p.Drop)
-	return p
 }
 
 // State returns what the page has seen.

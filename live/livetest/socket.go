@@ -83,8 +83,26 @@ func (b *Browser) Status(h http.Handler, r *http.Request) int {
 // connectAgain is how long Connect waits after a refusal.
 const connectAgain = 20 * time.Millisecond
 
-// Connect opens the page's WebSocket at h and waits for the first frame.
+// closeIdentity is the close code of a connection whose browser is somebody else
+// now: the page is loaded again.
+const closeIdentity websocket.StatusCode = 4004
+
+// Connect opens the page's WebSocket at h and waits for the first frame. When the
+// server says that the page is another user's, it loads it again first, as the
+// script does.
 func (p *Page) Connect(h http.Handler) {
+	p.t.Helper()
+	if p.connect(h) == closeIdentity {
+		p.reload(h)
+		p.connect(h)
+	}
+	if code := p.State().Closed; code != 0 {
+		p.t.Fatalf("livetest: connect %s: closed with %d", p.path, code)
+	}
+}
+
+// connect returns the close code of a connection that got no further, or 0.
+func (p *Page) connect(h http.Handler) websocket.StatusCode {
 	p.t.Helper()
 	for deadline := time.Now().Add(waitLimit); ; {
 		err := p.TryConnect(h)
@@ -101,9 +119,7 @@ func (p *Page) Connect(h http.Handler) {
 		defer p.mu.Unlock()
 		return p.state.Closed != 0 || (p.socket != nil && p.state.Snapshots > 0)
 	})
-	if code := p.State().Closed; code != 0 {
-		p.t.Fatalf("livetest: connect %s: closed with %d", p.path, code)
-	}
+	return p.State().Closed
 }
 
 // TryConnect opens the page's WebSocket and does not wait for an answer.

@@ -20,10 +20,10 @@ const main = `import "./main"`
 // private are names of properties that only the client's own code uses: the
 // bundle may shorten them. A name that the DOM, the wire or a page's scripts
 // have too must not be here.
-const private = `^(?:about|act|adopt|again|answered|arrive|arriving|block|bound|busy|came|carried|choice|control|controls|dataOf|delay|display|drop|echoes|edit|unanswered|entry|expect|expecting|failed|fields|fills|finish|fixed|flushAck|flying|forced|fresh|gone|head|heard|hello|identity|inner|inputs|just|kept|keyed|late|later|lead|leave|leftBy|lost|mismatch|names|newer|nodes|note|only|owner|paired|parts|path|problem|rebuild|rec|receive|recover|renamed|rendered|report|request|resetted|restore|rivals|settleAll|shown|since|spots|tag|tail|touched|unended|units|user|wake|was|whole|written|wrote)$`
+const private = `^(?:about|ack|act|address|adopt|again|anew|answered|arrive|arriving|block|bound|busy|came|carried|choice|config|control|controls|dataOf|define|delay|display|down|drop|echoes|edit|enroll|entry|expect|expecting|failed|fields|fills|finish|fixed|flashed|flush|flushAck|flying|forced|fresh|full|gone|head|heard|hello|hooks|host|identity|inner|inputs|just|kept|key|keyed|kind|late|later|lead|leave|leftBy|lost|mismatch|morph|mount|names|newer|nodes|note|only|owner|paired|parts|path|pause|port|problem|rebuild|rec|receive|recover|renamed|rendered|report|request|resetted|restore|rivals|root|sent|settle|settleAll|shown|since|socket|spots|stop|tag|tail|touched|unanswered|unended|units|up|update|user|wake|was|whole|written|wrote)$`
 
 // banner says on the shipped script where it comes from.
-const banner = "/* Lastmile; generated from live/client */"
+const banner = "/* Lastmile, live/client */"
 
 // Build bundles the sources in dir and returns the minified script. It writes
 // nothing.
