@@ -107,7 +107,7 @@ func (a *adoption) openRecord(ctx context.Context, x *execution) (b begun, err e
 		return b, err
 	}
 	token := newToken()
-	err = p.retry(ctx, func(ctx context.Context) error {
+	err = p.insist(ctx, func(ctx context.Context) error {
 		r, err := p.client.reply(ctx, "adopt", x.id, x.id, x.queue, x.adopted, x.attempt, x.limit, x.to, token, msOf(stallAfter),
 			"kind", x.kind, "pay", x.payload, "opt", opt)
 		if err != nil {

@@ -146,10 +146,15 @@ type completion struct {
 	x      *execution
 	result []byte
 	span   trace.Span // of the execution, which the push belongs to
+
+	storing chan struct{} // holds a token while it is being stored
+	remove  tasks.Removal // how Asynq removes the task, once it has asked for that
+	over    bool          // it is stored, or has no say
+	removed bool          // Asynq need not remove the task any more
 }
 
 func newCompletion(ctx context.Context, x *execution, result []byte) *completion {
-	return &completion{x: x, result: result, span: trace.SpanFromContext(ctx)}
+	return &completion{x: x, result: result, span: trace.SpanFromContext(ctx), storing: make(chan struct{}, 1)}
 }
 
 // push returns the push that tells the end, or nothing when nobody wants one.

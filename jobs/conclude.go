@@ -45,12 +45,12 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 	}
 	end, err := c.complete(ctx, &ending{
 		id: x.id, kind: x.metricKind(), gen: x.gen, run: x.run, state: s, result: result, code: code, err: text, kept: failure,
-		retention: x.opts.Retention, event: x.event(s), retry: p.retry,
+		retention: x.opts.Retention, event: x.event(s), retry: p.insist,
 	})
 	switch {
 	case err != nil:
 		p.log.WarnContext(ctx, "end of job not stored", "id", x.id, "error", err)
-		return &retryError{err: err, delay: unsettledDelay}
+		return owed(err)
 	case end.decision == endStale:
 		return p.superseded(ctx, x)
 	case end.decision == endWasDecided:
@@ -71,13 +71,13 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 func (p *Pool) completeAlone(ctx context.Context, end *completion) error {
 	if end.x.record == noRecord {
 		var done completed
-		err := p.retry(ctx, func(ctx context.Context) (err error) {
+		err := p.insist(ctx, func(ctx context.Context) (err error) {
 			done, err = p.client.completeRun(ctx, end, tasks.Removal{})
 			return err
 		})
 		if err != nil {
 			p.log.WarnContext(ctx, "end of job not stored", "id", end.x.id, "error", err)
-			return &retryError{err: err, delay: unsettledDelay}
+			return owed(err)
 		}
 		if done.stored {
 			return nil
@@ -90,28 +90,53 @@ func (p *Pool) completeAlone(ctx context.Context, end *completion) error {
 }
 
 // finishPending stores the completion that waits for one of the tasks which a
-// call of Asynq's is about. done is false when that call is still to be made.
+// call of Asynq's is about. done is false when that call is still to be made; with
+// an error Asynq repeats it: until the end is stored, no task is removed.
 func (p *Pool) finishPending(ctx context.Context, ids []string, remove tasks.Removal) (done bool, err error) {
 	if _, parked := p.parked.Take(ids); parked {
 		return true, nil // the script that refused the job its place has put it off
 	}
-	end, ok := p.pending.Take(ids)
+	end, ok := p.pending.Peek(ids)
 	if !ok {
 		return false, nil
 	}
-	result, err := p.client.completeRun(ctx, end, remove)
-	if err != nil {
-		p.pending.Put(end.x.task(), end) // Asynq repeats its call
+	select {
+	case end.storing <- struct{}{}:
+	case <-ctx.Done():
+		return true, ctx.Err()
+	}
+	defer func() { <-end.storing }()
+	if len(remove.Keys) > 0 {
+		end.remove = remove
+	}
+	if err := p.finish(ctx, end); err != nil {
 		return true, err
+	}
+	return end.removed, nil
+}
+
+// finish stores a completion that waits, or leaves it waiting. The caller has its token.
+func (p *Pool) finish(ctx context.Context, end *completion) error {
+	if end.over {
+		return nil
+	}
+	result, err := p.client.completeRun(ctx, end, end.remove)
+	if err != nil {
+		return err
 	}
 	var verdict error
 	if !result.stored {
 		verdict = p.completeAlone(context.WithoutCancel(ctx), end)
 	}
+	again, back := errors.AsType[*retryError](verdict)
+	if back && again.owed {
+		return again
+	}
 	// Either the task is removed, or it is not for us to remove: another worker
 	// has it, or will when the lease is over.
-	_, again := errors.AsType[*retryError](verdict)
-	return again || result.removed, nil
+	end.over, end.removed = true, back || result.removed
+	p.pending.Take([]string{end.x.task()})
+	return nil
 }
 
 // keepPending stores the completions that Asynq does not come for, and gives
@@ -130,14 +155,28 @@ func (p *Pool) keepPending(ctx context.Context) {
 	}
 }
 
+// storePending stores what Asynq has not come for, or has given up on while Redis
+// took no writes: then the task is removed as Asynq asked for.
 func (p *Pool) storePending(ctx context.Context, after time.Duration) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	for _, end := range p.pending.Overdue(after) {
-		if after > 0 {
+		select {
+		case end.storing <- struct{}{}:
+		default:
+			continue // Asynq has come
+		}
+		if after > 0 && len(end.remove.Keys) == 0 && !end.over {
 			p.log.WarnContext(ctx, "Asynq did not come for the task of a job that has ended", "id", end.x.id, "action", end.x.kind)
 		}
-		_ = p.completeAlone(ctx, end) // its verdict for Asynq comes too late, its failure is logged
+		err := p.finish(ctx, end)
+		<-end.storing
+		if err != nil {
+			p.log.WarnContext(ctx, "end of job not stored", "id", end.x.id, "error", err)
+			if passing(err) && after > 0 {
+				return // nor are the others
+			}
+		}
 	}
 }
 

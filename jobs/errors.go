@@ -97,6 +97,12 @@ type retryError struct {
 	err     error
 	delay   time.Duration
 	failure bool
+	owed    bool // what the run came to is not stored
+}
+
+// owed is a run that could not store what it came to.
+func owed(err error) *retryError {
+	return &retryError{err: err, delay: unsettledDelay, owed: true}
 }
 
 func (e *retryError) Error() string { return e.err.Error() }

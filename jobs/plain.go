@@ -70,14 +70,14 @@ func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, er
 func (p *Pool) join(ctx context.Context, x *execution) (settled bool, err error) {
 	var v joining
 	var s State
-	err = p.retry(ctx, func(ctx context.Context) (err error) {
+	err = p.insist(ctx, func(ctx context.Context) (err error) {
 		v, s, err = p.client.join(ctx, x)
 		return err
 	})
 	switch {
 	case err != nil:
 		p.log.WarnContext(ctx, "record of job not stored", "id", x.id, "error", err)
-		return true, &retryError{err: err, delay: unsettledDelay}
+		return true, owed(err)
 	case v == joinStale:
 		return true, p.superseded(ctx, x)
 	case v == joinOver:
@@ -119,7 +119,7 @@ func (p *Pool) performPlain(ctx, endCtx context.Context, x *execution) error {
 // beginPlain makes the record of a plain job whose worker died before it made
 // one. The executions that Asynq has counted are attempts.
 func (p *Pool) beginPlain(ctx context.Context, x *execution, retried int) error {
-	return p.retry(ctx, func(ctx context.Context) error {
+	return p.insist(ctx, func(ctx context.Context) error {
 		return p.client.adopt(ctx, x.plain, StateQueued, retried)
 	})
 }

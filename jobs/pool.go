@@ -110,6 +110,7 @@ type Pool struct {
 
 	draining chan struct{} // closed: finish what runs
 	aborting chan struct{} // closed: give back what runs
+	givingUp chan struct{} // closed: leave what cannot be stored to others
 
 	mu       sync.Mutex
 	running  map[string]map[*execution]struct{} // by job ID
@@ -144,7 +145,7 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 	p := &Pool{
 		client: c, cfg: cfg, log: c.log,
 		handlers: make(map[string]handling), kinds: make(map[string]*definition),
-		draining: make(chan struct{}), aborting: make(chan struct{}),
+		draining: make(chan struct{}), aborting: make(chan struct{}), givingUp: make(chan struct{}),
 		running:     make(map[string]map[*execution]struct{}),
 		mark:        tasks.Mark(c.prefix),
 		name:        workerName(),
@@ -275,7 +276,12 @@ func (p *Pool) drain() {
 	}
 	// Also for a task that Asynq had taken and that enters only now.
 	close(p.aborting)
+	// What they came to may still have to be stored.
+	last := time.AfterFunc(settleTimeout, func() { close(p.givingUp) })
 	<-idle
+	if last.Stop() {
+		close(p.givingUp)
+	}
 }
 
 func (p *Pool) serverConfig(ctx context.Context) asynq.Config {

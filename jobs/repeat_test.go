@@ -23,10 +23,10 @@ type deaf struct {
 
 var errLost = errors.New("answer lost")
 
-func deafTo(t *testing.T, script string) *deaf {
+func deafTo(t *testing.T, names ...string) *deaf {
 	t.Helper()
 	var parts strings.Builder
-	for _, name := range []string{"entry", script} { // as the store puts them together
+	for _, name := range names { // as the store puts them together
 		b, err := os.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +89,7 @@ func TestLostAnswersCountNoAttempt(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
 				t.Helper()
-				d := deafTo(t, tt.script)
+				d := deafTo(t, "room", "entry", tt.script)
 				k.Redis.AddHook(d)
 				kind := define(jobs.MaxRetry(0))
 				pool, err := jobs.NewPool(k.Redis, k.Publisher, jobs.PoolConfig{CheckInterval: checkEvery})
@@ -125,7 +125,7 @@ func TestLostAnswerOfRetry(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		t.Helper()
-		d := deafTo(t, "reopen")
+		d := deafTo(t, "entry", "reopen")
 		k.Redis.AddHook(d)
 		client, err := jobs.NewClient(k.Redis, k.Publisher, jobs.ClientConfig{})
 		if err != nil {

@@ -53,6 +53,10 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 	for _, name := range []string{"abandon", "adopt", "again", "beat", "begin", "complete", "create", "finish", "join", "put", "reopen", "stall", "tidy"} {
 		text[name] = text["entry"] + text[name]
 	}
+	for _, name := range []string{"adopt", "again", "beat", "begin", "cancel", "complete", "finish", "join", "note", "outbox", "settle"} {
+		text[name] = text["room"] + text[name]
+	}
+	delete(text, "room")
 	s.completion = text["complete"]
 	text["complete"] = "local append\n" + s.completion
 	for _, name := range []string{"acquire", "release", "renew", "handover"} {

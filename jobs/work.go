@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// retryFor is how long the verdict of an execution is insisted on: about
-	// as long as Asynq's lease lasts when Redis is away.
+	// retryFor is how long what a run needs of Redis is tried for: about as long
+	// as Asynq's lease lasts when Redis is away. See insist.
 	retryFor  = 25 * time.Second
 	retryBase = 50 * time.Millisecond
 	retryMax  = time.Second
@@ -61,7 +61,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	if x.record == recordUnaware {
 		return p.perform(ctx, endCtx, x)
 	}
-	b, err := p.begin(endCtx, x, retried, before)
+	b, err := p.begin(ctx, endCtx, x, retried, before)
 	if err != nil {
 		return &retryError{err: err, delay: unsettledDelay}
 	}
@@ -116,15 +116,19 @@ func (x *execution) describe(span trace.Span, err error) {
 	}
 }
 
-// begin asks the record whether a run may begin. before tells that there may
+// begin asks the record whether a run may begin, as long as the task is the worker's,
+// which runCtx tells. before tells that there may
 // have been one of which it does not know.
-func (p *Pool) begin(ctx context.Context, x *execution, retried int, before bool) (b begun, err error) {
-	token, uncounted := newToken(), 0
+func (p *Pool) begin(runCtx, ctx context.Context, x *execution, retried int, before bool) (b begun, err error) {
+	token, uncounted, lost := newToken(), 0, false
 	if before {
 		uncounted = 1
 	}
 	ask := func() error {
-		return p.retry(ctx, func(ctx context.Context) error {
+		return p.insist(ctx, func(ctx context.Context) error {
+			if lost = runCtx.Err() != nil; lost {
+				return nil
+			}
 			now := time.Now()
 			r, err := p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted, p.name)
 			if err != nil {
@@ -141,6 +145,9 @@ func (p *Pool) begin(ctx context.Context, x *execution, retried int, before bool
 		if err = p.beginPlain(ctx, x, retried); err == nil {
 			err = ask()
 		}
+	}
+	if lost { // while Redis took no writes
+		return b, fmt.Errorf("jobs: begin job %q: its task was lost meanwhile", x.id)
 	}
 	x.record = recordKnows
 	return b, err
@@ -256,13 +263,14 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 		back = 1
 	}
 	var n int
-	err := p.retry(ctx, func(ctx context.Context) (err error) {
+	err := p.insist(ctx, func(ctx context.Context) (err error) {
 		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(firstCheck)), string(s), ms(next), back, code, text, kept)
 		return err
 	})
 	switch {
 	case err != nil:
 		p.log.WarnContext(ctx, "wait of job not stored", "id", x.id, "error", err)
+		return &retryError{err: cause, delay: max(delay, unsettledDelay)}
 	case waiting(n) == waitCancel:
 		return p.conclude(ctx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 	case waiting(n) == waitStale:
@@ -289,29 +297,6 @@ func (p *Pool) holds(ctx context.Context, x *execution) (bool, error) {
 		return false, err // of another execution, or nobody knows
 	}
 	return p.client.tasks.Held(ctx, p.client.inAsynq(x.queue), x.task())
-}
-
-// retry repeats f until it succeeds, for about as long as the lease lasts.
-func (p *Pool) retry(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, retryFor)
-	defer cancel()
-	for wait := retryBase; ; wait = min(2*wait, retryMax) {
-		err := f(ctx)
-		if err == nil {
-			return nil
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-p.aborting:
-			timer.Stop()
-			return err
-		case <-timer.C:
-			continue
-		}
-		timer.Stop()
-		return err
-	}
 }
 
 func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, error) {

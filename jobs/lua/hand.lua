@@ -11,10 +11,12 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function stamp(n) return string.format("%.0f", n) end
 local day = 86400000
 
--- limits reads limits: three keys, and n, period in ms and name, each.
+-- limits reads limits: three keys, and n, period in ms and name, each. A full Redis
+-- refuses none of this: see room.
 local function limits(key, arg)
   local r = {}
   while KEYS[key] do
+    redis.call("HDEL", KEYS[key + 2], "")
     r[#r + 1] = {
       key = KEYS[key], waiters = KEYS[key + 1], holders = KEYS[key + 2],
       n = tonumber(ARGV[arg]), per = tonumber(ARGV[arg + 1]), name = ARGV[arg + 2],

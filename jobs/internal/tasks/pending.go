@@ -40,15 +40,27 @@ func (p *Pending[T]) Take(ids []string) (value T, ok bool) {
 	return value, false
 }
 
-// Overdue takes out the completions that have waited for longer than d.
+// Peek returns what Take would, and leaves it where it is.
+func (p *Pending[T]) Peek(ids []string) (value T, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if c, found := p.waiting[id]; found {
+			return c.value, true
+		}
+	}
+	return value, false
+}
+
+// Overdue returns the completions that have waited for longer than d. They go on
+// waiting.
 func (p *Pending[T]) Overdue(d time.Duration) []T {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []T
-	for id, c := range p.waiting {
+	for _, c := range p.waiting {
 		if time.Since(c.at) >= d {
 			out = append(out, c.value)
-			delete(p.waiting, id)
 		}
 	}
 	return out
