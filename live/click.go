@@ -118,8 +118,12 @@ func (c *conn) dropClick() {
 // sent.
 func (c *conn) click(ctx context.Context, m message, h handler) {
 	inv := invocation{source: sourceClick, action: m.Action, data: m.Data, cause: clickCause(c.who.conn, m)}
+	var wrong *UserError
 	fx, err := c.session.Click(ctx, m.Number, func(ctx context.Context, state any) (delivery.Outcome, error) {
-		return program{c.page, c.who}.call(ctx, state, h, inv)
+		var out outcome
+		var err error
+		out, wrong, err = c.page.runInput(ctx, c.who, h, state, inv)
+		return inputOutcome(out, err), err
 	})
 	if m.Number != 0 {
 		c.refused.ran(m.Number)
@@ -134,7 +138,11 @@ func (c *conn) click(ctx context.Context, m message, h handler) {
 		c.out.add(unboxed(fx))
 		return
 	}
-	c.out.answered(m.Number)
+	if wrong != nil {
+		c.tell(frameError{Code: codeRejected, Text: wrong.Error(), Number: m.Number, Action: m.Action})
+	} else {
+		c.out.answered(m.Number)
+	}
 	c.session.Commit(ctx)
 }
 

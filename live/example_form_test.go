@@ -50,3 +50,38 @@ func ExampleContext_Bind() {
 	// 1 orders, 3 pieces true
 	// [[info Ordered: tea] [error How many?]]
 }
+
+// Guest is the state of a form that may be filled in wrongly.
+type Guest struct {
+	Name   string
+	Errors live.FieldErrors
+}
+
+// GuestPage has the form's action.
+type GuestPage struct{}
+
+// Enter refuses what has no name.
+func (GuestPage) Enter(s Guest, ctx *live.Context) (Guest, error) {
+	if s.Name = ctx.GetString("name"); len(s.Name) < 2 {
+		return s, live.UserError{Text: "Not quite.", Fields: live.FieldErrors{"name": "two letters at least"}}
+	}
+	return s, nil
+}
+
+// What the user got wrong is answered by the form, with what was typed.
+func ExampleUserError() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	view := exampleView(t, exampleHub(t, live.Config{}), GuestPage{}, Guest{},
+		`<form method="post"><input name="name" value="{{.Name}}">{{with .Errors.name}}<b>{{.}}</b>{{end}}<button name="live-action" value="Enter">Enter</button></form>`,
+		live.ViewConfig{})
+
+	page := livetest.Open(t, view, "/guests")
+	fmt.Println(page.Try("Enter", map[string]any{"name": "A"}).Message, page.TextOf("b"))
+
+	answer := livetest.NewBrowser(t).Get(view, "/guests").Submit("button", map[string]string{"name": "A"}) // without JavaScript
+	fmt.Println(answer.Status, answer.Text())
+	// Output:
+	// Not quite. two letters at least
+	// 422 Not quite. two letters at leastEnter
+}

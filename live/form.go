@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"lastmile/push"
 )
@@ -17,7 +18,7 @@ const fieldAction = "live-action"
 
 // serveForm runs an action for a browser without JavaScript and redirects it to
 // the page, so that a reload repeats nothing. Of the state only the persisted
-// fields last.
+// fields last, but for what the user got wrong: that is answered by the page.
 func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 	if err := p.hub.origins.Check(r); err != nil {
 		http.Error(w, "cross-origin form refused", http.StatusForbidden)
@@ -37,7 +38,7 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 		p.hub.fail(w, r, p.name, err)
 		return
 	}
-	who := &visitor{Identity: id, view: p.name, request: keepRequest(r)}
+	who := &visitor{Identity: id, view: p.name, conn: push.NewID(), request: keepRequest(r)}
 	m, err := p.open(r.Context(), who, "form")
 	if err != nil {
 		p.hub.fail(w, r, p.name, err)
@@ -45,12 +46,21 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 	}
 	target := pageAddress(r)
 	if m.fx.navigate == nil || m.sentOff != nil {
+		opened := m.fx
 		m.fx = effects{flashes: m.rejected} // the rest comes again with the page that follows
-		if err := p.runForm(r.Context(), who, m, action, data); err != nil {
+		wrong, err := p.runForm(r.Context(), who, m, action, data)
+		if err != nil {
 			p.hub.fail(w, r, p.name, err)
 			return
 		}
 		p.hub.publish(r.Context(), m.fx.publishes)
+		if wrong && m.fx.navigate == nil {
+			flashes := m.fx.flashes
+			opened.add(effects{events: m.fx.events, topics: m.fx.topics})
+			m.fx = opened
+			p.answerWrong(w, r, who, m, slices.Concat(opened.flashes, flashes))
+			return
+		}
 	}
 	if m.fx.navigate != nil {
 		target = m.fx.navigate.URL
@@ -104,17 +114,26 @@ func formData(form url.Values) (json.RawMessage, error) {
 }
 
 // runForm runs the action on a mounted state and stores the persisted fields.
-// An action that fails is told to the user by a flash.
-func (p *page) runForm(ctx context.Context, who *visitor, m *mounted, action string, data json.RawMessage) error {
+// An action that fails is told to the user by a flash. wrong says that the page
+// has the answer.
+func (p *page) runForm(ctx context.Context, who *visitor, m *mounted, action string, data json.RawMessage) (wrong bool, err error) {
 	inv := invocation{source: sourceForm, action: action, data: data, cause: cause{"form", push.NewID()}}
-	out, err := p.invoke(ctx, who, p.model.actions[action], m.State, inv)
+	out, input, err := p.runInput(ctx, who, p.model.actions[action], m.State, inv)
 	m.fx.flashes = append(m.fx.flashes, out.fx.flashes...)
 	if err != nil {
 		p.logFailure(ctx, who, inv, 1, err)
 		m.fx.flashes = append(m.fx.flashes, Flash{"error", p.hub.publicText(inv, err)})
-		return nil
+		return false, nil
 	}
 	m.fx.navigate = out.fx.navigate
 	m.fx.publishes = append(m.fx.publishes, out.fx.publishes...)
-	return m.SaveForm(ctx, out.state)
+	if input != nil {
+		m.fx.flashes = append(m.fx.flashes, Flash{"error", input.Error()})
+		m.fx.events, m.fx.topics = out.fx.events, out.fx.topics
+	}
+	if err := m.SaveForm(ctx, out.state); err != nil {
+		return false, err
+	}
+	m.State, m.Encoded = out.state, out.encoded
+	return input != nil, nil
 }

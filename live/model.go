@@ -29,6 +29,7 @@ type model struct {
 	shared       []sharedField
 	sharedNames  []string
 	defaults     delivery.Values // of the initial state
+	errors       int             // the field of type FieldErrors, -1 for none
 	// misfit hears of a stored field that does not fit its type.
 	misfit func(field string, err error)
 	// flat says that a copy of the state shares no memory with it, so that a
@@ -48,7 +49,7 @@ func newModel[S any](controller any, initial S) (*model, error) {
 		return nil, err
 	}
 	m := &model{
-		state: t, shared: shared, flat: flatType(t), actions: map[string]handler{},
+		state: t, shared: shared, flat: flatType(t), actions: map[string]handler{}, errors: errorsField(t),
 		decode: func(b []byte) (any, error) {
 			var s S
 			if err := unmarshal(b, &s); err != nil {
