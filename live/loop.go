@@ -49,7 +49,7 @@ func (c *conn) loop(ctx context.Context) *ending {
 		case e := <-c.stopping:
 			return &e
 		case err := <-c.gone:
-			return c.dropped(err)
+			return dropped(c, err)
 		case <-more:
 		}
 	}
@@ -57,7 +57,7 @@ func (c *conn) loop(ctx context.Context) *ending {
 
 // dropped tells why the socket is gone. A write that ran out of time ends the
 // reading too, and knows better.
-func (c *conn) dropped(err error) *ending {
+func dropped(c *conn, err error) *ending {
 	if c.out.Busy() {
 		c.awaitWritten()
 		if c.over != nil && c.over.reason == ReasonSlow {

@@ -26,6 +26,7 @@ type metrics struct {
 	renderErrs   prometheus.Counter
 	topicsLost   prometheus.Counter
 	misfits      prometheus.Counter
+	irregular    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
@@ -60,6 +61,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 		renderErrs:   counter("render_errors_total", "Templates that failed."),
 		topicsLost:   counter("topic_messages_dropped_total", "Topic messages dropped because a connection was too slow."),
 		misfits:      counter("persisted_fields_unreadable_total", "Persisted fields left out because what is stored does not fit their type."),
+		irregular:    vec("irregular_parts_total", "Parts of templates that are sent whole, counted when a view is made.", "view"),
 	}
 	if reg == nil {
 		return m, nil
@@ -67,7 +69,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 	conns := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "live_connections", Help: "Open connections."},
 		func() float64 { return float64(h.live.Load()) })
 	return m, register(reg, conns, m.actions, m.actionTime, m.commits, m.mounts, m.frames, m.frameBytes, m.pushLatency,
-		m.retries, m.deadLettered, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits)
+		m.retries, m.deadLettered, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits, m.irregular)
 }
 
 func register(reg prometheus.Registerer, all ...prometheus.Collector) error {

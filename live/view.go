@@ -77,6 +77,12 @@ type View[S any] struct{ page *page }
 // Name returns the view's name.
 func (v *View[S]) Name() string { return v.page.name }
 
+// Diagnostics lists the parts of the template that cannot be patched part by part
+// and are sent whole when anything in them changes, each with template name, line
+// and reason. NewView warns about them; livetest.Regular fails a test on them.
+// With Config.Dev it also has the rows with the same key that were met so far.
+func (v *View[S]) Diagnostics() []string { return v.page.set.Diagnostics() }
+
 // ServeHTTP serves the page, its forms, its WebSocket and its assets.
 func (v *View[S]) ServeHTTP(w http.ResponseWriter, r *http.Request) { v.page.serve(w, r) }
 
@@ -168,7 +174,8 @@ func (p *page) prepare(tmpl *template.Template, state reflect.Type) (err error) 
 		p.hub.log.Warn("renders are not shared", "view", p.name, "reason", why)
 	}
 	for _, d := range p.set.Diagnostics() {
-		p.hub.log.Debug("template note", "view", p.name, "note", d)
+		p.hub.metrics.irregular.WithLabelValues(p.name).Inc()
+		p.hub.log.Warn("part of the page is sent whole when anything in it changes", "view", p.name, "part", d)
 	}
 	layout := p.cfg.Layout
 	if layout == nil {

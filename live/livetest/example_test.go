@@ -117,3 +117,13 @@ func ExampleStart() {
 	fmt.Println(page.WaitClosed())
 	// Output: StatusServiceRestart
 }
+
+// A page's template is one that can be patched part by part.
+func ExampleRegular() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	app := newApp(t)
+	livetest.Regular(t, app.counter)
+	fmt.Println(len(app.counter.Diagnostics()))
+	// Output: 0
+}
