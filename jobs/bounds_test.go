@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -43,4 +44,21 @@ func TestMostLimits(t *testing.T) {
 	patience.Until(t, "all wait", func() bool { return rdb.ZCard(t.Context(), "asynq:{p.default}:scheduled").Val() == waiting })
 	close(hold)
 	patience.Until(t, "all have run", func() bool { return ran.Load() == waiting+1 })
+}
+
+// TestPoolBounds: New names the setting and the bound.
+func TestPoolBounds(t *testing.T) {
+	t.Parallel()
+	queues := map[string]int{}
+	for i := range 1001 {
+		queues[fmt.Sprint("q", i)] = 1
+	}
+	for want, cfg := range map[string]jobs.PoolConfig{
+		"Concurrency is 10001, at most 10000":  {Concurrency: 10_001},
+		"Queues has 1001 queues, at most 1000": {Queues: queues},
+	} {
+		if _, err := jobs.NewPool(nil, nil, cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("NewPool = %v, want %q", err, want)
+		}
+	}
 }

@@ -29,6 +29,8 @@ const (
 	lookMostApart  = 30 * time.Second
 	// handoverEvery is how often what ran out is handed on.
 	handoverEvery = 5 * time.Second
+	// handoverTogether is of how many limits one script does so.
+	handoverTogether = 20
 	// maxLimits bounds the limits of one job, which one script takes together.
 	maxLimits = 16
 )
@@ -272,9 +274,20 @@ func (m limiter) keep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := m.c.run(ctx, "handover", []string{m.c.limitsInUse()}, msOf(placeLease), m.c.wakeChannel(), m.c.idleWorkers()).Err()
+		err := m.handOver(ctx)
 		if err != nil && ctx.Err() == nil {
 			m.c.log.WarnContext(ctx, "places of the dead not handed on", "error", err)
+		}
+	}
+}
+
+// handOver hands on what ran out, some limits at a time: each may have a hundred
+// jobs go on.
+func (m limiter) handOver(ctx context.Context) error {
+	for {
+		n, err := m.c.run(ctx, "handover", []string{m.c.limitsInUse()}, msOf(placeLease), m.c.wakeChannel(), m.c.idleWorkers(), handoverTogether).Int()
+		if err != nil || n < handoverTogether {
+			return err
 		}
 	}
 }

@@ -22,12 +22,12 @@ import (
 // PoolConfig tunes a Pool. The zero value is ready for production.
 type PoolConfig struct {
 	ClientConfig
-	// Concurrency is how many jobs run at a time. Defaults to 10.
+	// Concurrency is how many jobs run at a time. Defaults to 10; at most 10,000.
 	Concurrency int
 	// Queues are the queues to work on with their weights: with
 	// {"critical": 6, "default": 3} two of three jobs come from "critical"
 	// while both have some. All of a cluster's load on one queue is on one
-	// Redis node. Defaults to {"default": 1}.
+	// Redis node. Defaults to {"default": 1}; at most 1,000.
 	Queues map[string]int
 	// Strict empties queues of a higher weight before it looks at others.
 	Strict bool
@@ -58,6 +58,11 @@ type PoolConfig struct {
 	TracerProvider trace.TracerProvider
 }
 
+const (
+	maxConcurrency = 10_000
+	maxQueues      = 1000
+)
+
 func (c *PoolConfig) fill() error {
 	if c.Concurrency < 0 || c.CheckInterval < 0 || c.DelayedInterval < 0 || c.DrainTimeout < 0 || c.Grace < 0 || c.VersionSkew < 0 {
 		return errors.New("jobs: PoolConfig: no setting may be negative")
@@ -67,6 +72,12 @@ func (c *PoolConfig) fill() error {
 	}
 	if c.VersionSkew != 0 && c.VersionSkew < time.Second {
 		return errors.New("jobs: PoolConfig: VersionSkew must be at least a second")
+	}
+	if c.Concurrency > maxConcurrency {
+		return fmt.Errorf("jobs: PoolConfig: Concurrency is %d, at most %d are allowed", c.Concurrency, maxConcurrency)
+	}
+	if len(c.Queues) > maxQueues {
+		return fmt.Errorf("jobs: PoolConfig: Queues has %d queues, at most %d are allowed", len(c.Queues), maxQueues)
 	}
 	for q, w := range c.Queues {
 		if strings.TrimSpace(q) == "" || w <= 0 {

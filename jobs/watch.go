@@ -22,9 +22,9 @@ const (
 	fillEach   = 3
 	watchLease = 10 * time.Second
 	watchBatch = 100
-	// archivedBatch bounds how many newly archived tasks of a queue are looked
-	// at, maxTogether of how many queues at once.
-	archivedBatch = 1000
+	// archivedBatch bounds how many newly archived tasks are looked at, maxTogether
+	// of how many queues at once. Another is found when its job is due.
+	archivedBatch = 5000
 	maxTogether   = 500
 	// watchFailures is how many jobs of a sweep may be beyond checking while
 	// Redis answers.

@@ -33,7 +33,7 @@ func benchNode(b *testing.B, store push.Transport) *push.Node {
 // BenchmarkPublishToFeed is one push through publisher, store, node and feed,
 // acknowledged.
 func BenchmarkPublishToFeed(b *testing.B) {
-	store, err := mempush.New(mempush.Config{MailboxLen: 1 << 20, ResumeWindow: 1})
+	store, err := mempush.New(mempush.Config{MailboxLen: 100_000, ResumeWindow: 1})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,8 +9,12 @@ local t = redis.call("TIME")
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local soon, r = -1, {0}
 
+-- One call moves a thousand tasks at most, for all others wait for it. What is left
+-- is due at once.
+local left = 1000
 local function forward(from, pending, base)
-  for _, id in ipairs(redis.call("ZRANGEBYSCORE", from, "-inf", now / 1000, "LIMIT", 0, 100)) do
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", from, "-inf", now / 1000, "LIMIT", 0, math.min(100, left))) do
+    left = left - 1
     local group = redis.call("HGET", base .. "t:" .. id, "group")
     redis.call("ZREM", from, id)
     if group and group ~= "" then
