@@ -109,14 +109,15 @@ func (p *Pool) finishPending(ctx context.Context, ids []string, remove tasks.Rem
 	if len(remove.Keys) > 0 {
 		end.remove = remove
 	}
-	if err := p.finish(ctx, end); err != nil {
+	if err := end.store(ctx, p); err != nil {
 		return true, err
 	}
 	return end.removed, nil
 }
 
-// finish stores a completion that waits, or leaves it waiting. The caller has its token.
-func (p *Pool) finish(ctx context.Context, end *completion) error {
+// store stores a completion that waits, or leaves it waiting. The caller has its
+// token.
+func (end *completion) store(ctx context.Context, p *Pool) error {
 	if end.over {
 		return nil
 	}
@@ -169,7 +170,7 @@ func (p *Pool) storePending(ctx context.Context, after time.Duration) {
 		if after > 0 && len(end.remove.Keys) == 0 && !end.over {
 			p.log.WarnContext(ctx, "Asynq did not come for the task of a job that has ended", "id", end.x.id, "action", end.x.kind)
 		}
-		err := p.finish(ctx, end)
+		err := end.store(ctx, p)
 		<-end.storing
 		if err != nil {
 			p.log.WarnContext(ctx, "end of job not stored", "id", end.x.id, "error", err)
@@ -184,7 +185,7 @@ func (p *Pool) storePending(ctx context.Context, after time.Duration) {
 // between our decision and Asynq's, or an operator's.
 func (p *Pool) wasOver(ctx context.Context, x *execution, s State, undelivered bool) error {
 	if undelivered {
-		if err := p.retry(ctx, func(ctx context.Context) error { return p.client.notify.deliver(ctx, x.id) }); err != nil {
+		if err := tryFor(ctx, p.givingUp, func(ctx context.Context) error { return p.client.notify.deliver(ctx, x.id) }); err != nil {
 			p.log.WarnContext(ctx, "terminal event still undelivered", "id", x.id, "error", err)
 		}
 	}

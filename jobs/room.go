@@ -54,8 +54,8 @@ func passingCodes() []string {
 // for as long as the pool lives, and a little longer; anything else for about as
 // long as a lease lasts.
 func (p *Pool) insist(ctx context.Context, f func(context.Context) error) error {
-	err := p.tryFor(ctx, retryFor, f)
-	for said := false; err != nil && passing(err); err = p.tryFor(ctx, retryFor, f) {
+	err := tryFor(ctx, p.givingUp, f)
+	for said := false; err != nil && passing(err); err = tryFor(ctx, p.givingUp, f) {
 		select {
 		case <-p.givingUp:
 			return err
@@ -71,14 +71,10 @@ func (p *Pool) insist(ctx context.Context, f func(context.Context) error) error 
 	return err
 }
 
-// retry repeats f until it succeeds, for about as long as the lease lasts.
-func (p *Pool) retry(ctx context.Context, f func(context.Context) error) error {
-	return p.tryFor(ctx, retryFor, f)
-}
-
-// tryFor repeats f until it succeeds, the time is over, or the pool gives up.
-func (p *Pool) tryFor(ctx context.Context, d time.Duration, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, d)
+// tryFor repeats f until it succeeds, for about as long as a lease lasts, or until
+// stop is closed.
+func tryFor(ctx context.Context, stop <-chan struct{}, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, retryFor)
 	defer cancel()
 	for wait := retryBase; ; wait = min(2*wait, retryMax) {
 		err := f(ctx)
@@ -88,7 +84,7 @@ func (p *Pool) tryFor(ctx context.Context, d time.Duration, f func(context.Conte
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-p.givingUp:
+		case <-stop:
 		case <-timer.C:
 			continue
 		}
