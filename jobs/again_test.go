@@ -170,7 +170,7 @@ func TestUniqueMadeAnewByTwoAtATime(t *testing.T) {
 		if err := w.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		m := &meanwhile{deaf: deafTo(t, "reopen")}
+		m := &meanwhile{deaf: deafTo(t, "entry", "reopen")}
 		k.Redis.AddHook(m)
 		slow, err := jobs.NewClient(k.Redis, k.Publisher, jobs.ClientConfig{})
 		if err != nil {

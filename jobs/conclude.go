@@ -83,6 +83,11 @@ func (p *Pool) completeAlone(ctx context.Context, end *completion) error {
 			return nil
 		}
 	}
+	return completeJoined(ctx, p, end)
+}
+
+// completeJoined stores the end of a run by the record.
+func completeJoined(ctx context.Context, p *Pool, end *completion) error {
 	if settled, err := p.join(ctx, end.x); settled {
 		return err
 	}
@@ -126,7 +131,9 @@ func (end *completion) store(ctx context.Context, p *Pool) error {
 		return err
 	}
 	var verdict error
-	if !result.stored {
+	if !result.stored && len(end.remove.Keys) > 0 { // not again: the task may be another worker's
+		verdict = completeJoined(context.WithoutCancel(ctx), p, end)
+	} else if !result.stored {
 		verdict = p.completeAlone(context.WithoutCancel(ctx), end)
 	}
 	again, back := errors.AsType[*retryError](verdict)
@@ -151,7 +158,7 @@ func (p *Pool) keepPending(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.storePending(ctx, pendingAfter)
-			p.giveBack(ctx, tasks.HeldFor)
+			holder{p}.giveBack(ctx, tasks.HeldFor)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func TestCrashAroundTheTerminalPush(t *testing.T) {
 					k.Until("the worker crashes", crashed.Load)
 					start(k, kind, h)
 					wantEnd(t, k, id, fate)
-					time.Sleep(5 * time.Minute) // Asynq brings the task back
+					time.Sleep(5 * time.Minute) // the task comes back
 					wantEnd(t, k, id, fate)
 					if ran.Load() != 1 {
 						t.Errorf("the handler ran %d times, want 1", ran.Load())

@@ -56,6 +56,7 @@
 // waits for a worker that can, for an hour at most (PoolConfig.VersionSkew).
 // Results are always JSON, for they become the data of pushes.
 //
-// After a crash of a worker Asynq brings its jobs back in one to two minutes;
-// the session is told that they stalled within 15 seconds.
+// After a crash of a worker its jobs run again within 8 seconds, and the session is
+// told that they stalled within 4. A worker that was silent for longer than
+// PoolConfig.Lease counts as dead; if it lives, it has no say any more.
 package jobs

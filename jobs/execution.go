@@ -59,6 +59,7 @@ type execution struct {
 
 	progressed  chan struct{} // something to report
 	interrupted chan struct{} // look for a cancellation now
+	taken       chan struct{} // another worker has the task
 
 	mu       sync.Mutex
 	over     bool
@@ -91,6 +92,14 @@ func (x *execution) report(fraction float64, message string) {
 func (x *execution) interrupt() {
 	select {
 	case x.interrupted <- struct{}{}:
+	default:
+	}
+}
+
+// lose tells the execution that another worker has its task.
+func (x *execution) lose() {
+	select {
+	case x.taken <- struct{}{}:
 	default:
 	}
 }
@@ -149,6 +158,8 @@ func (x *execution) execute(ctx context.Context) outcome {
 			x.beatOnce(ctx, cancel)
 		case <-x.interrupted:
 			x.beatOnce(ctx, cancel)
+		case <-x.taken:
+			cancel(errSuperseded)
 		case <-aborting:
 			aborting = nil
 			cancel(ErrShutdown)

@@ -29,7 +29,7 @@ func (p *Pool) Take(ctx context.Context, queue string) (string, error) {
 func (c *Client) TakeSHA() string { return c.scripts["take"].Hash() }
 
 // GiveBack gives back what the pool has held for longer than d.
-func (p *Pool) GiveBack(ctx context.Context, d time.Duration) { p.giveBack(ctx, d) }
+func (p *Pool) GiveBack(ctx context.Context, d time.Duration) { holder{p}.giveBack(ctx, d) }
 
 // Tidy compares the index with the records, as watchdogs do.
 func (c *Client) Tidy(ctx context.Context) error { return c.watchdog.tidy(ctx) }

@@ -235,7 +235,7 @@ func TestFreshJobs(t *testing.T) {
 				if info, err := client.Get(t.Context(), id); err != nil || tt.end == jobs.StateCompleted && info.Attempt != tt.attempt {
 					t.Errorf("record: %+v, %v; want attempt %d", info, err, tt.attempt)
 				}
-				time.Sleep(3 * time.Minute) // Asynq brings back what it has not done with
+				time.Sleep(3 * time.Minute) // what it has not done with comes back
 				wantEnd(t, k, id, tt.end)
 				if tt.end == jobs.StateCompleted && tt.cfg.KeepTasks == 0 {
 					gone(t, k, id)

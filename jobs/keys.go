@@ -27,6 +27,9 @@ import (
 //	P:jobs:cancel:D      channel Cancel          -                     -
 //	P:jobs:wake:D:<w>    channel enqueueing      -                     one a worker
 //	P:jobs:idle:<list>   zset    workers         while workers live    one member a worker that waits, 1,000
+//	P:jobs:own:<list>    zset    workers         while tasks are active  one member a task that a worker has: until when
+//	P:jobs:leases        zset    workers         10 minutes, renewed   one member a length of leases that workers have
+//	P:jobs:swept:<set>   hash    the sweep       an hour               2 fields, one a set of queues
 //	P:jobs:sweep:<set>   hash    the sweep       an hour               2 fields, one a set of queues
 //	P:jobs:none:D        channel -               -                     nobody publishes: see Pool.server
 //	P:jobs:l:{<kind>:<k>}  zset  limits          a day, renewed        one member a running job

@@ -47,11 +47,12 @@ func TestOutageAboutAsLongAsTheLease(t *testing.T) {
 	}
 }
 
-// noRenewals is a connection that breaks when a lease is to be renewed.
+// noRenewals is a connection that breaks when a lease is to be renewed: no other
+// script has our own leases and not the list of active tasks.
 type noRenewals struct{ net.Conn }
 
 func (c noRenewals) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(":lease")) && bytes.Contains(b, []byte("\r\nxx\r\n")) {
+	if bytes.Contains(b, []byte(":jobs:own:")) && !bytes.Contains(b, []byte(":active\r\n")) {
 		_ = c.Close()
 		return 0, net.ErrClosed
 	}
@@ -87,12 +88,14 @@ func TestLeaseLostWhileHeartbeatsGoThrough(t *testing.T) {
 			if j.Attempt == 1 {
 				<-ctx.Done()
 			}
-			return result{7}, ctx.Err()
+			return result{j.Attempt}, ctx.Err()
 		})
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		done := make(chan error, 1)
 		go func() { done <- pool.Run(ctx) }()
-		wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted)
+		if end := wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted); end.Event.Attempt != 2 {
+			t.Errorf("it ended in attempt %d, want 2", end.Event.Attempt)
+		}
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)

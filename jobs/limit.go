@@ -163,7 +163,7 @@ func (m limiter) acquire(ctx context.Context, x *execution) (acquired, error) {
 	}
 	if m.together(x) {
 		base := m.base(x.queue)
-		first := append(m.c.job(x.id), base+"active", base+"lease", base+"scheduled", base+"t:"+x.task(), m.c.limitsInUse())
+		first := append(m.c.job(x.id), base+"active", base+"lease", base+"scheduled", base+"t:"+x.task(), m.c.limitsInUse(), m.c.own(base+"pending"))
 		return m.ask(ctx, x, x.opts.Limits, first, 1, lookLeast, lookEach, lookMost)
 	}
 	for i, l := range x.opts.Limits {
@@ -180,7 +180,7 @@ func (m limiter) ask(ctx context.Context, x *execution, limits []limit, first []
 	keys, numbers := m.keysOf(x, limits)
 	args := append([]any{
 		move, x.id, x.gen, x.run, m.member(x.queue, x.task()), x.task(), x.came, msOf(placeLease), msOf(least), msOf(each), msOf(most), msOf(firstCheck),
-		m.c.wakeChannel(), m.c.idleWorkers(),
+		m.c.wakeChannel(), m.c.idleWorkers(), x.pool.prefetch.Token(x.task()),
 	}, numbers...)
 	v, err := m.c.run(ctx, "acquire", slices.Concat(first, keys), args...).Slice()
 	if err != nil {

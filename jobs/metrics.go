@@ -22,6 +22,7 @@ type metrics struct {
 	misfits       *prometheus.CounterVec
 	wakes         prometheus.Counter
 	polling       prometheus.Gauge
+	leaseMetrics
 }
 
 func newMetrics(r prometheus.Registerer) (metrics, error) {
@@ -64,6 +65,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 			Name: "jobs_polling", Help: "1 while workers cannot be woken and look for jobs by themselves.",
 		}),
 	}
+	m.leaseMetrics = newLeaseMetrics()
 	m.depth = newDepth()
 	m.slots = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "jobs_slots", Help: "How many jobs this process's running pools may run at a time.",
@@ -95,6 +97,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m.misfits = register(r, m.misfits, &err)
 	m.wakes = register(r, m.wakes, &err)
 	m.polling = register(r, m.polling, &err)
+	m.leaseMetrics.register(r, &err)
 	return m, err
 }
 

@@ -46,14 +46,18 @@ func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, er
 	if x.record == recordKnows {
 		return joined, "", nil
 	}
+	keys, token, void, err := handOut(ctx, c, x)
+	if void || err != nil {
+		return joinStale, "", err
+	}
 	now := time.Now()
-	args := []any{x.id, ms(now), ms(now.Add(stallAfter)), x.pool.name}
+	args := []any{x.id, ms(now), ms(now.Add(stallAfter)), x.pool.name, token}
 	if x.record == noRecord {
 		args = append(args, x.plain.fields(StateQueued, 0, now)...)
 	}
-	r, err := c.reply(ctx, "join", x.id, args...)
+	r, err := c.run(ctx, "join", keys, args...).Slice()
 	if err != nil {
-		return 0, "", err
+		return 0, "", fmt.Errorf("jobs: join job %q: %w", x.id, err)
 	}
 	v, err = parseJoining(r)
 	if err != nil {
@@ -62,7 +66,7 @@ func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, er
 	if v == joined {
 		x.run, x.record = 1, recordKnows
 	}
-	return v, State(r.str(1)), nil
+	return v, State(reply(r).str(1)), nil
 }
 
 // join is the client's, insisted on. It returns true when x has no say, with

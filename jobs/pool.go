@@ -39,6 +39,14 @@ type PoolConfig struct {
 	// DelayedInterval is how often jobs whose time has come are made ready, if
 	// that is to be more often than by the second. Defaults to 1 second.
 	DelayedInterval time.Duration
+	// Lease is how long a worker may be silent before its jobs are given to others:
+	// they run again up to a second after it. A pause that is longer, of the
+	// process or its machine, means a second execution; the first has no say any
+	// more. Defaults to 5 seconds.
+	Lease time.Duration
+	// Beat is how often a worker that has jobs renews its leases; a lease must be
+	// three beats at least. Defaults to 3/10 of Lease.
+	Beat time.Duration
 	// DrainTimeout is how long a stopping pool waits for running handlers
 	// before it ends their contexts and gives the jobs back. Defaults to 20
 	// seconds.
@@ -64,7 +72,7 @@ const (
 )
 
 func (c *PoolConfig) fill() error {
-	if c.Concurrency < 0 || c.CheckInterval < 0 || c.DelayedInterval < 0 || c.DrainTimeout < 0 || c.Grace < 0 || c.VersionSkew < 0 {
+	if c.Concurrency < 0 || c.Lease < 0 || c.Beat < 0 || c.CheckInterval < 0 || c.DelayedInterval < 0 || c.DrainTimeout < 0 || c.Grace < 0 || c.VersionSkew < 0 {
 		return errors.New("jobs: PoolConfig: no setting may be negative")
 	}
 	if c.DelayedInterval != 0 && c.DelayedInterval < 10*time.Millisecond {
@@ -78,6 +86,11 @@ func (c *PoolConfig) fill() error {
 	}
 	if len(c.Queues) > maxQueues {
 		return fmt.Errorf("jobs: PoolConfig: Queues has %d queues, at most %d are allowed", len(c.Queues), maxQueues)
+	}
+	c.Lease = cmp.Or(c.Lease, 5*time.Second)
+	c.Beat = cmp.Or(c.Beat, c.Lease*3/10)
+	if c.Beat < 10*time.Millisecond || c.Lease < 3*c.Beat {
+		return fmt.Errorf("jobs: PoolConfig: Beat %v must be at least 10 milliseconds and at most a third of Lease %v", c.Beat, c.Lease)
 	}
 	for q, w := range c.Queues {
 		if strings.TrimSpace(q) == "" || w <= 0 {
@@ -135,8 +148,9 @@ type Pool struct {
 	adoptions   []*adoption
 	adoptedDown chan struct{} // closed: their servers have ended
 	waker       *waker        // nil when the pool polls
-	mark        string        // what all tasks of this application carry
-	name        string        // of this worker, for people
+	handOuts    atomic.Int64
+	mark        string // what all tasks of this application carry
+	name        string // of this worker, for people
 	tracer      trace.Tracer
 }
 
@@ -218,6 +232,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.waker != nil {
 		wg.Go(func() { p.waker.tend(helpersCtx) })
 		wg.Go(func() { p.waker.passOn(helpersCtx) })
+		wg.Go(func() { holder{p}.keepLeases(helpersCtx) })
 	}
 	wg.Go(func() { p.keepPending(helpersCtx) })
 	wg.Go(func() { p.client.limits.keep(helpersCtx) })
@@ -241,7 +256,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		if p.waker != nil {
 			p.waker.leave(ctx)
 		}
-		p.giveBack(ctx, 0)
+		holder{p}.giveBack(ctx, 0)
 	}
 	p.drain()
 	worker.Shutdown()
@@ -257,13 +272,14 @@ func (p *Pool) Run(ctx context.Context) error {
 func (p *Pool) server(rdb redis.UniversalClient, hook *tasks.Hook) *tasks.Server {
 	s := &tasks.Server{
 		UniversalClient: rdb, Silent: p.client.channel("none"), Known: &p.client.known, Prefetch: p.prefetch, Pace: hook,
-		Take: p.take, Finish: p.finishPending,
+		Take: holder{p}.take, Finish: p.finishPending, Own: p.client.own,
 		Call: func(ctx context.Context, sha string, keys []string, args []any) *redis.Cmd {
 			return p.client.combine.do(ctx, call{sha: sha, keys: keys, args: args})
 		},
 	}
 	if p.waker != nil {
 		s.Wake, s.Requeued, s.Soon = p.waker.Wake, p.waker.rouse, p.waker.expect
+		s.Guarded = holder{p}.guarded
 	}
 	return s
 }
@@ -317,20 +333,6 @@ func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
 		RetryDelayFunc: retryDelay(p.prefetch),
 		Logger:         asynqLogger{p.log}, LogLevel: asynq.DebugLevel,
 		ShutdownTimeout: p.cfg.Grace + settleTimeout,
-	}
-}
-
-// retryDelay tells Asynq when to try a task again.
-func retryDelay(held *tasks.Prefetch) asynq.RetryDelayFunc {
-	return func(_ int, err error, t *asynq.Task) time.Duration {
-		r, ok := errors.AsType[*retryError](err)
-		if !ok {
-			return time.Second
-		}
-		if h, err := tasks.ParseHeader(t.Headers()); err == nil {
-			held.Due(tasks.IDOf(h.ID, h.Gen), time.Now().Add(r.delay))
-		}
-		return r.delay
 	}
 }
 

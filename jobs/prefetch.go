@@ -1,57 +1,90 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"lastmile/jobs/internal/tasks"
 )
 
 // take takes up to n tasks out of a queue. The script puts those that are not
-// this application's back by itself.
-func (p *Pool) take(ctx context.Context, q tasks.Queue, lease any, n int) (taken []tasks.Task, left bool, err error) {
-	records, worker := "", ""
+// this application's back by itself. A task that this process has already was taken
+// from it: it waits until the former execution has left.
+func (h holder) take(ctx context.Context, q tasks.Queue, _ any, n int) (taken []tasks.Task, left bool, err error) {
+	p := h.p
+	records, worker, lease, token := "", "", "", ""
 	if p.waker != nil {
-		worker = p.waker.id
+		worker, lease = p.waker.id, msOf(p.cfg.Lease)
+		token = worker + ":" + strconv.FormatInt(p.handOuts.Add(1), 36)
 	}
 	if p.client.single() {
 		records = p.client.records()
 	}
-	keys := []string{q.Pending, q.Paused, q.Active, q.Lease, q.Scheduled, p.client.idle(q.Pending)}
-	v, err := p.client.run(ctx, "take", keys, lease, q.Prefix, n, records, p.mark, worker).Slice()
+	keys := []string{q.Pending, q.Paused, q.Active, q.Lease, q.Scheduled, p.client.idle(q.Pending), p.client.own(q.Pending)}
+	v, err := p.client.run(ctx, "take", keys, q.Prefix, n, records, p.mark, worker, lease, token).Slice()
 	if err != nil {
 		return nil, false, err // Asynq knows what to make of it
 	}
-	out := make([]tasks.Task, 0, len(v)/4)
-	for i := 1; i+3 < len(v); i += 4 {
-		r := reply(v[i : i+4])
-		t := tasks.Task{ID: r.str(0), Message: r.str(1), Standing: tasks.Standing(r.num(2)), Dest: r.str(3)}
-		if t.Standing == tasks.Foreign {
+	out := make([]tasks.Task, 0, len(v)/5)
+	var again []tasks.Held
+	for i := 1; i+4 < len(v); i += 5 {
+		r := reply(v[i : i+5])
+		t := tasks.Task{ID: r.str(0), Message: r.str(1), Standing: tasks.Standing(r.num(2)), Dest: r.str(3), Deaths: int(r.num(4)), Token: token}
+		switch {
+		case t.Standing == tasks.Foreign:
 			p.client.foreign.note(ctx, t.Message)
-			continue
+		case p.prefetch.Has(t.ID):
+			again = append(again, tasks.Held{Task: t, Queue: q})
+		default:
+			out = append(out, t)
 		}
-		out = append(out, t)
 	}
+	h.putBehind(ctx, again)
 	return out, reply(v).num(0) > 0, nil
 }
 
+// putBehind has tasks wait that were taken from this process while it still has
+// them, and ends the executions that have them.
+func (h holder) putBehind(ctx context.Context, again []tasks.Held) {
+	p := h.p
+	if len(again) == 0 {
+		return
+	}
+	for _, t := range again {
+		h.lose(ctx, tasks.Lease{ID: t.ID, Token: p.prefetch.Token(t.ID)})
+	}
+	if err := h.untake(ctx, again, 1); err != nil { // their leases run out
+		p.log.WarnContext(ctx, "tasks not put behind", "error", err)
+	}
+}
+
 // giveBack returns tasks that have been held for longer than d to their queue.
-func (p *Pool) giveBack(ctx context.Context, d time.Duration) {
+func (h holder) giveBack(ctx context.Context, d time.Duration) {
+	p := h.p
 	held := p.prefetch.Overdue(d)
 	if len(held) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	queue := held[0].Queue // there is one
-	args := []any{queue.Prefix, p.client.wakes(), p.client.blind()}
-	for _, t := range held {
-		args = append(args, t.ID)
-	}
-	err := p.client.run(ctx, "untake", []string{queue.Pending, queue.Active, queue.Lease, p.client.idle(queue.Pending)}, args...).Err()
-	if err != nil {
+	if err := h.untake(ctx, held, 0); err != nil {
 		p.log.WarnContext(ctx, "tasks not given back", "error", fmt.Errorf("jobs: give %d tasks back: %w", len(held), err))
 		p.prefetch.Restore(held)
 	}
+}
+
+// untake puts tasks of one queue back, at once or after so many seconds.
+func (h holder) untake(ctx context.Context, held []tasks.Held, seconds int) error {
+	p := h.p
+	q, c := held[0].Queue, p.client
+	args := []any{q.Prefix, c.wakes(), c.blind(), seconds}
+	for _, t := range held {
+		args = append(args, t.ID, t.Token)
+	}
+	_, retry := c.known.Names.Delayed(c.known.Names.QueueOf(q.Pending))
+	keys := []string{q.Pending, q.Active, q.Lease, c.idle(q.Pending), c.own(q.Pending), cmp.Or(retry, q.Scheduled)}
+	return c.run(ctx, "untake", keys, args...).Err()
 }

@@ -31,6 +31,12 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv(soakRedis); addr != "" { //nolint:forbidigo // this is a worker process
 		os.Exit(soakWorker(addr)) //nolint:forbidigo // this is a worker process
 	}
+	if addr := os.Getenv(pausedRedis); addr != "" { //nolint:forbidigo // likewise
+		os.Exit(pausedWorker(addr)) //nolint:forbidigo // likewise
+	}
+	if addr := os.Getenv(takenRedis); addr != "" { //nolint:forbidigo // likewise
+		os.Exit(takenWorker(addr)) //nolint:forbidigo // likewise
+	}
 	// A closed client goes on looking for a server that died for some seconds.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }

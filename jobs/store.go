@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,8 @@ type store struct {
 	combine *combiner
 	sharded bool // whatever the client looks like
 
+	guard      string                  // the text of what goes before scripts of Asynq's
+	guards     sync.Map                // text of such a script -> *redis.Script
 	completion string                  // the text of a script that needs another in front of it
 	pushing    atomic.Pointer[pushing] // the last one of that kind, since they are all alike
 }
@@ -49,6 +52,8 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 	for _, name := range []string{"put", "enqueue", "rouse", "sweep", "untake"} {
 		text[name] = text["wake"] + text[name]
 	}
+	s.guard = text["guard"]
+	delete(text, "guard")
 	text["create"] = "local offset = 0\n" + text["create"]
 	for _, name := range []string{"abandon", "adopt", "again", "beat", "begin", "complete", "create", "finish", "join", "put", "reopen", "stall", "tidy"} {
 		text[name] = text["entry"] + text[name]
@@ -91,6 +96,17 @@ func (s *store) completing(body string) *redis.Script {
 type pushing struct {
 	body   string
 	script *redis.Script
+}
+
+// guarding returns the script of Asynq's with this text behind the guard. There are
+// as many as Asynq has.
+func (s *store) guarding(text string) *redis.Script {
+	known, ok := s.guards.Load(text)
+	if !ok {
+		known, _ = s.guards.LoadOrStore(text, redis.NewScript(s.guard+text))
+	}
+	script, _ := known.(*redis.Script)
+	return script
 }
 
 // single tells whether all keys are on one server, so that scripts and
@@ -139,6 +155,15 @@ func (r reply) str(i int) string {
 	default:
 		return ""
 	}
+}
+
+// list returns what is an array in the answer.
+func (r reply) list(i int) reply {
+	if i >= len(r) {
+		return nil
+	}
+	v, _ := r[i].([]any)
+	return v
 }
 
 func (r reply) num(i int) int64 {

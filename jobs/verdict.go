@@ -52,6 +52,7 @@ const (
 	beginUndelivered                  // likewise, and its event is undelivered
 	beginOld                          // the job was opened again: the task is of a former generation
 	beginGone                         // there is no record
+	beginStale                        // another worker has the task
 )
 
 // begun is a run that the record knows of.
@@ -68,7 +69,7 @@ type begun struct {
 // parseBegun reads what begin.lua answers.
 func parseBegun(r reply) (b begun, err error) {
 	b.beginning, err = verdict("begin.lua", r.str(0), map[string]beginning{
-		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "undelivered": beginUndelivered, "old": beginOld, "gone": beginGone,
+		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "undelivered": beginUndelivered, "old": beginOld, "gone": beginGone, "stale": beginStale,
 	})
 	if err != nil {
 		return b, err

@@ -5,7 +5,7 @@ import "testing"
 func TestParseBegun(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]beginning{
-		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "undelivered": beginUndelivered, "old": beginOld, "gone": beginGone,
+		"run": beginRun, "cancel": beginCancel, "spent": beginSpent, "over": beginOver, "undelivered": beginUndelivered, "old": beginOld, "gone": beginGone, "stale": beginStale,
 	} {
 		b, err := parseBegun(reply{text, "7", int64(2), "3"})
 		if err != nil || b.beginning != want {

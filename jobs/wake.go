@@ -29,9 +29,6 @@ const (
 	// that the user may not make: the rule may change.
 	listenAgain = time.Second
 	deniedAgain = 30 * time.Second
-	// sweepTogether is how many queues one script looks after, for all others
-	// wait for it.
-	sweepTogether = 500
 )
 
 // waker is how a pool learns of work without asking for it.
@@ -41,6 +38,7 @@ type waker struct {
 	id     string
 	queues []string // the lists of pending tasks
 	gate   string
+	swept  string
 	soon   chan struct{} // something is due before the next sweep
 	epoch  string        // changes when Redis has forgotten who waits
 }
@@ -59,12 +57,16 @@ func newWaker(p *Pool) *waker {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(strings.Join(w.queues, "\n"))) // never fails
 	w.gate = p.client.prefix + ":jobs:sweep:" + strconv.FormatUint(sum.Sum64(), 36)
+	w.swept = p.client.prefix + ":jobs:swept:" + strconv.FormatUint(sum.Sum64(), 36)
 	w.Wake = tasks.NewWake(w.queues, p.cfg.CheckInterval, p.draining)
 	return w
 }
 
 // idle names those who wait for a queue, beside its list in the same slot.
 func (k keys) idle(pending string) string { return k.prefix + ":jobs:idle:" + pending }
+
+// swept is where the sweep of one queue keeps its own, likewise.
+func (k keys) swept(pending string) string { return k.prefix + ":jobs:swept:" + pending }
 
 // wakes begins the channels of workers.
 func (k keys) wakes() string { return k.channel("wake") + ":" }
@@ -175,49 +177,6 @@ func (w *waker) pass(ctx context.Context) (first bool, now time.Duration, err er
 		w.SetAll()
 	}
 	return r.num(0) == 1, time.Duration(r.num(1)) * time.Millisecond, err
-}
-
-// sweep looks after the queues. due is when the next task is, or less than zero.
-func (w *waker) sweep(ctx context.Context) (due time.Duration, err error) {
-	due = -1
-	each := sweepTogether
-	if !w.p.client.single() {
-		each = 1
-	}
-	for queues := range slices.Chunk(w.queues, each) {
-		soon, failed := w.sweepSome(ctx, queues)
-		err = errors.Join(err, failed)
-		if soon >= 0 && (due < 0 || soon < due) {
-			due = soon
-		}
-	}
-	return due, err
-}
-
-func (w *waker) sweepSome(ctx context.Context, queues []string) (due time.Duration, err error) {
-	c := w.p.client
-	keys, args := make([]string, 0, 6*len(queues)), make([]any, 0, 3+len(queues))
-	args = append(args, c.wakes(), c.blind(), w.id)
-	for _, pending := range queues {
-		base := strings.TrimSuffix(pending, "pending")
-		scheduled, retry := c.known.Names.Delayed(c.known.Names.QueueOf(pending))
-		keys = append(keys, pending, base+"paused", scheduled, retry, base+"lease", c.idle(pending))
-		args = append(args, base)
-	}
-	v, err := c.run(ctx, "sweep", keys, args...).Slice()
-	if err != nil {
-		return -1, err
-	}
-	r := reply(v)
-	for i := range r[1:] {
-		switch n := r.num(i + 1); {
-		case n > 0: // Redis may have forgotten who waits
-			w.Set(queues[n-1], false)
-		case n < 0:
-			w.Expire(queues[-n-1])
-		}
-	}
-	return time.Duration(r.num(0)) * time.Millisecond, nil
 }
 
 // leave takes the worker off the lists of those who wait, and wakes others for

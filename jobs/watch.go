@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"lastmile/jobs/internal/tasks"
 )
@@ -47,7 +49,10 @@ const (
 // themselves; a web process may as well, so that a page learns of the death of
 // the last worker. Any number of processes may watch at a time.
 func (c *Client) Watch(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { (&silence{w: c.watchdog}).watch(ctx) })
 	c.watchdog.watch(ctx)
+	wg.Wait()
 	return nil
 }
 
@@ -279,10 +284,53 @@ func (w watchdog) checkActive(ctx context.Context, rec *record, info *asynq.Task
 	return w.stalled(ctx, rec)
 }
 
+// suspect marks the runs of tasks whose leases, in the set own, have run down to
+// left: their workers have missed a renewal. Each record is read before the lease,
+// so the run is not one that has begun since.
+func (w watchdog) suspect(ctx context.Context, own string, ids []string, left time.Duration) error {
+	pipe := w.c.rdb.Pipeline()
+	recs, ends := make([]*redis.MapStringStringCmd, len(ids)), make([]*redis.FloatCmd, len(ids))
+	for i, task := range ids {
+		recs[i] = pipe.HGetAll(ctx, w.c.job(tasks.JobOf(task))[0])
+	}
+	for i, task := range ids {
+		ends[i] = pipe.ZScore(ctx, own, task)
+	}
+	now := pipe.Time(ctx)
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("jobs: look at silent workers: %w", err)
+	}
+	var group errgroup.Group
+	group.SetLimit(suspects)
+	for i, task := range ids {
+		m := recs[i].Val()
+		if m["gen"] == "" || ends[i].Err() != nil || int64(ends[i].Val()) > now.Val().Add(left).UnixMilli() {
+			continue // a plain job that has only just begun, or it is with another worker by now
+		}
+		rec, err := parseRecord(tasks.JobOf(task), m)
+		if err != nil || rec.State != StateRunning || tasks.IDOf(rec.ID, rec.Gen) != task {
+			continue // who cannot read it says so elsewhere
+		}
+		group.Go(func() error { return w.markStalled(ctx, rec, time.Now().Add(anySilence)) })
+	}
+	return group.Wait()
+}
+
+// suspects is how many sessions are told at a time.
+const suspects = 8
+
+// anySilence is ahead of every clock: that a run is silent is known.
+const anySilence = 24 * time.Hour
+
 // stalled marks a silent run, once, and tells the sessions.
 func (w watchdog) stalled(ctx context.Context, rec *record) error {
+	return w.markStalled(ctx, rec, time.Now().Add(-stallAfter))
+}
+
+// markStalled marks a run that has not been heard of since a time.
+func (w watchdog) markStalled(ctx context.Context, rec *record, since time.Time) error {
 	now := time.Now()
-	n, err := w.c.number(ctx, "stall", rec.ID, rec.ID, rec.Gen, rec.run, ms(now.Add(-stallAfter)), ms(now), ms(now.Add(firstCheck)))
+	n, err := w.c.number(ctx, "stall", rec.ID, rec.ID, rec.Gen, rec.run, ms(since), ms(now), ms(now.Add(firstCheck)))
 	if err != nil || n == 0 {
 		return err
 	}

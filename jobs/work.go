@@ -54,6 +54,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	defer func() { x.describe(span, err); span.End() }()
 	endCtx := context.WithoutCancel(ctx) // what the run comes to is stored whatever ends it
 	retried, _ := asynq.GetRetryCount(ctx)
+	retried += p.prefetch.Deaths(task) // Asynq does not count these
 	if x.record == noRecord && retried == 0 && !begunBefore(p.prefetch, x) {
 		return p.performPlain(ctx, endCtx, x)
 	}
@@ -68,6 +69,8 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	switch b.beginning {
 	case beginGone: // the record's retention has passed; an operator asks too late
 		return fmt.Errorf("job %s has no record: %w", x.id, asynq.SkipRetry)
+	case beginStale:
+		return p.superseded(endCtx, x)
 	case beginOld:
 		return fmt.Errorf("job %s generation %d was opened again: %w", x.id, x.gen, asynq.RevokeTask)
 	case beginOver, beginUndelivered:
@@ -130,11 +133,18 @@ func (p *Pool) begin(runCtx, ctx context.Context, x *execution, retried int, bef
 				return nil
 			}
 			now := time.Now()
-			r, err := p.client.reply(ctx, "begin", x.id, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted, p.name)
-			if err != nil {
+			keys, held, void, err := handOut(ctx, p.client, x)
+			if void {
+				b.beginning = beginStale
+			}
+			if void || err != nil {
 				return err
 			}
-			if b, err = parseBegun(r); err != nil {
+			r, err := p.client.run(ctx, "begin", keys, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted, p.name, held).Slice()
+			if err == nil {
+				b, err = parseBegun(r)
+			}
+			if err != nil {
 				return fmt.Errorf("jobs: begin job %q: %w", x.id, err)
 			}
 			return nil
@@ -296,7 +306,7 @@ func (p *Pool) holds(ctx context.Context, x *execution) (bool, error) {
 	if err == nil && (rec.Gen != x.gen || rec.run != x.run) || err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err // of another execution, or nobody knows
 	}
-	return p.client.tasks.Held(ctx, p.client.inAsynq(x.queue), x.task())
+	return p.client.tasks.Held(ctx, p.client.inAsynq(x.queue), x.task(), p.prefetch.Token(x.task()))
 }
 
 func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, error) {
@@ -309,7 +319,7 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 	}
 	x := &execution{
 		pool: p, id: h.ID, gen: h.Gen, kind: t.Type(), payload: t.Payload(), headers: t.Headers(),
-		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1),
+		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1), taken: make(chan struct{}, 1),
 	}
 	name, _ := asynq.GetQueueName(ctx)
 	x.queue, _ = p.client.fromAsynq(name) // the pool works on no other
@@ -342,4 +352,18 @@ func (x *execution) backoff() time.Duration {
 		d = x.opts.Base << n
 	}
 	return d - time.Duration(rand.Int64N(int64(d)/4+1)) //nolint:gosec // jitter needs no secrecy
+}
+
+// retryDelay tells Asynq when to try a task again.
+func retryDelay(held *tasks.Prefetch) asynq.RetryDelayFunc {
+	return func(_ int, err error, t *asynq.Task) time.Duration {
+		r, ok := errors.AsType[*retryError](err)
+		if !ok {
+			return time.Second
+		}
+		if h, err := tasks.ParseHeader(t.Headers()); err == nil {
+			held.Due(tasks.IDOf(h.ID, h.Gen), time.Now().Add(r.delay))
+		}
+		return r.delay
+	}
 }

@@ -3,6 +3,7 @@ package jobstest_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"lastmile/internal/exampletest"
 	"lastmile/jobs"
@@ -83,4 +84,31 @@ func ExampleInline() {
 	handle, err := Greet.With(kit.Client).Enqueue(t.Context(), "ann")
 	fmt.Println(handle.State, err)
 	// Output: completed <nil>
+}
+
+// A worker that is cut off for less than its lease keeps its jobs.
+func ExampleWorker_Cut() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	kit := jobstest.New(t)
+	began, goOn := make(chan struct{}), make(chan struct{})
+	worker := kit.Start(jobs.PoolConfig{}, func(pool *jobs.Pool) {
+		Greet.Handle(pool, func(ctx context.Context, j *jobs.Job[string]) (string, error) {
+			began <- struct{}{}
+			<-goOn
+			return greet(ctx, j)
+		})
+	})
+
+	handle, err := Greet.With(kit.Client).Enqueue(t.Context(), "ann")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-began
+	worker.Cut(100 * time.Millisecond)
+	close(goOn)
+	info := kit.Wait(handle.ID)
+	fmt.Println(info.State, info.Attempt)
+	// Output: completed 1
 }

@@ -3,6 +3,7 @@ package jobstest
 import (
 	"context"
 	"sync"
+	"time"
 
 	"lastmile/jobs"
 )
@@ -65,3 +66,10 @@ func (w *Worker) Stop() error {
 // Crash makes the worker as good as dead: nothing it does reaches Redis any
 // more, not even what it is doing now. Its goroutines end with the test.
 func (w *Worker) Crash() { w.link.set(true) }
+
+// Cut keeps the worker from Redis for d, as a fault of its network does.
+func (w *Worker) Cut(d time.Duration) {
+	w.link.set(true)
+	time.Sleep(d) //nolint:forbidigo // the fault is the time
+	w.link.set(false)
+}

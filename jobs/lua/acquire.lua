@@ -3,29 +3,30 @@
 -- With one server the task is parked in the same step: nothing can come in between, and
 -- the run is taken back in the record. Behind entry and hand.
 -- KEYS: record, open, active, lease and scheduled of the task's queue, the task,
--- limits in use, then the three of each limit.
+-- limits in use, own leases of the queue, then the three of each limit.
 -- ARGV: 1 when all of this is on one server, job, gen, run, who asks (see
 -- hand), task, when it was enqueued, ms: lease of a place, until a task that was
 -- forgotten looks by itself at least, and more for each that waits, at most,
--- watchdog's look; channels, what begins the keys of idle workers; then of each
--- limit the number, the period in ms or 0, and its name.
+-- watchdog's look; channels, what begins the keys of idle workers; token of the
+-- task's hand-out; then of each limit the number, the period in ms or 0, and its name.
 -- Returns {verdict, ms until a look, who is handed something...}: run, wait,
 -- cancel or stale.
 local one = ARGV[1] == "1"
 local job, gen, run, me, task, came = unpack(ARGV, 2, 7)
 local lease, least, each, most, check = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local channel, idle = ARGV[13], ARGV[14]
-local first = one and 8 or 1
-local all, moved = limits(first, 15), {}
+local channel, idle, token = ARGV[13], ARGV[14], ARGV[15]
+local first = one and 9 or 1
+local all, moved = limits(first, 16), {}
 local from, to
 if one then
   local v = redis.call("HMGET", KEYS[1], "gen", "fin", "run", "cancel", "st", "kind", "queue", "made")
   if v[1] ~= gen or v[2] == gen or v[3] ~= run then return {"stale", 0} end
   if v[4] == "1" then return {"cancel", 0} end
-  if redis.call("HGET", KEYS[6], "state") ~= "active" then
+  local state, holder = unpack(redis.call("HMGET", KEYS[6], "state", "lmh"))
+  if state ~= "active" or (holder or "") ~= token then
     -- Parked by this very call, whose answer was lost; else the lease was lost, and
     -- the task is another worker's.
-    if redis.call("ZSCORE", KEYS[5], task) then return {"wait", 1000} end
+    if state ~= "active" and redis.call("ZSCORE", KEYS[5], task) then return {"wait", 1000} end
     return {"stale", 0}
   end
   from, to = entry(v[5], v[6], v[7], v[8], nil, job), entry("scheduled", v[6], v[7], v[8], nil, job)
@@ -77,6 +78,8 @@ wait = math.max(wait, 1)
 if one then
   redis.call("LREM", KEYS[3], 0, task)
   redis.call("ZREM", KEYS[4], task)
+  redis.call("ZREM", KEYS[8], task)
+  redis.call("HDEL", KEYS[6], "lmh") -- it is with nobody
   redis.call("ZADD", KEYS[5], string.format("%.3f", (now + wait) / 1000), task)
   redis.call("HSET", KEYS[6], "state", "scheduled")
   redis.call("HINCRBY", KEYS[1], "att", -1)

@@ -1,15 +1,16 @@
 -- Opens a run: whether the handler may start, and its fence. Behind entry.
--- KEYS: record, open.
+-- KEYS: record, open, and the task where it is on the same server.
 -- ARGV: id, gen, now, checkAt, token of the call, unknown: 1 when there was a
 -- start before that the record may not know of, and that was an attempt too, the
--- name of the worker.
--- Returns {verdict}, gone or old; {verdict, state}, over or undelivered; or
+-- name of the worker, token of the task's hand-out or "".
+-- Returns {verdict}, gone, old, or stale when another worker has the task; {verdict, state}, over or undelivered; or
 -- {verdict, run, attempt, limit, destinations, the first of them, place in the
 -- order of those who wait for a limit}, run, cancel or spent.
 -- Invariant: run rises by one for each call, and a repeat of a call whose answer
 -- was lost (the same token) is answered alike and changes no count.
-local rec, open = KEYS[1], KEYS[2]
-local id, gen, now, checkAt, token, unknown, worker = unpack(ARGV)
+local rec, open, task = unpack(KEYS, 1, 3)
+local id, gen, now, checkAt, token, unknown, worker, handOut = unpack(ARGV)
+if task and handOut ~= "" and redis.call("HGET", task, "lmh") ~= handOut then return {"stale"} end
 local recGen, fin, st, lim, cancel, out, ton, recRun, recAtt, next, tok, to0, kind, queue, made, errs, recWorker, waits, came =
   unpack(redis.call("HMGET", rec, "gen", "fin", "st", "lim", "cancel", "out", "ton", "run", "att", "next", "tok", "to0",
     "kind", "queue", "made", "errs", "worker", "waits", "came"))

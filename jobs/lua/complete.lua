@@ -2,15 +2,16 @@
 -- the push of the end and Asynq's "task is done", all or none. See run.go.
 -- Behind append, which is nil when nothing is pushed, and entry.
 -- KEYS: record, open; active, lease, task, processed and total of Asynq's own
--- script when removes is 1; then those of append.
+-- script and our own leases when removes is 1; then those of append.
 -- ARGV: id, now, retention, to: the destination that the push goes to or "",
 -- result, began, removes, number of fields and values of a new record; these;
--- task, expiry and largest count of Asynq's own script when removes is 1; then
--- those of append.
+-- task, expiry and largest count of Asynq's own script and the token of the task's
+-- hand-out when removes is 1; then those of append.
 -- Returns {0} when something else decides, the record or the mailbox, else {1,
 -- removed: 1 when Asynq's part is done too, what append returned}.
 -- Invariant: it changes nothing unless the job is as take.lua saw it: open, not
--- cancelled, without a run, and with the one destination.
+-- cancelled, without a run, and with the one destination; and the task is still
+-- with the worker that it was handed out to.
 local rec, open = KEYS[1], KEYS[2]
 local id, now, retention, to, result, began, removes, new = unpack(ARGV, 1, 8)
 new = tonumber(new)
@@ -24,11 +25,12 @@ elseif new == 0 then
 end
 
 local k, a = 2, 8 + new -- the keys and arguments before those of append
-local active, lease, task, processed, total, taskID, expiry, most
+local active, lease, task, processed, total, own, taskID, expiry, most, token
 if removes == "1" then
-  active, lease, task, processed, total = unpack(KEYS, 3, 7)
-  taskID, expiry, most = unpack(ARGV, a + 1, a + 3)
-  k, a = k + 5, a + 3
+  active, lease, task, processed, total, own = unpack(KEYS, 3, 8)
+  taskID, expiry, most, token = unpack(ARGV, a + 1, a + 4)
+  k, a = k + 6, a + 4
+  if (redis.call("HGET", task, "lmh") or "") ~= token then return {0} end
 end
 local pushed
 if append then
@@ -50,6 +52,7 @@ redis.call("PEXPIRE", rec, retention)
 local removed = 0
 if removes == "1" and redis.call("LREM", active, 0, taskID) > 0 then
   redis.call("ZREM", lease, taskID)
+  if token ~= "" then redis.call("ZREM", own, taskID) end
   redis.call("DEL", task)
   if redis.call("INCR", processed) == 1 then redis.call("EXPIREAT", processed, expiry) end
   if redis.call("GET", total) == most then

@@ -5,18 +5,21 @@
 -- out of the way for a time, longer each time.
 -- A worker that leaves nothing is noted as one that waits, in the same step: no
 -- task comes in between of which it is not told.
--- KEYS: pending, paused, active, lease, scheduled, idle. ARGV: lease end, prefix
+-- Each is leased twice: as Asynq's tools expect it, and with the token of this one
+-- hand-out for a shorter time, by which workers watch over each other.
+-- KEYS: pending, paused, active, lease, scheduled, idle, own leases. ARGV: prefix
 -- of task keys, n, prefix of records or "" when these are elsewhere, what the
 -- message of a task of ours holds among its headers, the worker or "" when it
--- looks by itself.
--- Returns {how many it left, id, message, mark, destination, ...}. The mark is 0
--- for tasks that cannot be told, 1 when nobody has begun the job, 2 when somebody
--- has, 3 for one of another application that is met anew or put out of the way,
--- with its type in place of the message.
+-- looks by itself, own lease in ms, token: both "" when there is no sweep.
+-- Returns {how many it left, id, message, mark, destination, deaths, ...}. The
+-- mark is 0 for tasks that cannot be told, 1 when nobody has begun the job, 2 when
+-- somebody has, 3 for one of another application that is met anew or put out of
+-- the way, with its type in place of the message. deaths is how many workers have
+-- died of the task or with it.
+local time = redis.call("TIME")
 local function idle()
-  if ARGV[6] == "" then return end
-  local t = redis.call("TIME")
-  redis.call("ZADD", KEYS[6], t[1] .. string.format("%06d", t[2]), ARGV[6])
+  if ARGV[5] == "" then return end
+  redis.call("ZADD", KEYS[6], time[1] .. string.format("%06d", time[2]), ARGV[5])
   redis.call("ZREMRANGEBYRANK", KEYS[6], 0, -1001) -- those of workers that died
 end
 if redis.call("EXISTS", KEYS[2]) == 1 then
@@ -27,7 +30,7 @@ end
 local function fresh(where)
   local gen, shard, id = string.match(where, "^(%d+):(%d+):(.*)$")
   if not gen then return 0, "" end
-  local v = redis.call("HMGET", ARGV[4] .. "{j" .. shard .. "}:r:" .. id, "gen", "fin", "run", "cancel", "ton", "to0")
+  local v = redis.call("HMGET", ARGV[3] .. "{j" .. shard .. "}:r:" .. id, "gen", "fin", "run", "cancel", "ton", "to0")
   if v[1] ~= gen or v[2] == gen or (v[3] or "0") ~= "0" or v[4] or tonumber(v[5] or "0") > 1 then return 2, "" end
   return 1, v[6] or ""
 end
@@ -52,7 +55,7 @@ local function ours(msg)
     local wire = tag % 8
     if wire == 2 then
       n, i = varint(msg, i)
-      if tag == 122 and string.sub(msg, i, i + n - 1) == ARGV[5] then return true end
+      if tag == 122 and string.sub(msg, i, i + n - 1) == ARGV[4] then return true end
       if tag == 10 then kind = string.sub(msg, i, i + n - 1) end
       i = i + n
     elseif wire == 0 then
@@ -72,8 +75,7 @@ end
 -- long its owner has the first choice, lmf how often that was in vain. Returns
 -- true when this is news.
 local function leave(id, key, choice)
-  local t = redis.call("TIME")
-  local now = t[1] + t[2] / 1000000
+  local now = time[1] + time[2] / 1000000
   redis.call("LREM", KEYS[3], 1, id)
   if not choice then redis.call("HSET", key, "lmw", string.format("%.3f", now + 1)) end
   if not choice or now < tonumber(choice) then
@@ -88,17 +90,20 @@ local function leave(id, key, choice)
 end
 
 -- Lua unpacks some 8,000 values at most, so leases are noted a hundred at a time.
-local r, leases = {0}, {}
+local r, leases, own = {0}, {}, {}
 local function lease()
   if #leases > 0 then redis.call("ZADD", KEYS[4], unpack(leases)) end
-  leases = {}
+  if #own > 0 then redis.call("ZADD", KEYS[7], unpack(own)) end
+  leases, own = {}, {}
 end
-local n, foreign, met, round = tonumber(ARGV[3]), 0, {}, false
+local asynqs = time[1] + 30
+local ends = ARGV[6] ~= "" and time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[6]
+local n, foreign, met, round = tonumber(ARGV[2]), 0, {}, false
 while n > 0 and foreign < 100 do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then break end
-  local key = ARGV[2] .. id
-  local v, i = redis.call("HMGET", key, "msg", "lm", "lmw"), #r
+  local key = ARGV[1] .. id
+  local v, i = redis.call("HMGET", key, "msg", "lm", "lmw", "lmdead"), #r
   local mine, kind = true, ""
   if v[1] and not v[2] then mine, kind = ours(v[1]) end
   if not mine and met[id] then -- once round
@@ -108,19 +113,24 @@ while n > 0 and foreign < 100 do
     break
   elseif not mine then
     foreign, met[id] = foreign + 1, true
-    if leave(id, key, v[3]) then r[i + 1], r[i + 2], r[i + 3], r[i + 4] = id, kind, 3, "" end
+    if leave(id, key, v[3]) then r[i + 1], r[i + 2], r[i + 3], r[i + 4], r[i + 5] = id, kind, 3, "", 0 end
   else
     n = n - 1
     redis.call("HSET", key, "state", "active")
+    if ends then
+      redis.call("HSET", key, "lmh", ARGV[7])
+      own[#own + 1], own[#own + 2] = ends, id
+    else
+      redis.call("HDEL", key, "lmh")
+    end
     redis.call("HDEL", key, "pending_since")
-    leases[#leases + 1] = ARGV[1]
-    leases[#leases + 1] = id
+    leases[#leases + 1], leases[#leases + 2] = asynqs, id
     if #leases >= 200 then lease() end
     if v[1] then
-      r[i + 1], r[i + 2], r[i + 3], r[i + 4] = id, v[1], 0, ""
+      r[i + 1], r[i + 2], r[i + 3], r[i + 4], r[i + 5] = id, v[1], 0, "", tonumber(v[4] or "0")
       if v[2] then
         r[i + 3] = 2 -- by note.lua, if records are elsewhere
-        if ARGV[4] ~= "" then r[i + 3], r[i + 4] = fresh(v[2]) end
+        if ARGV[3] ~= "" then r[i + 3], r[i + 4] = fresh(v[2]) end
       end
     end
   end

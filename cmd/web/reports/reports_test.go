@@ -126,7 +126,7 @@ func TestWorkerDies(t *testing.T) {
 		if took := time.Since(died); took > 15*time.Second {
 			t.Errorf("the page tells it after %v, want at most 15s", took)
 		}
-		info := w.Kit.Wait(job.ID) // Asynq brings it back within two minutes
+		info := w.Kit.Wait(job.ID) // the other worker takes it over
 		waitLabel(p, "done")
 		if info.State != jobs.StateCompleted || info.Attempt != 2 {
 			t.Errorf("the job is %s in attempt %d, want completed in the second", info.State, info.Attempt)

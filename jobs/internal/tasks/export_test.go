@@ -2,6 +2,8 @@ package tasks
 
 import (
 	"context"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -46,3 +48,47 @@ func (h *Hook) Wait(ctx context.Context, err error) { h.pace(ctx, err) }
 
 // Troubled tells an error of Redis from an answer.
 func Troubled(err error) bool { return troubled(err) }
+
+// LeavingCalls lets Asynq's broker do all that it can do to one task. It returns
+// how many script calls had to do with the active tasks, and which methods make
+// some that could not be guarded.
+func LeavingCalls() (n int, unguarded []string, err error) {
+	r := newRecorder()
+	defer func() { _ = r.offline.Close() }()
+	var k Known
+	client := asynq.NewClientFromRedisClient(r)
+	message, err := k.probeEnqueue(r, client)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := k.probeBroker(r, client, message); err != nil {
+		return 0, nil, err
+	}
+	b, err := brokerOf(client)
+	if err != nil {
+		return 0, nil, err
+	}
+	r.answer = string(message)
+	task := b.call("Dequeue", reflect.ValueOf(probeQueue))[0]
+	r.answer = "OK"
+	for i := range b.v.NumMethod() {
+		m, name := b.v.Method(i), b.v.Type().Method(i).Name
+		if m.Type().IsVariadic() || m.Type().NumIn() < 2 || m.Type().In(1) != task.Type() {
+			continue
+		}
+		args := []reflect.Value{reflect.ValueOf(context.Background()), task}
+		for j := 2; j < m.Type().NumIn(); j++ {
+			args = append(args, reflect.Zero(m.Type().In(j)))
+		}
+		for _, c := range r.during(func() { m.Call(args) }) {
+			if !slices.Contains(c.keys, k.Names.active.of(probeQueue)) {
+				continue
+			}
+			n++
+			if id, _ := k.leaver(c.keys, c.args); id != probeTask {
+				unguarded = append(unguarded, name)
+			}
+		}
+	}
+	return n, unguarded, nil
+}

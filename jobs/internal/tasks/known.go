@@ -83,6 +83,25 @@ func (k *Known) mentioned(keys []string, args []any) []string {
 	return ids
 }
 
+// leaver returns the task that a script call of Asynq's takes out of the active
+// ones, and its key, or nothing.
+func (k *Known) leaver(keys []string, args []any) (id, key string) {
+	ids := k.mentioned(keys, args)
+	if len(ids) == 0 {
+		return "", ""
+	}
+	queue := k.Names.QueueOf(keys[0])
+	if !slices.Contains(keys, k.Names.active.of(queue)) {
+		return "", ""
+	}
+	for _, id := range ids {
+		if key := k.Names.task.of(queue) + id; id != "" && slices.Contains(keys, key) {
+			return id, key
+		}
+	}
+	return "", ""
+}
+
 const (
 	probeQueue = "lm-probe-queue"
 	probeTask  = "lm-probe-task"

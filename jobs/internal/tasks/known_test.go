@@ -162,3 +162,13 @@ func TestEnqueues(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatLeavesIsGuarded fails when an Asynq takes a task out of the active ones
+// by a script that does not say which: then it cannot be guarded.
+func TestWhatLeavesIsGuarded(t *testing.T) {
+	t.Parallel()
+	n, unguarded, err := tasks.LeavingCalls()
+	if err != nil || n < 5 || len(unguarded) > 0 { // done, complete, retry, archive, requeue
+		t.Errorf("%d calls, of which %q cannot be guarded; %v", n, unguarded, err)
+	}
+}

@@ -52,6 +52,14 @@ func (p *Pending[T]) Peek(ids []string) (value T, ok bool) {
 	return value, false
 }
 
+// Has tells whether a completion waits for Asynq's call about the task.
+func (p *Pending[T]) Has(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, found := p.waiting[id]
+	return found
+}
+
 // Overdue returns the completions that have waited for longer than d. They go on
 // waiting.
 func (p *Pending[T]) Overdue(d time.Duration) []T {

@@ -21,14 +21,16 @@ import (
 // it is asked for.
 
 const (
-	// HeldFor is for how long a task may be held. It is far below the margin
-	// of 30 seconds by which Asynq's lease outlives what the worker knows of it.
+	// HeldFor is for how long a task may be held.
 	HeldFor = 500 * time.Millisecond
 	// heldMax is when a task that cannot be given back is left to its lease.
 	heldMax = 20 * time.Second
 	// returnedFor is how long a slot counts as taken after its handler has come
 	// back, if Asynq says nothing more of the task: the lease was lost.
 	returnedFor = time.Second
+	// settleFor is for how long a task is kept whose handler has come back, while
+	// Redis does not take what Asynq says of it: somewhat longer than Asynq tries.
+	settleFor = 40 * time.Second
 	// takeMax bounds how many tasks are taken in one script, for all others wait
 	// for it.
 	takeMax = 500
@@ -50,6 +52,8 @@ type Task struct {
 	ID, Message string
 	Standing    Standing
 	Dest        string // the destination of a job that is Unbegun
+	Deaths      int    // how many workers have died while they had it
+	Token       string // names this hand-out; "" when leases are Asynq's alone
 }
 
 // Queue are the keys and the prefix of task keys that Asynq's dequeue names.
@@ -65,10 +69,17 @@ type Held struct {
 	At    time.Time // when it was taken
 }
 
+// Lease is what a task is held by.
+type Lease struct{ ID, Token string }
+
 // handed is a task that Asynq has.
 type handed struct {
 	standing Standing
 	dest     string
+	deaths   int
+	token    string
+	queue    Queue
+	lost     bool      // another worker has it
 	returned time.Time // when the handler came back, or zero
 	due      time.Time // when it is to be tried again, or zero
 }
@@ -97,23 +108,26 @@ func (p *Prefetch) next(queue string, now time.Time) (msg string, n int) {
 	}); i >= 0 {
 		t := p.held[i]
 		p.held = slices.Delete(p.held, i, i+1)
-		p.hand(t.Task)
+		p.hand(t.Task, t.Queue)
 		return t.Message, 0
-	}
-	if len(p.handed) >= p.slots { // Asynq asks, so it has a free slot
-		for id, t := range p.handed {
-			if !t.returned.IsZero() && now.Sub(t.returned) > returnedFor {
-				delete(p.handed, id)
-			}
-		}
 	}
 	if !p.oneQueue {
 		return "", 1
 	}
-	return "", min(max(1, p.slots-len(p.handed)-len(p.held)), takeMax)
+	busy := len(p.handed)
+	if busy >= p.slots { // Asynq asks, so it has a free slot
+		for _, t := range p.handed {
+			if !t.returned.IsZero() && now.Sub(t.returned) > returnedFor {
+				busy--
+			}
+		}
+	}
+	return "", min(max(1, p.slots-busy-len(p.held)), takeMax)
 }
 
-func (p *Prefetch) hand(t Task) { p.handed[t.ID] = &handed{standing: t.Standing, dest: t.Dest} }
+func (p *Prefetch) hand(t Task, q Queue) {
+	p.handed[t.ID] = &handed{standing: t.Standing, dest: t.Dest, deaths: t.Deaths, token: t.Token, queue: q}
+}
 
 // keep notes what was taken, of which the first is handed out.
 func (p *Prefetch) keep(queue Queue, taken []Task, now time.Time) (msg string, ok bool) {
@@ -122,7 +136,7 @@ func (p *Prefetch) keep(queue Queue, taken []Task, now time.Time) (msg string, o
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hand(taken[0])
+	p.hand(taken[0], queue)
 	for _, t := range taken[1:] {
 		p.held = append(p.held, Held{t, queue, now})
 	}
@@ -137,6 +151,70 @@ func (p *Prefetch) Standing(id string) (s Standing, dest string) {
 		return t.standing, t.dest
 	}
 	return Untold, ""
+}
+
+// Deaths returns how many workers have died while they had a task that Asynq has.
+func (p *Prefetch) Deaths(id string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.handed[id]; t != nil {
+		return t.deaths
+	}
+	return 0
+}
+
+// Token names the hand-out of a task that Asynq has, or "" when it has none.
+func (p *Prefetch) Token(id string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.handed[id]; t != nil {
+		return t.token
+	}
+	return ""
+}
+
+// Has tells whether Asynq has a task, by an earlier hand-out.
+func (p *Prefetch) Has(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.handed[id] != nil
+}
+
+// Leased returns what is to be kept, by queue. What Asynq has not settled for long
+// after its handler came back is not, for nobody will, unless its end is owed.
+func (p *Prefetch) Leased(owed func(id string) bool) map[Queue][]Lease {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[Queue][]Lease)
+	for id, t := range p.handed {
+		switch {
+		case !t.returned.IsZero() && time.Since(t.returned) > settleFor && !owed(id):
+			delete(p.handed, id)
+		case t.token != "" && !t.lost:
+			all[t.queue] = append(all[t.queue], Lease{id, t.token})
+		}
+	}
+	for _, t := range p.held {
+		if t.Token != "" {
+			all[t.Queue] = append(all[t.Queue], Lease{t.ID, t.Token})
+		}
+	}
+	return all
+}
+
+// Lose notes that a hand-out is void. It returns true when a handler has the task by
+// that hand-out, and this is news: once it has come back, Asynq's call about the
+// task may have gone through already.
+func (p *Prefetch) Lose(l Lease) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = slices.DeleteFunc(p.held, func(t Held) bool { return t.ID == l.ID && t.Token == l.Token })
+	t := p.handed[l.ID]
+	if t == nil || t.token != l.Token || t.lost {
+		return false
+	}
+	t.lost = true
+	return t.returned.IsZero()
 }
 
 // Returned notes that the handler of a task has come back.

@@ -30,6 +30,9 @@ func (q *Queues) Key(queue, id string) string {
 	return q.Names.task.of(queue) + id
 }
 
+// fieldToken is where a task has the token of its hand-out.
+const fieldToken = "lmh"
+
 // Register names queues to Asynq's inspector again: a client that outlives a
 // FLUSHALL remembers having done so and does not.
 func (q *Queues) Register(ctx context.Context, queues []any) error {
@@ -77,10 +80,15 @@ func (q *Queues) Release(ctx context.Context, queue, id string) (released bool, 
 }
 
 // Held tells whether a task was still the worker's when its context ended: it
-// has a good lease, or Asynq has put it back for the context's sake, as it does
-// only under a good lease.
-func (q *Queues) Held(ctx context.Context, queue, id string) (bool, error) {
-	if key := q.Names.lease.of(queue); key != "" {
+// has its token or, without one, a good lease; or Asynq has put it back for the
+// context's sake, as it does only while the task is the worker's.
+func (q *Queues) Held(ctx context.Context, queue, id, token string) (bool, error) {
+	if key := q.Names.task.of(queue); token != "" && key != "" {
+		now, err := q.Redis.HGet(ctx, key+id, fieldToken).Result()
+		if err == nil || !errors.Is(err, redis.Nil) {
+			return now == token, err
+		}
+	} else if key := q.Names.lease.of(queue); key != "" {
 		until, err := q.Redis.ZScore(ctx, key, id).Result()
 		if err == nil {
 			return time.Until(time.Unix(int64(until), 0)) > leaseLeft, nil

@@ -65,7 +65,7 @@ func TestQueuesTellWhatFailed(t *testing.T) {
 	_, q, _ := queues(t, func(redis.Cmder) error { return errBroken })
 	ctx := t.Context()
 	_, released := q.Release(ctx, "q", "id")
-	_, held := q.Held(ctx, "q", "id")
+	_, held := q.Held(ctx, "q", "id", "")
 	for _, err := range []error{released, held, q.Register(ctx, []any{"q"}), q.RemoveOrphan(ctx, "q", "id")} {
 		if !errors.Is(err, errBroken) {
 			t.Errorf("%v, want broken", err)
@@ -96,12 +96,12 @@ func TestHeld(t *testing.T) {
 			want  bool
 		}{{25 * time.Second, true}, {5 * time.Second, false}, {0, false}} {
 			lease = tt.lease
-			if held, err := q.Held(t.Context(), "q", "id"); held != tt.want || err != nil {
+			if held, err := q.Held(t.Context(), "q", "id", ""); held != tt.want || err != nil {
 				t.Errorf("a lease of %v: held %t, %v", tt.lease, held, err)
 			}
 		}
 		inspected = errBroken
-		if held, err := q.Held(t.Context(), "q", "id"); held || err == nil {
+		if held, err := q.Held(t.Context(), "q", "id", ""); held || err == nil {
 			t.Errorf("nobody knows: %t, %v", held, err)
 		}
 	})

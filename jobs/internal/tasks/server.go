@@ -4,13 +4,15 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Removal is Asynq's script call that removes a task. It is empty when Asynq
-// has to make a call of its own afterwards.
+// Removal is Asynq's script call that removes a task, with our own leases behind
+// its keys and the token of the hand-out behind its arguments. It is empty when
+// Asynq has to make a call of its own afterwards.
 type Removal struct {
 	Keys []string
 	Args []any
@@ -41,6 +43,14 @@ type Server struct {
 	Finish func(ctx context.Context, tasks []string, r Removal) (done bool, err error)
 	// Call makes a script call as it is.
 	Call func(ctx context.Context, sha string, keys []string, args []any) *redis.Cmd
+	// Guarded makes a call of a script of this text behind the guard, which finds
+	// the task's key and our own leases at the end of keys, and the task and the
+	// token of its hand-out at the end of args. nil when leases are Asynq's alone.
+	Guarded func(ctx context.Context, text string, keys []string, args []any) *redis.Cmd
+	// Own names our own leases of a queue, by the list of its pending tasks.
+	Own func(pending string) string
+
+	texts sync.Map // SHA -> text of Asynq's scripts that are guarded
 }
 
 // Subscribe answers Asynq's wish to hear which tasks to cancel. It says so on one
@@ -67,26 +77,71 @@ func (s *Server) EvalSha(ctx context.Context, sha string, keys []string, args ..
 		cmd.SetVal(v)
 		return cmd
 	}
-	return s.settle(ctx, sha, keys, args, func(args []any) *redis.Cmd { return s.Call(ctx, sha, keys, args) })
+	if s.expires(sha, keys, args) {
+		args = append([]any{s.Wake.cutoff(keys[0])}, args[1:]...)
+	}
+	text := ""
+	if s.leaves(keys, args) {
+		known, ok := s.texts.Load(sha)
+		if text, ok = known.(string); !ok {
+			cmd := redis.NewCmd(ctx)
+			cmd.SetErr(noScript{}) // Asynq then sends the text
+			return cmd
+		}
+	}
+	return s.settle(ctx, sha, keys, args, func(args []any) *redis.Cmd {
+		if text == "" {
+			return s.Call(ctx, sha, keys, args)
+		}
+		id, task := s.Known.leaver(keys, args)
+		return s.Guarded(ctx, text, append(slices.Clip(keys), task, s.own(keys[0])), append(slices.Clip(args), id, s.Prefetch.Token(id)))
+	})
 }
 
 // Eval calls a script by its text, as Asynq does when Redis does not know it.
 func (s *Server) Eval(ctx context.Context, text string, keys []string, args ...any) *redis.Cmd {
+	sha := redis.NewScript(text).Hash()
+	if s.leaves(keys, args) {
+		s.texts.Store(sha, text)
+		return s.EvalSha(ctx, sha, keys, args...)
+	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	return s.settle(ctx, redis.NewScript(text).Hash(), keys, args, func(args []any) *redis.Cmd { return s.UniversalClient.Eval(ctx, text, keys, args...) })
+	if s.expires(sha, keys, args) {
+		args = append([]any{s.Wake.cutoff(keys[0])}, args[1:]...)
+	}
+	return s.settle(ctx, sha, keys, args, func(args []any) *redis.Cmd { return s.UniversalClient.Eval(ctx, text, keys, args...) })
 }
+
+// leaves tells whether a script call of Asynq's takes a task out of the active
+// ones, in a way that can be guarded.
+func (s *Server) leaves(keys []string, args []any) bool {
+	if s.Guarded == nil {
+		return false
+	}
+	id, _ := s.Known.leaver(keys, args)
+	return id != ""
+}
+
+// noScript is the answer of a Redis that does not know a script.
+type noScript struct{}
+
+func (noScript) Error() string { return "NOSCRIPT No matching script." }
+func (noScript) RedisError()   {}
 
 // settle makes a script call that may end Asynq's hold on a task.
 func (s *Server) settle(ctx context.Context, sha string, keys []string, args []any, call func(args []any) *redis.Cmd) *redis.Cmd {
 	ids := s.Known.mentioned(keys, args)
 	var r Removal
 	if s.Known.removes(sha, keys, args) {
-		r = Removal{keys, args}
+		id, _ := s.Known.leaver(keys, args)
+		r = Removal{append(slices.Clip(keys), s.own(keys[0])), append(slices.Clip(args), s.Prefetch.Token(id))}
 	}
 	if done, err := s.Finish(ctx, ids, r); done || err != nil {
 		s.Pace.pace(ctx, err)
-		s.Prefetch.settled(ids)
+		if err == nil {
+			s.Prefetch.settled(ids)
+		}
 		cmd := redis.NewCmd(ctx)
 		cmd.SetVal("OK")
 		cmd.SetErr(err)
@@ -98,13 +153,32 @@ func (s *Server) settle(ctx context.Context, sha string, keys []string, args []a
 	}
 	cmd := call(args)
 	s.Pace.pace(ctx, cmd.Err())
-	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		return cmd // Asynq sends the text now
+	if troubled(cmd.Err()) || redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		return cmd // Asynq repeats the call
 	}
 	s.Prefetch.settled(ids)
 	if s.Wake != nil && cmd.Err() == nil {
 		s.tell(ctx, keys, due)
 	}
+	return cmd
+}
+
+// own names our own leases of the queue that a key belongs to.
+func (s *Server) own(key string) string {
+	if s.Own == nil {
+		return key // nothing is written there: there is no token
+	}
+	return s.Own(s.Known.Names.Pending(s.Known.Names.QueueOf(key)))
+}
+
+// ZAddXX answers Asynq's renewal of leases: the pool renews them, by Redis's
+// clock. While Redis is away nobody else can take a task either.
+func (s *Server) ZAddXX(ctx context.Context, key string, members ...redis.Z) *redis.IntCmd {
+	if s.Guarded == nil || key != s.Known.Names.lease.of(s.Known.Names.QueueOf(key)) {
+		return s.UniversalClient.ZAddXX(ctx, key, members...)
+	}
+	cmd := redis.NewIntCmd(ctx)
+	cmd.SetVal(int64(len(members)))
 	return cmd
 }
 
@@ -126,12 +200,17 @@ func (s *Server) answer(sha string, keys []string, args []any) (v any, local boo
 		return nil, false
 	case s.Known.forwards(sha, keys, args):
 		return int64(0), true
-	case sha == expiredSHA && len(keys) == 1 && !s.Wake.expired(keys[0]):
+	case s.expires(sha, keys, args) && s.Wake.cutoff(keys[0]) == nil:
 		return []any{}, true
 	case sha == reclaimSHA:
 		return "OK", true
 	}
 	return nil, false
+}
+
+// expires tells whether a script call of Asynq's lists tasks whose lease is over.
+func (s *Server) expires(sha string, keys []string, args []any) bool {
+	return s.Wake != nil && sha == expiredSHA && len(keys) == 1 && len(args) == 2
 }
 
 // take answers Asynq's call for a task.

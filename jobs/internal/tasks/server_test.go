@@ -163,10 +163,10 @@ func TestServerFinishes(t *testing.T) {
 		keys       int
 		wantPassed bool
 	}{
-		{name: "with the task", sha: tasks.DoneSHA, done: true, want: "OK", keys: 5},
-		{name: "and Asynq removes the task", sha: tasks.DoneSHA, want: "asynq", keys: 5, wantPassed: true},
+		{name: "with the task", sha: tasks.DoneSHA, done: true, want: "OK", keys: 6},
+		{name: "and Asynq removes the task", sha: tasks.DoneSHA, want: "asynq", keys: 6, wantPassed: true},
 		{name: "another script", sha: "0123", want: "asynq", wantPassed: true},
-		{name: "fails", sha: tasks.DoneSHA, err: errBroken, keys: 5},
+		{name: "fails", sha: tasks.DoneSHA, err: errBroken, keys: 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -50,7 +50,7 @@ type Wake struct {
 	mu      sync.Mutex
 	maybe   map[string]bool // by the list of a queue's pending tasks
 	some    int             // how many may have work
-	stale   map[string]bool // by the queue's leases: one of them is over
+	stale   map[string]any  // by what a queue's keys begin with: leases up to then are over
 	at      int             // place in the pass
 	waiting bool
 }
@@ -58,7 +58,7 @@ type Wake struct {
 // NewWake returns the wake of a worker on the queues with these lists. Closing
 // stop ends all waiting.
 func NewWake(pending []string, poll time.Duration, stop <-chan struct{}) *Wake {
-	w := &Wake{Poll: poll, rung: make(chan struct{}, 1), stop: stop, maybe: make(map[string]bool, len(pending)), stale: map[string]bool{}}
+	w := &Wake{Poll: poll, rung: make(chan struct{}, 1), stop: stop, maybe: make(map[string]bool, len(pending)), stale: map[string]any{}}
 	w.Passed = make(chan string, len(pending)+passMore)
 	for _, q := range pending {
 		w.maybe[q] = true
@@ -147,21 +147,19 @@ func (w *Wake) Deafen(deaf bool) bool {
 	return news
 }
 
-// Expire notes that a queue has a task whose lease is over.
-func (w *Wake) Expire(pending string) {
+// Expire notes that a queue has leases of Asynq's that are over: those up to a time
+// of Redis's. Asynq goes by the clock of this machine.
+func (w *Wake) Expire(pending string, until int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stale[baseOf(pending)] = true
+	w.stale[baseOf(pending)] = until
 }
 
-// expired tells once whether a queue has one, by the list of its leases.
-func (w *Wake) expired(leases string) bool {
+// cutoff returns what Expire noted last of the queue that a key belongs to, or nil.
+func (w *Wake) cutoff(key string) any {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	base := baseOf(leases)
-	is := w.stale[base]
-	delete(w.stale, base)
-	return is
+	return w.stale[baseOf(key)]
 }
 
 // baseOf returns what all keys of a queue begin with.
