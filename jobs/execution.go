@@ -249,6 +249,7 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	callCtx, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer stop()
 	c, now := x.pool.client, time.Now()
+	holder{x.pool}.keepFirst(callCtx)
 	v, state, err := c.join(callCtx, x)
 	if err == nil && v != joined {
 		if state == StateCancelled {

@@ -54,10 +54,30 @@ func (h holder) keepLeases(ctx context.Context) {
 		case <-timer.C:
 		}
 		next := time.Now().Add(p.cfg.Beat)
-		if !h.beat(ctx) {
+		if h.beat(ctx) {
+			p.keeping.Lock()
+			p.kept = time.Now()
+			p.keeping.Unlock()
+		} else {
 			next = time.Now().Add(p.cfg.Beat / 5)
 		}
 		timer.Reset(time.Until(next))
+	}
+}
+
+// keepFirst renews the leases if that is late, so that a run never looks alive
+// while its lease does not: it would be said to have stalled once more.
+func (h holder) keepFirst(ctx context.Context) {
+	p := h.p
+	if p.waker == nil {
+		return
+	}
+	p.keeping.Lock()
+	defer p.keeping.Unlock()
+	if time.Since(p.kept) > p.cfg.Beat*6/5 {
+		if h.beat(ctx) { // then the others need not as well
+			p.kept = time.Now()
+		}
 	}
 }
 

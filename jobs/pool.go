@@ -149,8 +149,10 @@ type Pool struct {
 	adoptedDown chan struct{} // closed: their servers have ended
 	waker       *waker        // nil when the pool polls
 	handOuts    atomic.Int64
-	mark        string // what all tasks of this application carry
-	name        string // of this worker, for people
+	keeping     sync.Mutex
+	kept        time.Time // when all leases were renewed
+	mark        string    // what all tasks of this application carry
+	name        string    // of this worker, for people
 	tracer      trace.Tracer
 }
 
