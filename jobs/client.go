@@ -215,7 +215,7 @@ func (c *Client) Cancel(ctx context.Context, id string) error {
 }
 
 func (c *Client) askCancel(ctx context.Context, id string) (cancelled, error) {
-	r, err := c.reply(ctx, "cancel", id, ms(time.Now()))
+	r, err := c.reply(ctx, "cancel", id, ms(c.now(ctx)))
 	if err != nil {
 		return cancelled{}, err
 	}

@@ -3,7 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -11,43 +11,128 @@ import (
 const (
 	skewSamples = 3
 	skewWarn    = 5 * time.Second
+	// skewPatience bounds how long somebody waits who only wants to know what time
+	// it is, and skewAgain how soon that is tried again.
+	skewPatience = time.Second
+	skewAgain    = 5 * time.Second
+	// clockStep is by how much the wall clock may leave the monotonic one before
+	// Redis is asked again: somebody has set it, or the machine has slept.
+	clockStep = time.Second
 )
 
-// clock is how far this process's clock is from Redis's.
+// clock tells Redis's time. Whatever is stored and judged later, by whichever
+// process, is of that one clock: those of machines differ. Between measurements
+// it goes by this machine's monotonic clock, so it matters to nobody when the
+// wall clock is set.
 type clock struct {
-	skew   atomic.Int64 // nanoseconds by which ours is ahead
+	at     atomic.Pointer[reading]
+	tried  atomic.Pointer[time.Time] // when one that failed began
+	asking sync.Mutex
 	warned atomic.Bool
 }
 
-// ClockSkew returns by how much the clock of this process was ahead of Redis's
-// when a watchdog of the client measured it last, which [Client.Watch] and a
-// running pool do each minute; behind is less than zero. It is zero before.
-// From 5 seconds on there is a warning in the log: jobs are judged by Redis's
-// clock, and what is due at a time is due by the clock of who enqueues it.
-func ClockSkew(c *Client) time.Duration { return time.Duration(c.clock.skew.Load()) }
+// reading is one moment by both clocks.
+type reading struct {
+	local time.Time // with its monotonic part
+	redis time.Time
+}
 
-// measureSkew asks for Redis's time, takes half of the round trip off, and
-// believes the median of a few.
-func (w watchdog) measureSkew(ctx context.Context) error {
-	var samples []time.Duration
-	for range skewSamples {
+// skew is by how much ours is ahead.
+func (r *reading) skew() time.Duration { return r.local.Sub(r.redis) }
+
+// stale reports whether it is time for another one.
+func (r *reading) stale(now time.Time) bool {
+	passed := now.Sub(r.local)
+	return passed >= skewEvery || (now.Round(0).Sub(r.local.Round(0))-passed).Abs() > clockStep
+}
+
+// ClockSkew returns by how much the clock of this process was ahead of Redis's
+// when the client measured it last, which it does each minute while it works;
+// behind is less than zero. What is less than the round trip can tell is zero,
+// and so is everything before the first measurement. From 5 seconds on there is
+// a warning in the log, though jobs do not mind: times are stored and judged by
+// Redis's clock. [ProcessAt] is a time of that clock too.
+func ClockSkew(c *Client) time.Duration {
+	if r := c.clock.at.Load(); r != nil {
+		return r.skew()
+	}
+	return 0
+}
+
+// now returns Redis's time. Once a minute that takes a round trip. While Redis
+// does not answer it is the time by the last measurement, or this machine's.
+func (c *Client) now(ctx context.Context) time.Time {
+	now := time.Now()
+	r := c.clock.at.Load()
+	if (r == nil || r.stale(now)) && c.mayAsk(now) {
+		if r == nil {
+			c.clock.asking.Lock()
+		} else if !c.clock.asking.TryLock() {
+			return c.clock.now()
+		}
+		defer c.clock.asking.Unlock()
+		if c.clock.at.Load() == r { // nobody was faster
+			ctx, stop := context.WithTimeout(ctx, skewPatience)
+			defer stop()
+			if err := c.measureSkew(ctx, 1); err != nil {
+				c.clock.tried.Store(&now)
+			}
+		}
+	}
+	return c.clock.now()
+}
+
+// mayAsk reports whether the last failure is long enough ago.
+func (c *Client) mayAsk(now time.Time) bool {
+	t := c.clock.tried.Load()
+	return t == nil || now.Sub(*t) >= skewAgain
+}
+
+// now returns the time without asking.
+func (c *clock) now() time.Time {
+	now := time.Now()
+	if r := c.at.Load(); r != nil {
+		return r.redis.Add(now.Sub(r.local))
+	}
+	return now.Round(0)
+}
+
+// local returns when this machine's clock shows what is t by Redis's.
+func (c *clock) local(t time.Time) time.Time { return t.Add(time.Now().Round(0).Sub(c.now())) }
+
+// since is how long ago a stored time was, until how far away it is.
+func (c *Client) since(ctx context.Context, t time.Time) time.Duration { return c.now(ctx).Sub(t) }
+func (c *Client) until(ctx context.Context, t time.Time) time.Duration { return t.Sub(c.now(ctx)) }
+
+// measureSkew asks for Redis's time, and believes the answer that was fastest.
+// Redis's clock was read at some time of the round trip: clocks that may be the
+// same are.
+func (c *Client) measureSkew(ctx context.Context, samples int) error {
+	var best *reading
+	var shortest time.Duration
+	for range samples {
 		asked := time.Now()
-		t, err := w.c.rdb.Time(ctx).Result()
+		t, err := c.rdb.Time(ctx).Result()
 		if err != nil {
 			return fmt.Errorf("jobs: ask for Redis's time: %w", err)
 		}
-		samples = append(samples, asked.Add(time.Since(asked)/2).Sub(t))
+		trip := time.Since(asked)
+		if best != nil && trip >= shortest {
+			continue
+		}
+		shortest, best = trip, &reading{local: asked.Add(trip / 2), redis: t}
+		if best.skew().Abs() <= trip/2 {
+			best.redis = best.local.Round(0)
+		}
 	}
-	slices.Sort(samples)
-	skew := samples[len(samples)/2]
-	w.c.clock.skew.Store(int64(skew))
-	w.c.metrics.skew.Set(skew.Seconds())
-	far := skew.Abs() >= skewWarn
-	switch news := w.c.clock.warned.Swap(far) != far; {
+	c.clock.at.Store(best)
+	c.metrics.skew.Set(best.skew().Seconds())
+	far := best.skew().Abs() >= skewWarn
+	switch news := c.clock.warned.Swap(far) != far; {
 	case news && far:
-		w.c.log.WarnContext(ctx, "the clock of this process is not Redis's: times of jobs are wrong by the difference", "ahead", skew.String())
+		c.log.WarnContext(ctx, "the clock of this process is not Redis's: times in its logs are not those of its jobs", "ahead", best.skew().String())
 	case news:
-		w.c.log.InfoContext(ctx, "the clock of this process is Redis's again")
+		c.log.InfoContext(ctx, "the clock of this process is Redis's again")
 	}
 	return nil
 }

@@ -153,9 +153,10 @@ func (c *Client) submit(ctx context.Context, t *task) (taken bool, err error) {
 		asynq.TaskID(tasks.IDOf(t.id, t.gen)), asynq.Queue(c.inAsynq(t.queue)), asynq.MaxRetry(asynqRetries),
 		asynq.Timeout(t.opts.Timeout + timeoutSlack), asynq.Retention(c.cfg.KeepTasks),
 	}
-	if t.at.After(time.Now()) {
-		// Asynq cuts to whole seconds; rounding up keeps it from being early.
-		second := t.at.Add(time.Second - time.Nanosecond).Truncate(time.Second)
+	if t.at.After(c.now(ctx)) {
+		// Asynq goes by this machine's clock, and cuts to whole seconds; rounding up
+		// keeps it from being early.
+		second := c.clock.local(t.at).Add(time.Second - time.Nanosecond).Truncate(time.Second)
 		opts = append(opts, asynq.ProcessAt(second))
 		ctx = context.WithValue(ctx, dueKey{}, &due{at: t.at, second: second.Unix(), queue: c.inAsynq(t.queue)})
 	}

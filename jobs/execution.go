@@ -131,8 +131,8 @@ func (x *execution) execute(ctx context.Context) outcome {
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, errTimeout)
 	defer stop()
-	x.began = time.Now()
-	x.renewed = x.began
+	x.began = x.pool.client.now(ctx)
+	x.renewed = time.Now()
 
 	done := make(chan outcome, 1)
 	left := make(chan struct{})
@@ -248,8 +248,9 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 
 	callCtx, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer stop()
-	c, now := x.pool.client, time.Now()
+	c := x.pool.client
 	holder{x.pool}.keepFirst(callCtx)
+	now := c.now(ctx)
 	v, state, err := c.join(callCtx, x)
 	if err == nil && v != joined {
 		if state == StateCancelled {
@@ -278,8 +279,8 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	if b.cancelled {
 		cancel(ErrCancelled)
 	}
-	if now.Sub(x.renewed) >= beatEvery {
-		x.renewed = now
+	if time.Since(x.renewed) >= beatEvery {
+		x.renewed = time.Now()
 		c.limits.renew(callCtx, x)
 	}
 	if b.dests != x.waiting {

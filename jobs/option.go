@@ -79,7 +79,7 @@ func RetryBackoff(base, limit time.Duration) Option {
 // Inside an action of a live page IDs derive from the action by themselves.
 func ID(id string) Option { return Option{func(s *settings) { s.id = id }} }
 
-// ProcessAt puts the start off until t, or up to a second later.
+// ProcessAt puts the start off until t by Redis's clock, or up to a second later.
 func ProcessAt(t time.Time) Option { return Option{func(s *settings) { s.at, s.in = t, 0 }} }
 
 // ProcessIn puts the start off by d, or up to a second longer.

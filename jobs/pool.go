@@ -332,7 +332,7 @@ func (p *Pool) serverConfig(ctx context.Context) asynq.Config {
 			r, ok := errors.AsType[*retryError](err)
 			return !ok || r.failure
 		},
-		RetryDelayFunc: retryDelay(p.prefetch),
+		RetryDelayFunc: retryDelay(p.prefetch, &p.client.clock),
 		Logger:         asynqLogger{p.log}, LogLevel: asynq.DebugLevel,
 		ShutdownTimeout: p.cfg.Grace + settleTimeout,
 	}

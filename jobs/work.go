@@ -132,7 +132,7 @@ func (p *Pool) begin(runCtx, ctx context.Context, x *execution, retried int, bef
 			if lost = runCtx.Err() != nil; lost {
 				return nil
 			}
-			now := time.Now()
+			now := p.client.now(ctx)
 			keys, held, void, err := handOut(ctx, p.client, x)
 			if void {
 				b.beginning = beginStale
@@ -261,7 +261,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	if settled, err := p.join(ctx, x); settled {
 		return err
 	}
-	now := time.Now()
+	now := p.client.now(ctx)
 	next := now.Add(delay)
 	var code, text, kept string
 	if s == StateRetrying {
@@ -355,14 +355,15 @@ func (x *execution) backoff() time.Duration {
 }
 
 // retryDelay tells Asynq when to try a task again.
-func retryDelay(held *tasks.Prefetch) asynq.RetryDelayFunc {
+func retryDelay(held *tasks.Prefetch, clock *clock) asynq.RetryDelayFunc {
 	return func(_ int, err error, t *asynq.Task) time.Duration {
 		r, ok := errors.AsType[*retryError](err)
 		if !ok {
 			return time.Second
 		}
 		if h, err := tasks.ParseHeader(t.Headers()); err == nil {
-			held.Due(tasks.IDOf(h.ID, h.Gen), time.Now().Add(r.delay))
+			due := clock.now().Add(r.delay)
+			held.Due(tasks.IDOf(h.ID, h.Gen), due, clock.local(due).Unix())
 		}
 		return r.delay
 	}

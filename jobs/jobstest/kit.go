@@ -139,6 +139,34 @@ func (k *Kit) Fail(reply string) {
 	k.mini.SetError(reply)
 }
 
+// RedisAhead has Redis's clock run ahead of the process's from now on, or behind
+// it. Call it before anything else.
+func (k *Kit) RedisAhead(by time.Duration) {
+	set := func() { k.mini.SetTime(time.Now().Add(by)) }
+	set()
+	tick := time.NewTicker(clockTick)
+	done := make(chan struct{})
+	k.t.Cleanup(func() {
+		tick.Stop()
+		<-done
+	})
+	ctx := k.t.Context()
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				set()
+			}
+		}
+	}()
+}
+
+// clockTick is how often a clock of RedisAhead ticks.
+const clockTick = 10 * time.Millisecond
+
 // lingering is how long go-redis keeps dialing after a cut, even when closed.
 const lingering = 3 * time.Second
 

@@ -82,6 +82,7 @@ type handed struct {
 	lost     bool      // another worker has it
 	returned time.Time // when the handler came back, or zero
 	due      time.Time // when it is to be tried again, or zero
+	second   int64     // the same as Asynq puts it
 }
 
 // Prefetch is what a pool has taken. It is safe for concurrent use.
@@ -226,25 +227,26 @@ func (p *Prefetch) Returned(id string) {
 	}
 }
 
-// Due notes when a task is to be tried again that Asynq is about to put off.
-func (p *Prefetch) Due(id string, at time.Time) {
+// Due notes when a task is to be tried again that Asynq is about to put off, by
+// Redis's clock, and the second of this machine's clock that Asynq stores.
+func (p *Prefetch) Due(id string, at time.Time, second int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.handed[id]; t != nil {
-		t.due = at
+		t.due, t.second = at, second
 	}
 }
 
 // due returns what Due noted of the first of the tasks that has something noted.
-func (p *Prefetch) due(ids []string) time.Time {
+func (p *Prefetch) due(ids []string) (at time.Time, second int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, id := range ids {
 		if t := p.handed[id]; t != nil && !t.due.IsZero() {
-			return t.due
+			return t.due, t.second
 		}
 	}
-	return time.Time{}
+	return time.Time{}, 0
 }
 
 // settled notes that Asynq is done with tasks.

@@ -72,7 +72,7 @@ func (q *Queues) Release(ctx context.Context, queue, id string) (released bool, 
 	if key == "" {
 		return false, nil
 	}
-	n, err := q.Redis.ZAddNX(ctx, key, redis.Z{Score: float64(time.Now().Add(-time.Minute).Unix()), Member: id}).Result()
+	n, err := q.Redis.ZAddNX(ctx, key, redis.Z{Score: float64(time.Now().Add(-time.Hour).Unix()), Member: id}).Result()
 	if err != nil {
 		return false, fmt.Errorf("jobs: release task %q: %w", id, err)
 	}

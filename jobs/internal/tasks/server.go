@@ -147,9 +147,9 @@ func (s *Server) settle(ctx context.Context, sha string, keys []string, args []a
 		cmd.SetErr(err)
 		return cmd
 	}
-	due := s.Prefetch.due(ids)
+	due, second := s.Prefetch.due(ids)
 	if !due.IsZero() && s.Wake != nil {
-		args = s.Known.Names.Exactly(s.Known.Names.QueueOf(keys[0]), keys, args, due.Unix(), due)
+		args = s.Known.Names.Exactly(s.Known.Names.QueueOf(keys[0]), keys, args, second, due)
 	}
 	cmd := call(args)
 	s.Pace.pace(ctx, cmd.Err())
