@@ -81,7 +81,7 @@ func (b batches) make(ctx context.Context, id string, texts []string, life time.
 	}
 	// The watchdog looks for it before it is there: whatever comes then, it finds
 	// all of it or nothing.
-	due := redis.Z{Score: float64(b.c.now(ctx).Add(batchCheck).UnixMilli()), Member: id}
+	due := redis.Z{Score: float64(b.c.clock.now(ctx).Add(batchCheck).UnixMilli()), Member: id}
 	if err := b.c.rdb.ZAdd(ctx, b.c.batches(), due).Err(); err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (b batches) put(ctx context.Context, id string, i int, text string, refused
 	b.c.log.ErrorContext(ctx, "member of a batch refused for good", "id", member, "action", s.spec.Kind, "error", err)
 	return b.note(ctx, f, &Info{
 		ID: member, Kind: s.spec.Kind, Queue: s.spec.Queue, State: StateFailed, Gen: 1, Code: codeRefused, Error: "the work was refused",
-		Attempts: s.spec.MaxRetry + 1, Ended: b.c.now(ctx),
+		Attempts: s.spec.MaxRetry + 1, Ended: b.c.clock.now(ctx),
 	})
 }
 

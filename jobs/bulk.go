@@ -115,7 +115,7 @@ func (b bulks) start(ctx context.Context, action string, q Query) (Bulk, error) 
 	if err := check.check(); err != nil {
 		return Bulk{}, err
 	}
-	now := b.c.now(ctx)
+	now := b.c.clock.now(ctx)
 	if end := now.Add(time.Millisecond); q.CreatedBefore.IsZero() || q.CreatedBefore.After(end) {
 		q.CreatedBefore = end
 	}
@@ -169,7 +169,7 @@ func (b bulks) carryOut(ctx context.Context, id string) error {
 	s, err := b.load(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound): // gone, or about to be there
-		return b.c.rdb.ZRemRangeByScore(ctx, b.c.bulks(), "-inf", "("+ms(b.c.now(ctx).Add(-bulkLife))).Err()
+		return b.c.rdb.ZRemRangeByScore(ctx, b.c.bulks(), "-inf", "("+ms(b.c.clock.now(ctx).Add(-bulkLife))).Err()
 	case err != nil:
 		return err
 	case s.Over:
@@ -214,7 +214,7 @@ func (b bulks) step(ctx context.Context, s *storedBulk, turn int) error {
 	}
 	fields := []any{"page", ""}
 	if s.next == "" {
-		fields = append(fields, "ended", ms(b.c.now(ctx)))
+		fields = append(fields, "ended", ms(b.c.clock.now(ctx)))
 	}
 	if err := b.note(ctx, s, turn, []int{done, skipped, failed}, fields...); err != nil {
 		return err

@@ -116,6 +116,7 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 		inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}
 	c.tasks = &tasks.Queues{Redis: rdb, Inspect: c.inspect, Names: &c.known.Names}
+	c.clock.rdb, c.clock.log, c.clock.gauge = rdb, cfg.Logger, m.skew
 	c.denied.log, c.denied.channels = cfg.Logger, cfg.Prefix+":jobs:*"
 	c.foreign = foreigners{log: cfg.Logger, count: m.foreign}
 	c.limits, c.notify, c.watchdog = limiter{c}, notifier{c}, watchdog{c}
@@ -215,7 +216,7 @@ func (c *Client) Cancel(ctx context.Context, id string) error {
 }
 
 func (c *Client) askCancel(ctx context.Context, id string) (cancelled, error) {
-	r, err := c.reply(ctx, "cancel", id, ms(c.now(ctx)))
+	r, err := c.reply(ctx, "cancel", id, ms(c.clock.now(ctx)))
 	if err != nil {
 		return cancelled{}, err
 	}

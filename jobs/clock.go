@@ -3,9 +3,13 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -25,6 +29,9 @@ const (
 // it goes by this machine's monotonic clock, so it matters to nobody when the
 // wall clock is set.
 type clock struct {
+	rdb    redis.UniversalClient
+	log    *slog.Logger
+	gauge  prometheus.Gauge
 	at     atomic.Pointer[reading]
 	tried  atomic.Pointer[time.Time] // when one that failed began
 	asking sync.Mutex
@@ -61,35 +68,35 @@ func ClockSkew(c *Client) time.Duration {
 
 // now returns Redis's time. Once a minute that takes a round trip. While Redis
 // does not answer it is the time by the last measurement, or this machine's.
-func (c *Client) now(ctx context.Context) time.Time {
+func (c *clock) now(ctx context.Context) time.Time {
 	now := time.Now()
-	r := c.clock.at.Load()
+	r := c.at.Load()
 	if (r == nil || r.stale(now)) && c.mayAsk(now) {
 		if r == nil {
-			c.clock.asking.Lock()
-		} else if !c.clock.asking.TryLock() {
-			return c.clock.now()
+			c.asking.Lock()
+		} else if !c.asking.TryLock() {
+			return c.last()
 		}
-		defer c.clock.asking.Unlock()
-		if c.clock.at.Load() == r { // nobody was faster
+		defer c.asking.Unlock()
+		if c.at.Load() == r { // nobody was faster
 			ctx, stop := context.WithTimeout(ctx, skewPatience)
 			defer stop()
-			if err := c.measureSkew(ctx, 1); err != nil {
-				c.clock.tried.Store(&now)
+			if err := c.measure(ctx, 1); err != nil {
+				c.tried.Store(&now)
 			}
 		}
 	}
-	return c.clock.now()
+	return c.last()
 }
 
 // mayAsk reports whether the last failure is long enough ago.
-func (c *Client) mayAsk(now time.Time) bool {
-	t := c.clock.tried.Load()
+func (c *clock) mayAsk(now time.Time) bool {
+	t := c.tried.Load()
 	return t == nil || now.Sub(*t) >= skewAgain
 }
 
-// now returns the time without asking.
-func (c *clock) now() time.Time {
+// last returns the time by the last measurement.
+func (c *clock) last() time.Time {
 	now := time.Now()
 	if r := c.at.Load(); r != nil {
 		return r.redis.Add(now.Sub(r.local))
@@ -98,16 +105,16 @@ func (c *clock) now() time.Time {
 }
 
 // local returns when this machine's clock shows what is t by Redis's.
-func (c *clock) local(t time.Time) time.Time { return t.Add(time.Now().Round(0).Sub(c.now())) }
+func (c *clock) local(t time.Time) time.Time { return t.Add(time.Now().Round(0).Sub(c.last())) }
 
 // since is how long ago a stored time was, until how far away it is.
-func (c *Client) since(ctx context.Context, t time.Time) time.Duration { return c.now(ctx).Sub(t) }
-func (c *Client) until(ctx context.Context, t time.Time) time.Duration { return t.Sub(c.now(ctx)) }
+func (c *clock) since(ctx context.Context, t time.Time) time.Duration { return c.now(ctx).Sub(t) }
+func (c *clock) until(ctx context.Context, t time.Time) time.Duration { return t.Sub(c.now(ctx)) }
 
-// measureSkew asks for Redis's time, and believes the answer that was fastest.
+// measure asks for Redis's time, and believes the answer that was fastest.
 // Redis's clock was read at some time of the round trip: clocks that may be the
 // same are.
-func (c *Client) measureSkew(ctx context.Context, samples int) error {
+func (c *clock) measure(ctx context.Context, samples int) error {
 	var best *reading
 	var shortest time.Duration
 	for range samples {
@@ -125,10 +132,10 @@ func (c *Client) measureSkew(ctx context.Context, samples int) error {
 			best.redis = best.local.Round(0)
 		}
 	}
-	c.clock.at.Store(best)
-	c.metrics.skew.Set(best.skew().Seconds())
+	c.at.Store(best)
+	c.gauge.Set(best.skew().Seconds())
 	far := best.skew().Abs() >= skewWarn
-	switch news := c.clock.warned.Swap(far) != far; {
+	switch news := c.warned.Swap(far) != far; {
 	case news && far:
 		c.log.WarnContext(ctx, "the clock of this process is not Redis's: times in its logs are not those of its jobs", "ahead", best.skew().String())
 	case news:

@@ -116,7 +116,7 @@ func (c *Client) complete(ctx context.Context, e *ending) (end ended, err error)
 
 // finish runs the script that decides.
 func (c *Client) finish(ctx context.Context, e *ending) (ended, error) {
-	now := c.now(ctx)
+	now := c.clock.now(ctx)
 	r, err := c.reply(ctx, "finish", e.id, e.id, e.gen, e.run, string(e.state), ms(now), ms(now.Add(outboxAfter)),
 		msOf(e.retention), e.result, e.code, e.err, e.kept)
 	if err != nil {
@@ -229,7 +229,7 @@ func (c *Client) completeRun(ctx context.Context, end *completion, remove tasks.
 
 // runComplete runs the script.
 func (c *Client) runComplete(ctx context.Context, end *completion, remove tasks.Removal, s script.Append) (reply, error) {
-	x, now, script := end.x, c.now(ctx), c.scripts["complete"]
+	x, now, script := end.x, c.clock.now(ctx), c.scripts["complete"]
 	var fields []any
 	if x.record == noRecord {
 		fields = x.plain.fields(StateCompleted, 1, now)

@@ -83,7 +83,7 @@ func (w watchdog) measureDepth(ctx context.Context) error {
 	}
 	for k, n := range all {
 		m.jobs.WithLabelValues(k.state, k.queue).Set(float64(n.jobs))
-		m.oldest.WithLabelValues(k.state, k.queue).Set(w.c.since(ctx, n.oldest).Seconds())
+		m.oldest.WithLabelValues(k.state, k.queue).Set(w.c.clock.since(ctx, n.oldest).Seconds())
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (c *Client) submit(ctx context.Context, t *task) (taken bool, err error) {
 		asynq.TaskID(tasks.IDOf(t.id, t.gen)), asynq.Queue(c.inAsynq(t.queue)), asynq.MaxRetry(asynqRetries),
 		asynq.Timeout(t.opts.Timeout + timeoutSlack), asynq.Retention(c.cfg.KeepTasks),
 	}
-	if t.at.After(c.now(ctx)) {
+	if t.at.After(c.clock.now(ctx)) {
 		// Asynq goes by this machine's clock, and cuts to whole seconds; rounding up
 		// keeps it from being early.
 		second := c.clock.local(t.at).Add(time.Second - time.Nanosecond).Truncate(time.Second)

@@ -131,7 +131,7 @@ func (x *execution) execute(ctx context.Context) outcome {
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, errTimeout)
 	defer stop()
-	x.began = x.pool.client.now(ctx)
+	x.began = x.pool.client.clock.now(ctx)
 	x.renewed = time.Now()
 
 	done := make(chan outcome, 1)
@@ -250,7 +250,7 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	defer stop()
 	c := x.pool.client
 	holder{x.pool}.keepFirst(callCtx)
-	now := c.now(ctx)
+	now := c.clock.now(ctx)
 	v, state, err := c.join(callCtx, x)
 	if err == nil && v != joined {
 		if state == StateCancelled {

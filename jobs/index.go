@@ -98,7 +98,7 @@ func (w watchdog) keepHouse(ctx context.Context, last *housekeeping) (err error)
 	now := time.Now()
 	if now.Sub(last.measured) >= skewEvery {
 		last.measured = now
-		err = w.c.measureSkew(ctx, skewSamples)
+		err = w.c.clock.measure(ctx, skewSamples)
 	}
 	if now.Sub(last.counted) >= countEvery {
 		last.counted = now

@@ -50,7 +50,7 @@ func (c *Client) join(ctx context.Context, x *execution) (v joining, s State, er
 	if void || err != nil {
 		return joinStale, "", err
 	}
-	now := c.now(ctx)
+	now := c.clock.now(ctx)
 	args := []any{x.id, ms(now), ms(now.Add(stallAfter)), x.pool.name, token}
 	if x.record == noRecord {
 		args = append(args, x.plain.fields(StateQueued, 0, now)...)
@@ -130,7 +130,7 @@ func (p *Pool) beginPlain(ctx context.Context, x *execution, retried int) error 
 
 // adopt makes the record of a plain job, unless there is one.
 func (c *Client) adopt(ctx context.Context, t *plainTask, s State, attempts int) error {
-	now := c.now(ctx)
+	now := c.clock.now(ctx)
 	listed := entry(s, t.kind, t.queue, t.made, time.Time{}, t.id)
 	args := append([]any{t.id, ms(now), ms(now.Add(firstCheck)), "", "", listed}, t.fields(s, attempts, now)...)
 	if s == StateRunning {

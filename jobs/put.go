@@ -18,7 +18,7 @@ import (
 
 // put writes the record and the task.
 func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
-	s, now := e.set, c.now(ctx)
+	s, now := e.set, c.clock.now(ctx)
 	if e.Queue == "" {
 		return Handle{}, fmt.Errorf("%w: no queue", ErrInvalid)
 	}
@@ -288,7 +288,7 @@ func (e enqueuer) exactly(d *due, keys []string, args []any) []any {
 // hint has a worker know of what is due before it looks the next time.
 func (e enqueuer) hint(ctx context.Context, d *due, put *redis.Cmd) {
 	c := e.client
-	if put.Err() != nil || c.until(ctx, d.at) >= sweepEvery || !c.known.Forward {
+	if put.Err() != nil || c.clock.until(ctx, d.at) >= sweepEvery || !c.known.Forward {
 		return
 	}
 	idle := c.idle(c.known.Names.Pending(d.queue))

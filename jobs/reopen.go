@@ -37,7 +37,7 @@ func (c *Client) openStale(ctx context.Context, t *task, s *settings, to string)
 // With t and s it is what they ask for, and to gets its events, else it is as it
 // was.
 func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, to string) (gen int, err error) {
-	now, token := c.now(ctx), newToken()
+	now, token := c.clock.now(ctx), newToken()
 	ds := c.notify.some(ctx, rec.ID, rec.first, rec.dests)
 	var uni string
 	var fields []any

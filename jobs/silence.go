@@ -32,7 +32,7 @@ func stuckBelow(lease time.Duration) time.Duration { return lease * stuckPart / 
 // tellLength tells how long this pool's leases are.
 func (h holder) tellLength(ctx context.Context) error {
 	c := h.p.client
-	now := c.now(ctx)
+	now := c.clock.now(ctx)
 	pipe := c.rdb.Pipeline()
 	pipe.ZAdd(ctx, c.lengths(), redis.Z{Score: float64(now.UnixMilli()), Member: msOf(h.p.cfg.Lease)})
 	pipe.Expire(ctx, c.lengths(), lengthsFor)
@@ -98,7 +98,7 @@ func (s *silence) look(ctx context.Context) error {
 // ask asks for the shortest lease.
 func (s *silence) ask(ctx context.Context) error {
 	now := time.Now()
-	from := strconv.FormatInt(s.w.c.now(ctx).Add(-lengthsFor).UnixMilli(), 10)
+	from := strconv.FormatInt(s.w.c.clock.now(ctx).Add(-lengthsFor).UnixMilli(), 10)
 	told, err := s.w.c.rdb.ZRangeByScore(ctx, s.w.c.lengths(), &redis.ZRangeBy{Min: from, Max: "+inf"}).Result()
 	if err != nil {
 		return fmt.Errorf("jobs: ask for the length of leases: %w", err)

@@ -104,7 +104,7 @@ func (w *waker) passOn(ctx context.Context) {
 
 // expect has the worker sweep soon if something is due before others would.
 func (w *waker) expect(due time.Time) {
-	if due.Sub(w.p.client.clock.now()) > sweepEvery {
+	if due.Sub(w.p.client.clock.last()) > sweepEvery {
 		return
 	}
 	select {

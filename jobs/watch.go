@@ -174,7 +174,7 @@ func (w watchdog) checkArchived(ctx context.Context) error {
 		pipe := w.c.rdb.Pipeline()
 		for _, task := range archived { // only what is open is in the set
 			id := tasks.JobOf(task)
-			pipe.ZAddXX(ctx, w.c.open(shard(id)), redis.Z{Score: float64(w.c.now(ctx).UnixMilli()), Member: id})
+			pipe.ZAddXX(ctx, w.c.open(shard(id)), redis.Z{Score: float64(w.c.clock.now(ctx).UnixMilli()), Member: id})
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return fmt.Errorf("jobs: check archived tasks: %w", err)
@@ -213,7 +213,7 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 			return err
 		}
 	}
-	silent := w.c.since(ctx, rec.beat) > stallAfter
+	silent := w.c.clock.since(ctx, rec.beat) > stallAfter
 	if rec.Cancelling && (rec.State != StateRunning || silent) {
 		w.c.metrics.rescued.WithLabelValues("cancelled").Inc()
 		return w.c.cancelIdle(ctx, id, rec.Gen, rec.run)
@@ -228,7 +228,7 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 	}
 	switch {
 	case orphan, tasks.Gone(err):
-		if w.c.since(ctx, rec.Updated) < firstCheck/2 {
+		if w.c.clock.since(ctx, rec.Updated) < firstCheck/2 {
 			return w.checkAgain(ctx, id, firstCheck/2) // it may be on its way
 		}
 		w.c.metrics.rescued.WithLabelValues("lost").Inc()
@@ -244,7 +244,7 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo, patience time.Duration) error {
 	switch info.State {
 	case asynq.TaskStateArchived:
-		if rec.run == 0 && w.c.since(ctx, rec.Updated) < 2*watchEvery {
+		if rec.run == 0 && w.c.clock.since(ctx, rec.Updated) < 2*watchEvery {
 			// It may be the task of a former job of that ID, which Client.supplant is
 			// about to remove: the record is made first.
 			return w.checkAgain(ctx, rec.ID, 2*watchEvery)
@@ -263,12 +263,12 @@ func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo
 		if rec.State == StateRunning {
 			return w.stalled(ctx, rec)
 		}
-		return w.checkAgain(ctx, rec.ID, min(max(w.c.since(ctx, rec.Updated), firstCheck), max(patience, firstCheck), waitCheckMax))
+		return w.checkAgain(ctx, rec.ID, min(max(w.c.clock.since(ctx, rec.Updated), firstCheck), max(patience, firstCheck), waitCheckMax))
 	}
 }
 
 func (w watchdog) checkActive(ctx context.Context, rec *record, info *asynq.TaskInfo) error {
-	if since := w.c.since(ctx, rec.Updated); rec.State == StateStalled && since > leaseGone {
+	if since := w.c.clock.since(ctx, rec.Updated); rec.State == StateStalled && since > leaseGone {
 		released, err := w.c.tasks.Release(ctx, info.Queue, info.ID)
 		if err != nil {
 			return err
@@ -324,12 +324,12 @@ const anySilence = 24 * time.Hour
 
 // stalled marks a silent run, once, and tells the sessions.
 func (w watchdog) stalled(ctx context.Context, rec *record) error {
-	return w.markStalled(ctx, rec, w.c.now(ctx).Add(-stallAfter))
+	return w.markStalled(ctx, rec, w.c.clock.now(ctx).Add(-stallAfter))
 }
 
 // markStalled marks a run that has not been heard of since a time.
 func (w watchdog) markStalled(ctx context.Context, rec *record, since time.Time) error {
-	now := w.c.now(ctx)
+	now := w.c.clock.now(ctx)
 	n, err := w.c.number(ctx, "stall", rec.ID, rec.ID, rec.Gen, rec.run, ms(since), ms(now), ms(now.Add(firstCheck)))
 	if err != nil || n == 0 {
 		return err
@@ -358,7 +358,7 @@ func (w watchdog) deliverOutbox(ctx context.Context, rec *record) error {
 
 // checkAgain puts the next check off.
 func (w watchdog) checkAgain(ctx context.Context, id string, d time.Duration) error {
-	err := w.c.rdb.ZAddXX(ctx, w.c.open(shard(id)), redis.Z{Score: float64(w.c.now(ctx).Add(d).UnixMilli()), Member: id}).Err()
+	err := w.c.rdb.ZAddXX(ctx, w.c.open(shard(id)), redis.Z{Score: float64(w.c.clock.now(ctx).Add(d).UnixMilli()), Member: id}).Err()
 	if err != nil {
 		return fmt.Errorf("jobs: put check of job %q off: %w", id, err)
 	}

@@ -132,7 +132,7 @@ func (p *Pool) begin(runCtx, ctx context.Context, x *execution, retried int, bef
 			if lost = runCtx.Err() != nil; lost {
 				return nil
 			}
-			now := p.client.now(ctx)
+			now := p.client.clock.now(ctx)
 			keys, held, void, err := handOut(ctx, p.client, x)
 			if void {
 				b.beginning = beginStale
@@ -261,7 +261,7 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	if settled, err := p.join(ctx, x); settled {
 		return err
 	}
-	now := p.client.now(ctx)
+	now := p.client.clock.now(ctx)
 	next := now.Add(delay)
 	var code, text, kept string
 	if s == StateRetrying {
@@ -362,7 +362,7 @@ func retryDelay(held *tasks.Prefetch, clock *clock) asynq.RetryDelayFunc {
 			return time.Second
 		}
 		if h, err := tasks.ParseHeader(t.Headers()); err == nil {
-			due := clock.now().Add(r.delay)
+			due := clock.last().Add(r.delay)
 			held.Due(tasks.IDOf(h.ID, h.Gen), due, clock.local(due).Unix())
 		}
 		return r.delay
