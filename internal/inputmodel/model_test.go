@@ -8,6 +8,9 @@ import (
 	_ "embed"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,7 +60,11 @@ func harness(t *testing.T, dir, driver string) string {
 // load opens a page with a script in it.
 func load(ctx context.Context, t *testing.T, script string) {
 	t.Helper()
-	browser.Do(ctx, t, chromedp.Navigate("data:text/html,<!doctype html><title>model</title>"))
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // forms go to an address
+		_, _ = io.WriteString(w, "<!doctype html><title>model</title>")
+	}))
+	t.Cleanup(page.Close)
+	browser.Do(ctx, t, chromedp.Navigate(page.URL))
 	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](script+"\nvoid 0"))
 }
 

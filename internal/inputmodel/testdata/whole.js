@@ -101,7 +101,7 @@ class WholeClient {
     listeners = [];
     document.body.innerHTML = `<div id="live"></div>`;
     this.root = document.getElementById("live");
-    this.root.dataset.live = JSON.stringify({ view: "v", token: "t", hash: "", manifest: "m", url: "http://127.0.0.1/" });
+    this.root.dataset.live = JSON.stringify({ view: "v", token: "t", hash: "", manifest: "m" });
     this.root.addEventListener("live:error", ({ detail }) => { if (detail.code === "lost") w.lost.add(this.books.get(detail.i)?.submit); });
     this.books = new Map();
     this.app = createApp(this.root);
