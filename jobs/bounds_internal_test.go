@@ -37,6 +37,7 @@ func TestScriptsAtTheirBounds(t *testing.T) {
 	for _, tt := range sizes() {
 		tested = append(tested, strings.Fields(tt.scripts)...)
 		t.Run(tt.scripts, func(t *testing.T) {
+			t.Parallel()
 			rdb := redistest.Start(t, redistest.Config{}).Client(t)
 			queues := map[string]int{}
 			for i := range maxQueues {

@@ -116,7 +116,7 @@ func NewClient(rdb redis.UniversalClient, pub Publisher, cfg ClientConfig) (*Cli
 		inspect: asynq.NewInspectorFromRedisClient(rdb),
 	}
 	c.tasks = &tasks.Queues{Redis: rdb, Inspect: c.inspect, Names: &c.known.Names}
-	c.clock.rdb, c.clock.log, c.clock.gauge = rdb, cfg.Logger, m.skew
+	c.clock = clock{rdb: rdb, log: cfg.Logger, gauge: m.skew, asking: make(chan struct{}, 1)}
 	c.denied.log, c.denied.channels = cfg.Logger, cfg.Prefix+":jobs:*"
 	c.foreign = foreigners{log: cfg.Logger, count: m.foreign}
 	c.limits, c.notify, c.watchdog = limiter{c}, notifier{c}, watchdog{c}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +33,7 @@ type clock struct {
 	gauge  prometheus.Gauge
 	at     atomic.Pointer[reading]
 	tried  atomic.Pointer[time.Time] // when one that failed began
-	asking sync.Mutex
+	asking chan struct{}             // whoever asks has its place
 	warned atomic.Bool
 }
 
@@ -72,21 +71,38 @@ func (c *clock) now(ctx context.Context) time.Time {
 	now := time.Now()
 	r := c.at.Load()
 	if (r == nil || r.stale(now)) && c.mayAsk(now) {
-		if r == nil {
-			c.asking.Lock()
-		} else if !c.asking.TryLock() {
+		ctx, stop := context.WithTimeout(ctx, skewPatience)
+		defer stop()
+		if !c.turn(ctx, r == nil) {
 			return c.last()
 		}
-		defer c.asking.Unlock()
+		defer func() { <-c.asking }()
 		if c.at.Load() == r { // nobody was faster
-			ctx, stop := context.WithTimeout(ctx, skewPatience)
-			defer stop()
 			if err := c.measure(ctx, 1); err != nil {
 				c.tried.Store(&now)
 			}
 		}
 	}
 	return c.last()
+}
+
+// turn takes the place of whoever asks, and waits for it if there has been no
+// answer yet. It is not a mutex: who has it waits for Redis.
+func (c *clock) turn(ctx context.Context, first bool) bool {
+	select {
+	case c.asking <- struct{}{}:
+		return true
+	default:
+		if !first {
+			return false
+		}
+	}
+	select {
+	case c.asking <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // mayAsk reports whether the last failure is long enough ago.

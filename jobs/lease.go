@@ -55,9 +55,7 @@ func (h holder) keepLeases(ctx context.Context) {
 		}
 		next := time.Now().Add(p.cfg.Beat)
 		if h.beat(ctx) {
-			p.keeping.Lock()
-			p.kept = time.Now()
-			p.keeping.Unlock()
+			h.kept()
 		} else {
 			next = time.Now().Add(p.cfg.Beat / 5)
 		}
@@ -72,13 +70,21 @@ func (h holder) keepFirst(ctx context.Context) {
 	if p.waker == nil {
 		return
 	}
-	p.keeping.Lock()
-	defer p.keeping.Unlock()
-	if time.Since(p.kept) > p.cfg.Beat*6/5 {
-		if h.beat(ctx) { // then the others need not as well
-			p.kept = time.Now()
-		}
+	select { // not a mutex: who waits for Redis holds it
+	case p.keeping <- struct{}{}:
+		defer func() { <-p.keeping }()
+	case <-ctx.Done():
+		return
 	}
+	if last := p.kept.Load(); (last == nil || time.Since(*last) > p.cfg.Beat*6/5) && h.beat(ctx) {
+		h.kept() // then the others need not as well
+	}
+}
+
+// kept notes that all leases are renewed.
+func (h holder) kept() {
+	now := time.Now()
+	h.p.kept.Store(&now)
 }
 
 // beat renews all leases, and returns whether all answers came.

@@ -97,7 +97,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m.misfits = register(r, m.misfits, &err)
 	m.wakes = register(r, m.wakes, &err)
 	m.polling = register(r, m.polling, &err)
-	m.leaseMetrics.register(r, &err)
+	m.register(r, &err)
 	return m, err
 }
 

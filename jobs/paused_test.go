@@ -54,9 +54,9 @@ func pausedWorker(addr string) int {
 	if err != nil {
 		return 2
 	}
-	define().Handle(pool, func(_ context.Context, j *jobs.Job[args]) (result, error) {
-		bg := context.Background() //nolint:contextcheck // deaf: it goes on whatever is asked of it
-		rdb.SAdd(bg, "log", name)  // a set: a call that a pause interrupts is repeated
+	define().Handle(pool, func(ctx context.Context, j *jobs.Job[args]) (result, error) {
+		bg := context.WithoutCancel(ctx) // deaf: it goes on whatever is asked of it
+		rdb.SAdd(bg, "log", name)        // a set: a call that a pause interrupts is repeated
 		for rdb.Exists(bg, "go:"+name).Val() == 0 {
 			<-time.After(5 * time.Millisecond)
 		}

@@ -149,10 +149,10 @@ type Pool struct {
 	adoptedDown chan struct{} // closed: their servers have ended
 	waker       *waker        // nil when the pool polls
 	handOuts    atomic.Int64
-	keeping     sync.Mutex
-	kept        time.Time // when all leases were renewed
-	mark        string    // what all tasks of this application carry
-	name        string    // of this worker, for people
+	keeping     chan struct{}             // whoever renews late leases has its place
+	kept        atomic.Pointer[time.Time] // when all leases were renewed
+	mark        string                    // what all tasks of this application carry
+	name        string                    // of this worker, for people
 	tracer      trace.Tracer
 }
 
@@ -170,7 +170,8 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		c.queues.Store(q, struct{}{})
 	}
 	p := &Pool{
-		client: c, cfg: cfg, log: c.log,
+		keeping: make(chan struct{}, 1),
+		client:  c, cfg: cfg, log: c.log,
 		handlers: make(map[string]handling), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}), givingUp: make(chan struct{}),
 		running:     make(map[string]map[*execution]struct{}),

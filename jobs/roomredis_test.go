@@ -60,9 +60,9 @@ func refusals(t *testing.T) []refusal {
 			name: "replica", in: "READONLY",
 			on: func(t *testing.T, rdb *redis.Client) {
 				t.Helper()
-				must(t, rdb.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+				must(t, rdb.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 			},
-			off: func(ctx context.Context, rdb *redis.Client) error { return rdb.SlaveOf(ctx, "NO", "ONE").Err() },
+			off: func(ctx context.Context, rdb *redis.Client) error { return rdb.ReplicaOf(ctx, "NO", "ONE").Err() },
 		},
 	}
 }
@@ -205,7 +205,7 @@ func (s *stage) begin(life life, session bool) {
 }
 
 func (s *stage) during(j *staged) {
-	insistently(s.t, 20*time.Millisecond, func() error { return j.life.during(s.t.Context(), s.client, j.id) })
+	insistently(s.t, 20*time.Millisecond, func() error { return j.during(s.t.Context(), s.client, j.id) })
 }
 
 func (s *stage) ended(j *staged) bool {
@@ -231,7 +231,7 @@ func (s *stage) end(j *staged) {
 		if err != nil || len(back.Entries) != 1 {
 			return false
 		}
-		e, err := jobs.EventOf(pushData(back.Entries[0].Message.Data))
+		e, err := jobs.EventOf(pushData(back.Entries[0].Data))
 		return err == nil && e.State == j.want
 	})
 }

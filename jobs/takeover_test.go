@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func (s *starts) handle(ctx context.Context, j *jobs.Job[args]) (result, error) 
 func TestKilledWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	for phase := range 30 {
-		t.Run(fmt.Sprint(phase), func(t *testing.T) {
+		t.Run(strconv.Itoa(phase), func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
 				t.Helper()

@@ -82,10 +82,11 @@ func (s *Server) EvalSha(ctx context.Context, sha string, keys []string, args ..
 	}
 	text := ""
 	if s.leaves(keys, args) {
-		known, ok := s.texts.Load(sha)
+		known, _ := s.texts.Load(sha)
+		var ok bool
 		if text, ok = known.(string); !ok {
 			cmd := redis.NewCmd(ctx)
-			cmd.SetErr(noScript{}) // Asynq then sends the text
+			cmd.SetErr(noScriptError{}) // Asynq then sends the text
 			return cmd
 		}
 	}
@@ -123,11 +124,11 @@ func (s *Server) leaves(keys []string, args []any) bool {
 	return id != ""
 }
 
-// noScript is the answer of a Redis that does not know a script.
-type noScript struct{}
+// noScriptError is the answer of a Redis that does not know a script.
+type noScriptError struct{}
 
-func (noScript) Error() string { return "NOSCRIPT No matching script." }
-func (noScript) RedisError()   {}
+func (noScriptError) Error() string { return "NOSCRIPT No matching script." }
+func (noScriptError) RedisError()   {}
 
 // settle makes a script call that may end Asynq's hold on a task.
 func (s *Server) settle(ctx context.Context, sha string, keys []string, args []any, call func(args []any) *redis.Cmd) *redis.Cmd {
