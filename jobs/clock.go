@@ -65,12 +65,19 @@ func ClockSkew(c *Client) time.Duration {
 	return 0
 }
 
+// Now returns the time by Redis's clock, which jobs are stored and judged by:
+// what a [ProcessAt] is to be counted from. Once a minute that takes a round trip of a
+// second at most. While Redis does not answer it is the time by the last
+// measurement, or this machine's. It is safe for concurrent use.
+func Now(ctx context.Context, c *Client) time.Time { return c.clock.now(ctx) }
+
 // now returns Redis's time. Once a minute that takes a round trip. While Redis
 // does not answer it is the time by the last measurement, or this machine's.
 func (c *clock) now(ctx context.Context) time.Time {
 	now := time.Now()
 	r := c.at.Load()
 	if (r == nil || r.stale(now)) && c.mayAsk(now) {
+		left := ctx.Err
 		ctx, stop := context.WithTimeout(ctx, skewPatience)
 		defer stop()
 		if !c.turn(ctx, r == nil) {
@@ -78,7 +85,7 @@ func (c *clock) now(ctx context.Context) time.Time {
 		}
 		defer func() { <-c.asking }()
 		if c.at.Load() == r { // nobody was faster
-			if err := c.measure(ctx, 1); err != nil {
+			if err := c.measure(ctx, 1); err != nil && left() == nil { // a caller who has left says nothing of Redis
 				c.tried.Store(&now)
 			}
 		}

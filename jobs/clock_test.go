@@ -111,6 +111,47 @@ func clockLives() map[string]func(t *testing.T, k *jobstest.Kit) {
 			}
 			within(t, "all done", time.Since(since), 2*time.Minute, 130*time.Second)
 		},
+		"at a rate": func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
+			kind := define(jobs.RateLimit("api", 1, 30*time.Second))
+			var begins []time.Time
+			start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
+				begins = append(begins, time.Now())
+				return result{}, nil
+			})
+			for range 3 {
+				enqueue(t, k, kind)
+			}
+			k.Drain()
+			within(t, "all began", begins[len(begins)-1].Sub(begins[0]), 59*time.Second, 70*time.Second)
+		},
+		"asked to come back": func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
+			var begins []time.Time
+			kind := define()
+			start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
+				if begins = append(begins, time.Now()); len(begins) == 1 {
+					return result{}, jobs.Snooze(time.Minute)
+				}
+				return result{}, nil
+			})
+			wantEnd(t, k, enqueue(t, k, kind), jobs.StateCompleted)
+			within(t, "began again", begins[1].Sub(begins[0]), time.Minute, 62*time.Second)
+		},
+		"a caller leaves first": func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
+			gone, leave := context.WithCancel(t.Context())
+			leave()
+			kind := define()
+			if _, err := kind.With(k.Client).Enqueue(gone, args{"a"}); err == nil {
+				t.Error("enqueued for who has left")
+			}
+			made := time.Now()
+			start(k, kind, timed(0))
+			id := enqueue(t, k, kind, jobs.ProcessIn(90*time.Second))
+			wantEnd(t, k, id, jobs.StateCompleted)
+			within(t, "ended", time.Since(made), 90*time.Second, 95*time.Second)
+		},
 		"its worker dies": func(t *testing.T, k *jobstest.Kit) {
 			t.Helper()
 			kind := define(jobs.MaxRetry(5))

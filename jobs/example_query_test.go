@@ -63,6 +63,22 @@ func ExampleClient_Jobs() {
 	// attempt 3 said no route to a.jpg
 }
 
+// Tonight at ten, by the clock that the job is judged by.
+func ExampleNow() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	kit := jobstest.New(t)
+	tidy := jobs.Define[string, int]("tidy")
+	now := jobs.Now(t.Context(), kit.Client).UTC()
+	ten := time.Date(now.Year(), now.Month(), now.Day(), 22, 0, 0, 0, time.UTC)
+	if !ten.After(now) {
+		ten = ten.AddDate(0, 0, 1)
+	}
+	h, err := tidy.With(kit.Client).Enqueue(t.Context(), "/tmp", jobs.ProcessAt(ten))
+	fmt.Println(h.State, err)
+	// Output: scheduled <nil>
+}
+
 // A program that is to be ready only with a clock that is right.
 func ExampleClockSkew() {
 	t := exampletest.New() // in a test, t is its *testing.T

@@ -250,7 +250,7 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 	defer stop()
 	c := x.pool.client
 	holder{x.pool}.keepFirst(callCtx)
-	now := c.clock.now(ctx)
+	now := c.clock.now(callCtx)
 	v, state, err := c.join(callCtx, x)
 	if err == nil && v != joined {
 		if state == StateCancelled {

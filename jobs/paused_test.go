@@ -3,12 +3,10 @@ package jobs_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +18,7 @@ import (
 	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
 	"lastmile/jobs"
+	"lastmile/push"
 )
 
 // A test binary that finds these in its environment is a worker process with a
@@ -31,17 +30,7 @@ const (
 	pausedEnd   = "JOBS_TEST_PAUSED_END"
 )
 
-func pausedWorker(addr string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	go func() { // the parent's end closes our input
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(1) //nolint:forbidigo // this is a worker process
-	}()
-	rdb, _, pub, err := soakPublisher(addr)
-	if err != nil {
-		return 2
-	}
+func pausedWorker(rdb *redis.Client, pub *push.Publisher) (*jobs.Pool, error) {
 	name, end := os.Getenv(pausedName), os.Getenv(pausedEnd) //nolint:forbidigo // this is a worker process
 	cfg := jobs.PoolConfig{
 		ClientConfig: jobs.ClientConfig{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
@@ -52,7 +41,7 @@ func pausedWorker(addr string) int {
 	}
 	pool, err := jobs.NewPool(rdb, pub, cfg)
 	if err != nil {
-		return 2
+		return nil, err
 	}
 	define().Handle(pool, func(ctx context.Context, j *jobs.Job[args]) (result, error) {
 		bg := context.WithoutCancel(ctx) // deaf: it goes on whatever is asked of it
@@ -71,10 +60,7 @@ func pausedWorker(addr string) int {
 		}
 		return result{j.Attempt}, nil
 	})
-	if err := pool.Run(ctx); err != nil {
-		return 3
-	}
-	return 0
+	return pool, nil
 }
 
 // spawnPaused starts a worker process.

@@ -29,13 +29,13 @@ const (
 
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(soakRedis); addr != "" { //nolint:forbidigo // this is a worker process
-		os.Exit(soakWorker(addr)) //nolint:forbidigo // this is a worker process
+		os.Exit(workerProcess(addr, soakWorker)) //nolint:forbidigo // this is a worker process
 	}
 	if addr := os.Getenv(pausedRedis); addr != "" { //nolint:forbidigo // likewise
-		os.Exit(pausedWorker(addr)) //nolint:forbidigo // likewise
+		os.Exit(workerProcess(addr, pausedWorker)) //nolint:forbidigo // likewise
 	}
 	if addr := os.Getenv(takenRedis); addr != "" { //nolint:forbidigo // likewise
-		os.Exit(takenWorker(addr)) //nolint:forbidigo // likewise
+		os.Exit(workerProcess(addr, takenWorker)) //nolint:forbidigo // likewise
 	}
 	// A closed client goes on looking for a server that died for some seconds.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
@@ -93,7 +93,9 @@ func (d dying) PublishVia(ctx context.Context, m push.Message, store func(contex
 	})
 }
 
-func soakWorker(addr string) int {
+// workerProcess runs a pool until its parent ends or sends SIGTERM, and returns
+// the exit code.
+func workerProcess(addr string, build func(rdb *redis.Client, pub *push.Publisher) (*jobs.Pool, error)) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() { // the parent's end closes our input
@@ -104,19 +106,27 @@ func soakWorker(addr string) int {
 	if err != nil {
 		return 2
 	}
+	pool, err := build(rdb, pub)
+	if err != nil {
+		return 2
+	}
+	if err := pool.Run(ctx); err != nil {
+		return 3
+	}
+	return 0
+}
+
+func soakWorker(rdb *redis.Client, pub *push.Publisher) (*jobs.Pool, error) {
 	percent, _ := strconv.Atoi(os.Getenv(soakCrash)) //nolint:forbidigo // this is a worker process
 	pool, err := jobs.NewPool(rdb, dying{pub, percent}, jobs.PoolConfig{
 		ClientConfig: jobs.ClientConfig{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 		DrainTimeout: 2 * time.Second, Grace: time.Second,
 	})
 	if err != nil {
-		return 2
+		return nil, err
 	}
 	soakKind().Handle(pool, soakHandler)
-	if err := pool.Run(ctx); err != nil {
-		return 3
-	}
-	return 0
+	return pool, nil
 }
 
 func soakHandler(ctx context.Context, j *jobs.Job[soakArgs]) (result, error) {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,24 +34,14 @@ const (
 // takenStarts is the list of starts: job, attempt, worker and time.
 const takenStarts = "starts"
 
-func takenWorker(addr string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	go func() { // the parent's end closes our input
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(1) //nolint:forbidigo // this is a worker process
-	}()
-	rdb, _, pub, err := soakPublisher(addr)
-	if err != nil {
-		return 2
-	}
+func takenWorker(rdb *redis.Client, pub *push.Publisher) (*jobs.Pool, error) {
 	name := os.Getenv(takenName) //nolint:forbidigo // this is a worker process
 	pool, err := jobs.NewPool(rdb, pub, jobs.PoolConfig{
 		Concurrency:  100,
 		ClientConfig: jobs.ClientConfig{Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))},
 	})
 	if err != nil {
-		return 2
+		return nil, err
 	}
 	define().Handle(pool, func(ctx context.Context, j *jobs.Job[args]) (result, error) {
 		rdb.RPush(ctx, takenStarts, fmt.Sprint(j.ID, " ", j.Attempt, " ", name, " ", time.Now().UnixNano()))
@@ -66,10 +54,7 @@ func takenWorker(addr string) int {
 		}
 		return result{j.Attempt}, nil
 	})
-	if err := pool.Run(ctx); err != nil {
-		return 3
-	}
-	return 0
+	return pool, nil
 }
 
 var (

@@ -27,6 +27,15 @@ type starts struct {
 
 func newStarts() *starts { return &starts{make(chan time.Time, 100), make(chan struct{})} }
 
+// wantOne releases a job and checks that it has run once.
+func (s *starts) wantOne(t *testing.T, k *jobstest.Kit, id string) {
+	t.Helper()
+	close(s.release)
+	if end := wantEnd(t, k, id, jobs.StateCompleted); end.Event.Attempt != 1 || len(s.began) > 0 {
+		t.Errorf("attempt = %d, %d more starts", end.Event.Attempt, len(s.began))
+	}
+}
+
 func (s *starts) handle(ctx context.Context, j *jobs.Job[args]) (result, error) {
 	s.began <- time.Now()
 	if j.Attempt > 1 {
@@ -109,10 +118,7 @@ func TestSlowWorkerIsNotRobbed(t *testing.T) {
 					time.Sleep(5*time.Second + time.Duration(phase)*193*time.Millisecond)
 					first.Cut(cut)
 					time.Sleep(20 * time.Second)
-					close(s.release)
-					if end := wantEnd(t, k, id, jobs.StateCompleted); end.Event.Attempt != 1 || len(s.began) > 0 {
-						t.Errorf("attempt = %d, %d more starts", end.Event.Attempt, len(s.began))
-					}
+					s.wantOne(t, k, id)
 				})
 			})
 		}
@@ -139,10 +145,7 @@ func TestNobodyIsRobbedByAnOutage(t *testing.T) {
 					time.Sleep(before)
 					k.Outage(d)
 					time.Sleep(30 * time.Second)
-					close(s.release)
-					if end := wantEnd(t, k, id, jobs.StateCompleted); end.Event.Attempt != 1 || len(s.began) > 0 {
-						t.Errorf("attempt = %d, %d more starts", end.Event.Attempt, len(s.began))
-					}
+					s.wantOne(t, k, id)
 				})
 			})
 		}

@@ -232,9 +232,9 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 // followed it, the task is that one's: given back, it would be handed out once
 // more, and end that one, and so on.
 func (p *Pool) superseded(ctx context.Context, x *execution) error {
-	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if rec, err := p.client.load(callCtx, x.id); err == nil && rec.Gen == x.gen && rec.run > x.run {
+	if rec, err := p.client.load(ctx, x.id); err == nil && rec.Gen == x.gen && rec.run > x.run {
 		p.parked.Put(x.task(), struct{}{})
 	}
 	return &retryError{err: errSuperseded, delay: unsettledDelay}

@@ -16,6 +16,7 @@ import (
 	"lastmile/jobs"
 	"lastmile/jobs/cron"
 	"lastmile/jobs/jobstest"
+	"lastmile/push"
 )
 
 // slots returns the times of the jobs that a session was sent the enqueueing of.
@@ -113,6 +114,46 @@ func TestClockThatIsSetBack(t *testing.T) {
 			t.Errorf("times = %v, want %v", got, want)
 		}
 	})
+}
+
+// A time comes when Redis's clock shows it, whatever the clock of who runs the
+// cron, and List says so.
+func TestTimesComeByRedisClock(t *testing.T) {
+	t.Parallel()
+	for _, by := range []time.Duration{0, -2 * time.Minute, -30 * time.Second, 30 * time.Second, 2 * time.Minute} {
+		t.Run(by.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				k := jobstest.New(t)
+				k.RedisAhead(by)
+				var told []time.Time
+				k.OnPush(nil, func(push.Message) { told = append(told, time.Now().Add(by)) })
+				c, err := cron.New(k.Client, nil, entry(k, "*/5 * * * *", nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, stop := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				wg.Go(func() { _ = c.Run(ctx) })
+				time.Sleep(17 * time.Minute)
+				list, err := cron.List(t.Context(), k.Client)
+				now := time.Now().Add(by)
+				if err != nil || len(list) != 1 || !list[0].Next.Equal(now.Truncate(5*time.Minute).Add(5*time.Minute)) {
+					t.Errorf("at %v of Redis's clock the next time is said to be %v (%v)", now, list, err)
+				}
+				stop()
+				wg.Wait()
+				for _, at := range told {
+					if late := at.Sub(at.Truncate(5 * time.Minute)); late > time.Second {
+						t.Errorf("enqueued at %v of Redis's clock", at)
+					}
+				}
+				if len(told) < 3 {
+					t.Errorf("%d times in 17 minutes", len(told))
+				}
+			})
+		})
+	}
 }
 
 // A name that no job's ID may have is refused at the start, not at its time.

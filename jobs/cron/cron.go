@@ -50,7 +50,7 @@ type Cron struct {
 	client  *jobs.Client
 	log     *slog.Logger
 	entries []*entry
-	now     func() time.Time
+	now     func(context.Context) time.Time
 }
 
 type entry struct {
@@ -71,7 +71,7 @@ const (
 
 // New checks the entries. It starts nothing. A nil log is slog.Default().
 func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
-	out := &Cron{client: c, log: cmp.Or(log, slog.Default()), now: time.Now}
+	out := &Cron{client: c, log: cmp.Or(log, slog.Default()), now: func(ctx context.Context) time.Time { return jobs.Now(ctx, c) }}
 	names := make(map[string]bool, len(entries))
 	for _, e := range entries {
 		if e.Name == "" || len(e.Name) > maxName || !tasks.ValidJob(e.Name) || names[e.Name] || e.CatchUp < 0 {
@@ -107,7 +107,7 @@ func New(c *jobs.Client, log *slog.Logger, entries ...Entry) (*Cron, error) {
 // Run enqueues until ctx ends, and returns nil then. An enqueue that fails is
 // repeated until the entry's next time.
 func (c *Cron) Run(ctx context.Context) error {
-	now := c.now()
+	now := c.now(ctx)
 	for _, e := range c.entries {
 		e.last = now
 		if missed, ok := e.latest(now.Add(-e.CatchUp), now); ok {
@@ -138,7 +138,7 @@ func (e *entry) latest(after, until time.Time) (slot time.Time, ok bool) {
 func (c *Cron) tick(ctx context.Context) time.Duration {
 	wait := cronIdle
 	for _, e := range c.entries {
-		now := c.now()
+		now := c.now(ctx)
 		if e.last.Sub(now) > cronIdle { // the clock was wrong, and was set back
 			e.last = now
 		}

@@ -1,6 +1,11 @@
 package cron
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // SetClock makes the cron read another clock.
-func (c *Cron) SetClock(now func() time.Time) { c.now = now }
+func (c *Cron) SetClock(now func() time.Time) {
+	c.now = func(context.Context) time.Time { return now() }
+}

@@ -94,7 +94,7 @@ func status(ctx context.Context, c *jobs.Client, name string) (Status, error) {
 	}
 	if loc, err := time.LoadLocation(e.Location); err == nil { // this program may know fewer zones
 		if schedule, err := cron.ParseStandard(e.Spec); err == nil {
-			s.Next = byWallClock(schedule).Next(time.Now().In(loc))
+			s.Next = byWallClock(schedule).Next(jobs.Now(ctx, c).In(loc))
 		}
 	}
 	if s.LastJob != "" {
