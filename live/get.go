@@ -104,6 +104,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 	var b strings.Builder
 	err = p.cfg.Layout.Execute(&b, Page{
 		Title: p.documentTitle(m.State), Lang: p.cfg.Lang, View: p.name, Flashes: flashes,
+		UserID: who.UserID, Request: who.request, State: m.State,
 		Head:    template.HTML(`<script defer src="?` + queryLive + `=` + p.assets.script + `"></script>`), //nolint:gosec // a constant and a hex hash
 		Content: container,
 	})

@@ -58,6 +58,13 @@ type Page struct {
 	Title, Lang string
 	// View is the view's name.
 	View string
+	// UserID is the signed-in user, or empty, and Request is the request that the
+	// page answers.
+	UserID  string
+	Request Request
+	// State is the view's state as Content shows it. What the layout makes of it
+	// stays as it is until the page is loaded again.
+	State any
 	// Head belongs into the document's head: it loads the client.
 	Head template.HTML
 	// Content belongs into the document's body: the page itself.
