@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -153,10 +152,6 @@ func (c *Config) fill() error {
 		_, _ = rand.Read(c.Secret) // it never fails
 	case len(c.Secret) < 32:
 		return fmt.Errorf("live: Config: Secret has %d bytes, at least 32 are needed", len(c.Secret))
-	}
-	c.CookieName = cmp.Or(c.CookieName, "lastmile")
-	if err := (&http.Cookie{Name: c.CookieName, Value: "x"}).Valid(); err != nil { //nolint:gosec // it is only checked
-		return fmt.Errorf("live: Config: CookieName: %w", err)
 	}
 	if c.TracerProvider == nil {
 		c.TracerProvider = otel.GetTracerProvider()

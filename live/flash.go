@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+
+	"lastmile/push/cookie"
 )
 
 // Flash is a short message to the user, shown once.
@@ -52,8 +54,8 @@ func (h *Hub) setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []F
 		b = append(h.sign(flashPurpose, string(b)), b...)
 		if value := base64.RawURLEncoding.EncodeToString(b); len(value) <= maxFlashCookie {
 			http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure under TLS; plain http is for development
-				Name: hostCookie(r, flashCookie), Value: value, Path: "/", MaxAge: 60,
-				HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
+				Name: cookie.HostName(r, flashCookie), Value: value, Path: "/", MaxAge: 60,
+				HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: cookie.Secure(r),
 			})
 			return
 		}
@@ -63,13 +65,13 @@ func (h *Hub) setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []F
 
 // takeFlashCookie returns the messages that came with a redirect, once.
 func (h *Hub) takeFlashCookie(w http.ResponseWriter, r *http.Request) []Flash {
-	c, err := r.Cookie(hostCookie(r, flashCookie))
+	c, err := r.Cookie(cookie.HostName(r, flashCookie))
 	if err != nil {
 		return nil
 	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // it takes the other one back
-		Name: hostCookie(r, flashCookie), Path: "/", MaxAge: -1,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure(r),
+		Name: cookie.HostName(r, flashCookie), Path: "/", MaxAge: -1,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: cookie.Secure(r),
 	})
 	b, err := base64.RawURLEncoding.DecodeString(c.Value)
 	if err != nil || len(b) < sha256.Size || !hmac.Equal(b[:sha256.Size], h.sign(flashPurpose, string(b[sha256.Size:]))) {

@@ -11,6 +11,7 @@ import (
 
 	"lastmile/live/internal/delivery"
 	"lastmile/live/internal/wire"
+	"lastmile/push/cookie"
 )
 
 // Hub joins the views of a web process: it knows their actions, holds their
@@ -25,6 +26,7 @@ type Hub struct {
 	// spanKind is of every span.
 	spanKind trace.SpanStartOption
 	origins  *http.CrossOriginProtection
+	cookies  *cookie.Sessions
 	topics   topicTable
 	pages    *delivery.Deps
 	frames   wire.Pool
@@ -80,6 +82,9 @@ func New(deps Deps, cfg Config) (*Hub, error) {
 		}
 	}
 	var err error
+	if h.cookies, err = cookie.New(cookie.Config{Secrets: [][]byte{cfg.Secret}, Name: cfg.CookieName}); err != nil {
+		return nil, fmt.Errorf("live: Config: CookieName: %w", err)
+	}
 	if h.metrics, err = newMetrics(cfg.Registerer, h); err != nil {
 		return nil, fmt.Errorf("live: register metrics: %w", err)
 	}

@@ -144,6 +144,8 @@ type Backlog struct {
 	// latest of the cursor asked for, the acked offset, and the last entry. It is the
 	// cursor to subscribe from, also when there are no entries.
 	Cursor Seq
+	// Acked is the acked offset: entries up to it are parked ones.
+	Acked Seq
 	// Epoch is the store's epoch that Cursor belongs to.
 	Epoch string
 }

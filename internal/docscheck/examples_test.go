@@ -26,7 +26,9 @@ var shown = map[string][]string{
 	"live":             {"Run", "Publish", "SessionOf", "Session", "TriggerAction", "Bind", "GetInt", "GetString", "SetFlash", "Subscribe", "Emit", "Navigate", "Redirect", "UserID"},
 	"live/livetest":    {"Open", "Get", "Submit", "Click", "Try", "Send", "Answer", "WaitText", "Drop", "Reconnect", "State"},
 	"push":             {"Session", "Trigger", "TriggerAction", "Subscribe", "Pending", "Ack", "Publish", "Run"},
+	"push/cookie":      {"Session", "Authenticate"},
 	"push/mempush":     {},
+	"push/pushhttp":    {"Token"},
 	"push/redisstream": {},
 	"push/pushtest":    {},
 }

@@ -84,7 +84,7 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 	}
 	parked := slices.DeleteFunc(slices.Clone(box.parked), func(e entry) bool { return e.Seq <= after })
 	b.Entries = plain(append(parked, box.after(max(after, box.acked))...))
-	b.Cursor = max(after, box.acked)
+	b.Cursor, b.Acked = max(after, box.acked), box.acked
 	if len(b.Entries) > 0 {
 		b.Cursor = max(b.Cursor, b.Entries[len(b.Entries)-1].Seq)
 	}

@@ -129,6 +129,7 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 	log := push.Backlog{
 		Entries: append(parkedOf(session, reply[1]), entriesOf(session, reply[2])...),
 		Cursor:  max(after, seqOf(reply[0])),
+		Acked:   seqOf(reply[0]),
 		Epoch:   epoch,
 	}
 	if n := len(log.Entries); n > 0 {
