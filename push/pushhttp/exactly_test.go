@@ -2,6 +2,7 @@ package pushhttp_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"lastmile/internal/patience"
 	"lastmile/internal/redistest"
@@ -38,7 +41,7 @@ type tab struct {
 // kinds are the ways to read. Each keeps the cursor of the last event that it has
 // taken, as a browser does.
 var kinds = map[string]func(*tab, context.Context){
-	"EventSource": (*tab).stream, "long poll": (*tab).poll, "confirming stream": (*tab).confirming,
+	"EventSource": (*tab).stream, "long poll": (*tab).poll, "confirming stream": (*tab).confirming, "socket": (*tab).socket,
 }
 
 // run reads until ctx ends.
@@ -142,6 +145,36 @@ func (b *tab) confirming(ctx context.Context) {
 		}
 	})
 	b.stream(ctx)
+}
+
+// socket reads one WebSocket to its end, and confirms each event.
+func (b *tab) socket(ctx context.Context) {
+	sep := "?"
+	if strings.Contains(b.path, "?") {
+		sep = "&"
+	}
+	ws, _, err := websocket.Dial(ctx, "ws://site.test/push/"+strings.Replace(b.path, "events", "socket", 1)+sep+"after="+b.last(), //nolint:bodyclose // Dial says: never
+		&websocket.DialOptions{HTTPClient: b.s.client, HTTPHeader: http.Header{"X-Session": {alice}}})
+	for err == nil {
+		var text []byte
+		if _, text, err = ws.Read(ctx); err != nil {
+			break
+		}
+		var m struct {
+			ID, Action, Event string
+			Data              json.RawMessage
+		}
+		if err = json.Unmarshal(text, &m); err != nil {
+			break
+		}
+		b.take(m.ID, cmp.Or(m.Action, m.Event), m.Data)
+		if m.ID != "" {
+			err = ws.Write(ctx, websocket.MessageText, []byte(`{"ack":"`+m.ID+`"}`))
+		}
+	}
+	if ws != nil {
+		_ = ws.CloseNow() // it is over
+	}
 }
 
 // exactly publishes n pushes of two actions while connections are cut, with all

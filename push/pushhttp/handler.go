@@ -178,6 +178,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch name {
 	case "events":
 		h.events(w, r, who)
+	case "socket":
+		h.socket(w, r, who)
 	case "ack":
 		h.ack(w, r, who)
 	}
@@ -186,7 +188,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // endpoint returns the method of an endpoint.
 func (h *Handler) endpoint(name string) (method string, known bool) {
 	switch name {
-	case "events":
+	case "events", "socket":
 		return http.MethodGet, true
 	case "ack":
 		return http.MethodPost, true

@@ -257,4 +257,3 @@ func (a answer) kind() string {
 	}
 	return strings.TrimPrefix(p.Type, "urn:lastmile:")
 }
-
