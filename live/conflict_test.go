@@ -30,7 +30,7 @@ func (r *rivalStates) set(f func()) {
 
 func (r *rivalStates) Commit(ctx context.Context, c push.Commit) (push.CommitResult, error) {
 	r.mu.Lock()
-	away, wins := r.away, r.wins > 0 && c.View != nil
+	away, wins := r.away, r.wins > 0 && c.View != nil && c.View.State != nil
 	if wins {
 		r.wins--
 	}

@@ -54,7 +54,8 @@
 // on where it was. Fields tagged `json:"-"` are not kept. Fields tagged
 // `live:"persist"` outlive the page: all connections of the same view in the
 // same session share them, and a reload or a form without JavaScript starts
-// with them. A stored field that no longer fits its Go type, after a deployment
+// with them. What one of them stores the others show at once, on any node. A
+// click that runs while another tab stores the same field wins. A stored field that no longer fits its Go type, after a deployment
 // that changed it, is left out, logged and counted: the page comes up with the
 // initial value, and the stored one stays until the next change of a persisted
 // field is stored. A page whose state would exceed Config.MaxStateBytes with

@@ -68,6 +68,7 @@ type Feed struct {
 	attaching, lagging, closed bool
 	// flushing says that the consumer waits for its acknowledgements to be sent.
 	flushing bool
+	watch    watch
 }
 
 // Ready is signalled whenever Next may yield again, and when CaughtUp or Err

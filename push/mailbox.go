@@ -153,6 +153,7 @@ func reattach(ctx context.Context, n *Node, box *mailbox) error {
 		box.attach = true // after failing the feeds that are too old, for the rest
 		return err
 	}
+	box.missed()
 	for _, f := range box.feeds {
 		f.target = max(f.target, att.Last)
 		if f.live() && !f.lagging && f.target > f.cursor {

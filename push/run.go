@@ -171,6 +171,7 @@ func (n *Node) checked(s Status) {
 	if s.Rerouted {
 		n.metrics.rerouted.Inc()
 		box.route = 0 // the new route does not know how far the feeds have come
+		box.missed()
 		box.released(n)
 	}
 	for _, f := range box.feeds {
@@ -212,6 +213,27 @@ func (n *Node) delay(box *mailbox) {
 	}
 }
 
+// offer hands a hint to the feeds of its session.
+func (n *Node) offer(h Notice) {
+	box := n.box(h.Session)
+	if box == nil {
+		return // detached a moment ago
+	}
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	read := false
+	for _, f := range box.feeds {
+		if h.View != "" {
+			f.stored(h)
+			continue
+		}
+		read = f.offer(h) || read
+	}
+	if read {
+		n.enqueue(box)
+	}
+}
+
 // listener turns hints into entries in queues, or into work for fetchers. It
 // never waits.
 type listener struct{ node *Node }
@@ -219,19 +241,7 @@ type listener struct{ node *Node }
 func (l listener) Notify(hints []Notice) {
 	l.node.contact.Store(time.Now().UnixNano())
 	for _, h := range hints {
-		box := l.node.box(h.Session)
-		if box == nil {
-			continue // detached a moment ago
-		}
-		box.mu.Lock()
-		read := false
-		for _, f := range box.feeds {
-			read = f.offer(h) || read
-		}
-		if read {
-			l.node.enqueue(box)
-		}
-		box.mu.Unlock()
+		l.node.offer(h)
 	}
 	// Those that have just been woken come first: they run here and now, and not
 	// when another processor has woken up for them or the next read waits.

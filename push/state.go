@@ -27,7 +27,9 @@ type States interface {
 	// in one atomic step. It fails with ErrFenced when the connection's fence
 	// has moved on, with ErrNoState when its record is gone, and with
 	// ErrStateConflict when the view's version is not c.View.Version; nothing
-	// is stored then, and the result holds the current view record.
+	// is stored then, and the result holds the current view record. When it stores
+	// a view's state, it gives the nodes that hold connections of the session a
+	// hint (Notice.View).
 	Commit(ctx context.Context, c Commit) (CommitResult, error)
 
 	// DropConn removes a connection's record. No record is no error.
@@ -84,7 +86,8 @@ type Commit struct {
 	// ConnTTL is the record's new lifetime.
 	ConnTTL time.Duration
 	// View, when not nil, is the shared state to store; its Version is the one
-	// that was loaded.
+	// that was loaded. Without State the record stays as it is, and the commit
+	// fails if it is not at Version any more.
 	View *ViewRecord
 	// ViewTTL is the shared state's new lifetime.
 	ViewTTL time.Duration

@@ -112,9 +112,14 @@ type Listener interface {
 	Resync()
 }
 
-// Notice is a hint that a session's mailbox has grown.
+// Notice is a hint that a session's mailbox has grown, or that the shared state
+// of one of its views has changed.
 type Notice struct {
 	Session string
+	// View names the view whose record somebody has stored at Version. It is empty
+	// when the hint is about the mailbox; what follows is of such a one.
+	View    string
+	Version uint64
 	// Seq and Prev are the entry's.
 	Seq, Prev Seq
 	// Entry is the entry itself when it was small enough to travel with the

@@ -242,3 +242,16 @@ func plain(entries []entry) []push.Entry {
 	}
 	return list
 }
+
+// tell gives a hint to the nodes that have a route, and returns how many.
+func (box *mailbox) tell(nodes map[string]*node, hint push.Notice, limit int) (woken int) {
+	for id := range box.routes {
+		if n := nodes[id]; n != nil {
+			n.add(hint, limit)
+			woken++
+		} else {
+			delete(box.routes, id)
+		}
+	}
+	return woken
+}

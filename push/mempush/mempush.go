@@ -184,15 +184,7 @@ func (t *Transport) hint(box *mailbox, e entry) (woken int) {
 	if !box.closed && len(e.Data) <= t.cfg.InlineBytes && len(e.stored) <= t.cfg.InlineBytes {
 		hint.Entry = &e.Entry
 	}
-	for id := range box.routes {
-		if n := t.nodes[id]; n != nil {
-			n.add(hint, t.cfg.HintLen)
-			woken++
-		} else {
-			delete(box.routes, id)
-		}
-	}
-	return woken
+	return box.tell(t.nodes, hint, t.cfg.HintLen)
 }
 
 // open returns the session's mailbox, making it when there is none.

@@ -108,12 +108,15 @@ func (t *Transport) Commit(ctx context.Context, c push.Commit) (push.CommitResul
 		held.value, held.until = c.Conn, now.Add(c.ConnTTL)
 		held.value.State = bytes.Clone(c.Conn.State)
 	}
-	if c.View != nil {
+	if c.View != nil && c.View.State != nil {
 		current = *c.View
 		current.Version = push.Raise(c.View.Version)
 		stored := current
 		stored.State = bytes.Clone(current.State)
 		t.views[viewKey{c.Conn.Session, c.Conn.View}] = &record[push.ViewRecord]{stored, now.Add(c.ViewTTL)}
+		if box := t.boxes[c.Conn.Session]; box != nil {
+			box.tell(t.nodes, push.Notice{Session: c.Conn.Session, View: c.Conn.View, Version: current.Version}, t.cfg.HintLen)
+		}
 	}
 	return push.CommitResult{View: current}, nil
 }

@@ -16,6 +16,8 @@ func stateCases() []testCase {
 		{"State/a take-over fences", stateFences},
 		{"State/connection and view in one step", stateAtomic},
 		{"State/a view without a connection", stateViewOnly},
+		{"State/a view that is only compared", stateCompared},
+		{"State/a commit tells the nodes", stateTells},
 		{"State/concurrent commits of a view", stateConcurrent},
 		{"State/concurrent take-overs", stateTakeConcurrent},
 	}
@@ -158,6 +160,49 @@ func stateViewOnly(e *env) {
 	other, err := e.States.LoadView(e.ctx(), e.session, "report")
 	e.must(err)
 	e.same("another view", other, push.ViewRecord{})
+}
+
+func stateCompared(e *env) {
+	e.create(e.conn())
+	r := e.take()
+	_, err := e.commit(r, &push.ViewRecord{})
+	e.must(err)
+	e.same("the view's record", e.view(), push.ViewRecord{})
+	res, err := e.commit(r, &push.ViewRecord{State: []byte(`{"a":1}`), Cursor: 3})
+	e.must(err)
+	v := e.view()
+	r.State = []byte("compared")
+	_, err = e.commit(r, &push.ViewRecord{Version: v.Version})
+	e.must(err)
+	e.same("view", e.view(), v)
+	r.State = []byte("must not be stored")
+	res, err = e.commit(r, &push.ViewRecord{})
+	e.is(err, push.ErrStateConflict)
+	e.same("the record in the way", res.View, v)
+	e.same("state", string(e.take().State), "compared")
+}
+
+// stateTells: nodes with a route hear of each change of a view's record, also of
+// one that no connection has made, and of nothing else.
+func stateTells(e *env) {
+	node, heard, _ := e.listen()
+	e.attach(node, 0)
+	e.create(e.conn())
+	r := e.take()
+	_, err := e.commit(r, nil)
+	e.must(err)
+	res, err := e.commit(r, &push.ViewRecord{State: []byte(`{"a":1}`)})
+	e.must(err)
+	_, err = e.commit(r, &push.ViewRecord{Version: res.View.Version})
+	e.must(err)
+	alone, err := e.commit(push.ConnRecord{Session: e.session, View: "reports"}, &push.ViewRecord{State: []byte(`{"a":2}`), Version: res.View.Version})
+	e.must(err)
+	want := []push.Notice{
+		{Session: e.session, View: "reports", Version: res.View.Version},
+		{Session: e.session, View: "reports", Version: alone.View.Version},
+	}
+	e.eventually("both hints are there", func() bool { return len(heard.of(e.session)) >= len(want) })
+	e.same("hints", heard.of(e.session), want)
 }
 
 // raised is the version that a commit has given, and that the store has.

@@ -85,7 +85,7 @@ func useEverything(t *testing.T, transport *redisstream.Transport) {
 		must(transport.Ack(ctx, session, push.Ack{Node: "a", UpTo: seqs[0], Skipped: seqs[:1]}))
 		r := push.ConnRecord{Session: session, Conn: "c", View: "v"}
 		must(transport.States().CreateConn(ctx, r, time.Minute))
-		_, err = transport.States().Commit(ctx, push.Commit{Conn: r, ConnTTL: time.Hour, View: &push.ViewRecord{}, ViewTTL: time.Hour})
+		_, err = transport.States().Commit(ctx, push.Commit{Conn: r, ConnTTL: time.Hour, View: &push.ViewRecord{State: []byte("{}")}, ViewTTL: time.Hour})
 		must(err)
 	}
 	must(transport.CloseSession(ctx, "s1"))

@@ -306,6 +306,10 @@ func (r *reader) notice(m redis.XMessage) (push.Notice, bool) {
 		}
 		return push.Notice{}, false // an echo, or the entry that made the stream
 	}
+	if view, ok := m.Values["w"].(string); ok {
+		version, _ := numberOf(m.Values["n"]) // 0 says that it may be any
+		return push.Notice{Session: session, View: view, Version: version}, true
+	}
 	n := push.Notice{Session: session, Seq: seqOf(m.Values["i"]), Prev: seqOf(m.Values["v"])}
 	if payload, ok := m.Values["p"].(string); ok {
 		id, _ := m.Values["j"].(string)

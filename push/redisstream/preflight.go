@@ -166,7 +166,7 @@ func (p *preflight) scripts(ctx context.Context) error {
 		{"dead_letter", call{t.scripts.deadLetter, []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts, b.dead}, []any{session, "1", "r", 1, "n", "e", 10}}},
 		{"expire", call{t.scripts.expire, []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts, b.dead}, []any{session, "9007199254740991", 10, 10}}},
 		{"check", call{t.scripts.check, []string{b.meta}, []any{"nx", 60}}},
-		{"commit", call{t.scripts.commit, []string{b.conn("c"), b.view("v")}, []any{"0", "1", "nonce", "", "", "", "", "", "", "", "0", "", "0", 60000, "1"}}},
+		{"commit", call{t.scripts.commit, []string{b.conn("c"), b.view("v"), b.meta, b.unacked}, []any{"0", "1", "nonce", "", "v", "", "", "", "", "", "0", "", "0", 60000, "1", session}}},
 		{"take", call{t.scripts.take, []string{b.conn("c")}, []any{60000, 1}}},
 		{"close", call{t.scripts.close, []string{b.meta, b.mailbox, b.parked, b.unacked, b.starts, b.replaces}, []any{session}}},
 	} {

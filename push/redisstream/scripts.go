@@ -63,7 +63,7 @@ func newScripts(cfg Config, k keys) scripts {
 		check:      redis.NewScript(libLua + checkLua),
 		close:      redis.NewScript(libLua + settings + closeLua),
 		take:       redis.NewScript(takeLua),
-		commit:     redis.NewScript(commitLua),
+		commit:     redis.NewScript(libLua + settings + commitLua),
 		body:       libLua + settings + appendLua,
 	}
 }

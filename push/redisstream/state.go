@@ -104,17 +104,17 @@ func (s *States) Commit(ctx context.Context, c push.Commit) (push.CommitResult, 
 	b := s.t.keys.box(c.Conn.Session)
 	// Without a connection, or a view, its key is not touched; it is there so
 	// that the script has a key in the right slot.
-	keys := []string{b.conn(c.Conn.Conn), b.view(c.Conn.View)}
+	keys := []string{b.conn(c.Conn.Conn), b.view(c.Conn.View), b.meta, b.unacked}
 	// The nonce lets a repeat (go-redis repeats what got no answer) find that
 	// it has been done.
 	args := []any{
-		flag(c.Conn.Conn != ""), flag(c.View != nil), rand.Text(),
+		flag(c.Conn.Conn != ""), viewFlag(c.View), rand.Text(),
 		c.Conn.Fence, c.Conn.View, c.Conn.State, c.Conn.Cursor.String(), c.Conn.Client, c.Conn.Epoch, milliseconds(c.ConnTTL),
 	}
 	var next uint64
 	if c.View != nil {
 		next = push.Raise(c.View.Version)
-		args = append(args, c.View.Version, c.View.State, c.View.Cursor.String(), milliseconds(c.ViewTTL), next)
+		args = append(args, c.View.Version, c.View.State, c.View.Cursor.String(), milliseconds(c.ViewTTL), next, c.Conn.Session)
 	}
 	reply, err := s.t.run(ctx, call{script: s.t.scripts.commit, keys: keys, args: args})
 	if err != nil {
@@ -125,7 +125,9 @@ func (s *States) Commit(ctx context.Context, c push.Commit) (push.CommitResult, 
 		var result push.CommitResult
 		if c.View != nil {
 			result.View = *c.View
-			result.View.Version = next
+			if c.View.State != nil {
+				result.View.Version = next
+			}
 		}
 		return result, nil
 	}
@@ -178,6 +180,17 @@ func flag(on bool) string {
 		return "1"
 	}
 	return ""
+}
+
+// viewFlag tells the commit script what to do with the view's record.
+func viewFlag(v *push.ViewRecord) string {
+	switch {
+	case v == nil:
+		return ""
+	case v.State == nil:
+		return "2"
+	}
+	return "1"
 }
 
 // bytesOf reads a state; none reads as nil.

@@ -11,11 +11,14 @@ import (
 // suspectLook is how often it is looked whether a suspect has been survived.
 const suspectLook = time.Second
 
-// Next deals with the next push, if there is one and it is due. It reports
-// whether it did anything.
+// Next brings the shared fields up to date, or else deals with the next push, if
+// there is one and it is due. It reports whether it did anything.
 func (s *Session) Next(ctx context.Context) bool {
 	if s.failover.back && !s.reread(ctx) {
 		return false
+	}
+	if s.follow(ctx) {
+		return true
 	}
 	it := s.next()
 	if it == nil {

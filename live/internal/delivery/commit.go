@@ -62,11 +62,14 @@ func (s *ledger) Commit(ctx context.Context) bool {
 		switch {
 		case err == nil:
 			s.deps.Meter.Committed("ok")
-			s.committed(ctx, next, commit.View != nil, res.View.Version)
+			s.committed(ctx, next, commit.View != nil && commit.View.State != nil, res.View.Version)
 			return true
 		case errors.Is(err, push.ErrStateConflict):
 			s.deps.Meter.Committed("conflict")
-			if err := s.conflict(res.View); err != nil {
+			if err := s.conflict(res.View); tooLarge(err) {
+				s.stallFor(ctx, err)
+				return false
+			} else if err != nil {
 				return s.unstorable(ctx, "persisted fields cannot be merged", err)
 			}
 			if len(s.queue.uncommitted) == 0 && !s.shared.clicked && !s.unsaved {
@@ -124,18 +127,26 @@ func (s *ledger) document(snap Snapshot) (push.ConnRecord, error) {
 	}, err
 }
 
-// prepare builds the commit, with the view's record only if it changes.
+// prepare builds the commit. The view's record is compared if it does not change.
 func (s *ledger) prepare() (push.Commit, View, error) {
 	r, err := s.document(s.now)
 	if err != nil {
 		return push.Commit{}, View{}, err
 	}
 	commit := push.Commit{Conn: r, ConnTTL: s.deps.ResumeTTL, ViewTTL: s.deps.SharedTTL}
+	if s.shared.none() {
+		return commit, View{}, nil
+	}
 	next, changed, err := s.shared.next(s.state, s.failover.place(s.now.Cursor))
-	if err != nil || !changed {
+	if err != nil {
 		return commit, next, err
 	}
-	view, err := next.encode(s.shared.fields.Names())
+	// Actions have looked at the fields in any case: another page may have changed
+	// them since.
+	view := push.ViewRecord{Version: s.shared.view.Version}
+	if changed {
+		view, err = next.encode(s.shared.fields.Names())
+	}
 	commit.View = &view
 	return commit, next, err
 }
@@ -149,6 +160,7 @@ func (s *ledger) committed(ctx context.Context, next View, withView bool, versio
 	}
 	if withView {
 		s.shared.stored(next, version)
+		s.deps.Node.Stored(s.key.Session, s.key.View, version)
 	}
 	s.release(ctx)
 	s.queue.uncommitted = nil
@@ -177,7 +189,11 @@ func (s *ledger) conflict(r push.ViewRecord) error {
 	if err := s.adopt(theirs); err != nil {
 		return err
 	}
-	s.state = s.shared.fields.With(s.state, merge(base, mine, theirs.Fields))
+	found, err := s.shared.fields.Of(s.state)
+	if err != nil {
+		return err
+	}
+	s.state = s.shared.fields.With(s.state, merge(base, mine, found))
 	s.now.Encoded, err = s.program.Encode(s.state)
 	s.page.Changed()
 	return err

@@ -36,6 +36,9 @@ type fake struct {
 	subscribed  []push.Seq
 	subErr      error
 	ackErr      error
+	watched     []string
+	heard       uint64
+	told        bool
 
 	// Starts.
 	starts   map[push.Seq]int
@@ -116,18 +119,26 @@ func (f *fake) Next() (push.Entry, bool) {
 	return f.entries[f.next-1], true
 }
 
-func (f *fake) CaughtUp() bool                  { return !f.behind && f.next == len(f.entries) }
-func (f *fake) Redelivered(push.Entry) bool     { return f.redelivered }
-func (f *fake) Unacked() []push.Entry           { u := f.unacked; f.unacked = nil; return u }
-func (f *fake) Flush()                          { f.flushed++ }
-func (f *fake) Acked() push.Seq                 { return f.confirmed }
-func (f *fake) Epoch() string                   { return "epoch" }
-func (f *fake) Err() error                      { return f.feedErr }
-func (f *fake) Close()                          {}
+func (f *fake) CaughtUp() bool              { return !f.behind && f.next == len(f.entries) }
+func (f *fake) Redelivered(push.Entry) bool { return f.redelivered }
+func (f *fake) Unacked() []push.Entry       { u := f.unacked; f.unacked = nil; return u }
+func (f *fake) Flush()                      { f.flushed++ }
+func (f *fake) Acked() push.Seq             { return f.confirmed }
+func (f *fake) Epoch() string               { return "epoch" }
+func (f *fake) Err() error                  { return f.feedErr }
+func (f *fake) Close()                      {}
+func (f *fake) Watch(view string)           { f.watched = append(f.watched, view) }
+func (f *fake) Stored() (version uint64, ok bool) {
+	version, ok = f.heard, f.told
+	f.heard, f.told = 0, false
+	return version, ok
+}
 func (f *fake) Ack(upTo push.Seq, s []push.Seq) { f.acked, f.skipped = upTo, slices.Clone(s) }
 
 // nodeOf keeps the feed's Ack and the node's apart.
 type nodeOf struct{ *fake }
+
+func (n nodeOf) Stored(_, _ string, version uint64) { n.told, n.heard = true, version }
 
 func (n nodeOf) Ack(_ context.Context, _ string, a push.Ack) error {
 	if n.ackErr == nil {
@@ -191,7 +202,7 @@ func (f *fake) Commit(_ context.Context, c push.Commit) (push.CommitResult, erro
 		f.commitErr = f.commitErr[1:]
 		return push.CommitResult{View: f.view}, err
 	}
-	if c.View != nil && f.rivals > 0 {
+	if c.View != nil && c.View.State != nil && f.rivals > 0 {
 		f.rivals--
 		f.write(map[string]string{"A": f.rival}, f.view.Cursor)
 	}
@@ -202,7 +213,7 @@ func (f *fake) Commit(_ context.Context, c push.Commit) (push.CommitResult, erro
 	if c.Conn.Conn != "" {
 		f.conn = c.Conn
 	}
-	if c.View != nil {
+	if c.View != nil && c.View.State != nil {
 		f.view = *c.View
 		f.view.Version++
 	}

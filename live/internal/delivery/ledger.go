@@ -109,6 +109,7 @@ func (s *ledger) Refresh(ctx context.Context, adopt bool) error {
 	if err != nil {
 		return err
 	}
+	s.shared.heard, s.shared.missed = 0, false
 	if !adopt && v.Version == s.shared.view.Version {
 		return nil
 	}

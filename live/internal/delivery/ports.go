@@ -26,6 +26,9 @@ type Feed interface {
 	Epoch() string
 	Err() error
 	Close()
+	// Watch has Stored tell of changes of a view's record, and Ready with them.
+	Watch(view string)
+	Stored() (version uint64, ok bool)
 }
 
 // Node is what a page needs of the process's push.Node.
@@ -37,6 +40,7 @@ type Node interface {
 	ClearStarts(ctx context.Context, session string, e push.Entry) error
 	Term() uint64
 	Replicated() bool
+	Stored(session, view string, version uint64)
 }
 
 // States is what a page needs of the store of states.

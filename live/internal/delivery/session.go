@@ -53,6 +53,7 @@ func NewSession(d *Deps, k Key, p Program, page Page, from Start) *Session {
 	s.failover.term = d.Node.Term()
 	s.shared.fields = p.Fields()
 	s.Acks.owed = from.Owed
+	s.watch()
 	if m := from.Mount; m != nil {
 		s.mounted(m)
 	} else {
@@ -69,6 +70,7 @@ func NewSession(d *Deps, k Key, p Program, page Page, from Start) *Session {
 // stands before and behind them.
 func (s *Session) mounted(m *Mount) {
 	s.shared = m.shared
+	s.shared.missed = !s.shared.none() // between the mount and the feed
 	for _, e := range m.Pending {
 		s.queue.backlog = append(s.queue.backlog, &item{entry: e, redelivered: true})
 	}
@@ -195,7 +197,36 @@ func (s *Session) reread(ctx context.Context) bool {
 	s.feed.Close()
 	s.starts.giveBack()
 	s.feed, s.queue.backlog, s.queue.retry = feed, nil, nil
+	s.watch()
+	s.shared.missed = !s.shared.none() // between the two feeds
 	s.failover.reread(from, s.now.Cursor)
+	return true
+}
+
+// watch has the feed tell when another page stores the shared fields.
+func (s *Session) watch() {
+	if !s.shared.none() {
+		s.feed.Watch(s.key.View)
+	}
+}
+
+// follow takes over what other pages have made of the shared fields. It reports
+// whether it did anything. Nothing is stored for it: whoever comes back reads
+// the fields anyway. What waits to be stored itself finds out when it is, and
+// runs again on top of theirs.
+func (s *Session) follow(ctx context.Context) bool {
+	if s.shared.none() {
+		return false
+	}
+	if version, ok := s.feed.Stored(); ok {
+		s.shared.hear(version)
+	}
+	if s.unsaved || s.failover.behind() || !s.shared.stale() {
+		return false
+	}
+	if err := s.Refresh(ctx, false); err != nil {
+		s.stallFor(ctx, err)
+	}
 	return true
 }
 

@@ -119,6 +119,34 @@ type shared struct {
 	// before and after are the fields around a click that is not stored yet.
 	clicked       bool
 	before, after Values
+	// oldest is the version at which the page met the record, heard the one that
+	// it was told of last, and missed says that there may be more that it was not
+	// told of.
+	oldest, heard uint64
+	missed        bool
+}
+
+// hear notes that the record has been stored at a version, 0 for any.
+func (sh *shared) hear(version uint64) {
+	if version == 0 {
+		sh.missed = true
+		return
+	}
+	sh.heard = version
+}
+
+// stale reports whether the record may have changed since the page read it. What
+// is told of the page's own commits is late, as a rule. A record that has begun
+// anew, because it had expired, counts from the start again.
+func (sh *shared) stale() bool {
+	return sh.missed || (sh.heard != 0 && (sh.heard < sh.oldest || sh.heard > sh.view.Version))
+}
+
+// met notes that the page has the record at a version.
+func (sh *shared) met(version uint64) {
+	if sh.oldest == 0 || version < sh.view.Version {
+		sh.oldest = version
+	}
 }
 
 // none reports whether the view shares no fields.
@@ -156,6 +184,7 @@ func (sh *shared) next(state any, place push.Seq) (View, bool, error) {
 
 // stored notes that the store has a view.
 func (sh *shared) stored(v View, version uint64) {
+	sh.met(version)
 	v.Version = version
 	sh.view, sh.base, sh.skipped, sh.applied = v, v.Fields, nil, nil
 }
@@ -174,6 +203,7 @@ func (sh *shared) adopt(state any, v View, fellBack bool) (any, error) {
 	if v.Version == 0 {
 		base = sh.fields.Defaults() // there is no record: what the state has is new
 	}
+	sh.met(v.Version)
 	sh.view, sh.base, sh.applied = v, base, nil
 	return state, nil
 }
@@ -234,5 +264,6 @@ func (sh *shared) save(ctx context.Context, d *Deps, k Key, v View) (View, error
 	}
 	d.Meter.Committed("ok")
 	sh.stored(v, res.View.Version)
+	d.Node.Stored(k.Session, k.View, res.View.Version)
 	return v, nil
 }

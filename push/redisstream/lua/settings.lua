@@ -4,8 +4,10 @@
 local cap, lifetime, remember = %d, %d, %d -- mailbox bound, lifetimes of a session and of a push ID (s)
 
 -- Fields of a hint in a node's stream: the session, the seq of its push and of
--- the one before. A small push travels with it, in the fields of an entry.
+-- the one before. A small push travels with it, in the fields of an entry. Or
+-- else, when a view's record has changed: the session, the view, its new version.
 local HINT_SESSION, HINT_SEQ = 's', 'i'
+local HINT_VIEW, HINT_VERSION = 'w', 'n'
 local PREV, PUSH_ID, PAYLOAD = 'v', 'j', 'p'
 
 -- inbox returns the stream that a field of meta leads to if it is a route, and
