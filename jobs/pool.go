@@ -189,6 +189,9 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 // Client returns the pool's client, which its handlers' contexts carry.
 func (p *Pool) Client() *Client { return p.client }
 
+// Empty tells that nothing is registered: there is no work, and Run would fail.
+func (p *Pool) Empty() bool { return p.setupErr == nil && len(p.handlers)+len(p.adoptions) == 0 }
+
 func (p *Pool) register(d *definition, h handling) {
 	switch {
 	case p.started.Load():
@@ -210,7 +213,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.setupErr != nil {
 		return fmt.Errorf("jobs: run pool: %w", p.setupErr)
 	}
-	if len(p.handlers) == 0 && len(p.adoptions) == 0 {
+	if p.Empty() {
 		return fmt.Errorf("jobs: run pool: %w: no kind is registered", ErrInvalid)
 	}
 	if p.started.Swap(true) {

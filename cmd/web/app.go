@@ -11,16 +11,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/cmd/internal/config"
 	"lastmile/cmd/internal/filestore"
 	"lastmile/cmd/internal/obs"
 	"lastmile/cmd/internal/profilejob"
-	"lastmile/cmd/internal/service"
 	"lastmile/cmd/web/jobspage"
 	"lastmile/cmd/web/ops"
 	"lastmile/cmd/web/pages"
 	"lastmile/cmd/web/reports"
 	"lastmile/cmd/web/ui"
+	"lastmile/internal/readiness"
+	"lastmile/internal/service"
 	"lastmile/jobs"
 	"lastmile/jobs/dashboard"
 	"lastmile/live"
@@ -34,7 +34,7 @@ type app struct {
 	base, front []service.Task
 	work        []service.Task // which stops first, while pages are served
 	handler     http.Handler
-	health      *health
+	health      *readiness.Health
 	operators   string // a link that opens the operator's pages, when its token is our own
 }
 
@@ -45,7 +45,7 @@ type parts struct {
 	reg       *prometheus.Registry
 	client    redis.UniversalClient
 	transport *redisstream.Transport
-	store     *config.Store
+	store     *readiness.Store
 	publisher *push.Publisher
 	node      *push.Node
 	hub       *live.Hub
@@ -75,7 +75,7 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 	if p.ui, err = ui.New(log); err != nil {
 		return nil, err
 	}
-	a := &app{health: &health{ping: p.store.Ping, node: p.node.Healthy, skew: func() time.Duration { return jobs.ClockSkew(p.jobs) }}}
+	a := &app{health: &readiness.Health{Ping: p.store.Ping, Node: p.node.Healthy, Skew: func() time.Duration { return jobs.ClockSkew(p.jobs) }}}
 	a.base = []service.Task{{Name: "mailboxes", Run: p.transport.Run}, {Name: "publisher", Run: p.publisher.Run}, {Name: "node", Run: p.node.Run}}
 	a.front = []service.Task{{Name: "hub", Run: p.hub.Run}}
 	if s.Worker || s.embedded() {
@@ -83,7 +83,7 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 		if err != nil {
 			return nil, err
 		}
-		a.health.skew = func() time.Duration { return jobs.ClockSkew(pool.Client()) } // a pool watches by itself
+		a.health.Skew = func() time.Duration { return jobs.ClockSkew(pool.Client()) } // a pool watches by itself
 		a.work = []service.Task{{Name: "worker pool", Run: pool.Run}}
 	} else {
 		a.base = append(a.base, service.Task{Name: "job watchdog", Run: p.jobs.Watch})
@@ -98,8 +98,8 @@ func (p *parts) delivery(ctx context.Context) error {
 	if p.transport, err = s.Transport(p.client, s.Prefix, p.log, p.reg); err != nil {
 		return err
 	}
-	p.store = config.NewStore(p.transport, p.client, p.log)
-	if err = config.Await(ctx, p.store, 10*time.Second, p.log); err != nil {
+	p.store = readiness.NewStore(p.transport, p.client, p.log)
+	if err = readiness.Await(ctx, p.store, 10*time.Second, p.log); err != nil {
 		return err
 	}
 	for _, w := range p.transport.Warnings(ctx) {
@@ -188,8 +188,8 @@ func (p *parts) routes(a *app) error {
 	for _, path := range []string{"GET /admin", "GET /admin/{$}"} {
 		mux.Handle(path, http.RedirectHandler("/ops", http.StatusFound))
 	}
-	mux.HandleFunc("GET /healthz", a.health.live)
-	mux.HandleFunc("GET /readyz", a.health.ready)
+	mux.HandleFunc("GET /healthz", a.health.Live)
+	mux.HandleFunc("GET /readyz", a.health.Ready)
 	mux.Handle("GET /metrics", guard.guard(obs.MetricsHandler(p.reg, p.log)))
 	guard.registerProfiles(mux)
 	p.ui.Register(mux)

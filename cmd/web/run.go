@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +10,13 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.opentelemetry.io/otel"
 
 	"lastmile/cmd/internal/config"
 	"lastmile/cmd/internal/obs"
-	"lastmile/cmd/internal/service"
+	"lastmile/devredis"
+	"lastmile/internal/service"
 )
 
 // run is the program without the process: it returns the exit code.
@@ -102,7 +100,7 @@ func (a *app) delayed(ctx context.Context, delay time.Duration, log *slog.Logger
 	laterCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {
 		defer cancel()
-		a.health.draining.Store(true)
+		a.health.Drain()
 		log.InfoContext(ctx, "stopping", "drain_delay", delay)
 		<-time.After(delay)
 	})
@@ -119,18 +117,5 @@ func connect(s *settings) (redis.UniversalClient, func(), error) {
 		}
 		return client, func() { _ = client.Close() }, nil // the process ends
 	}
-	m := miniredis.NewMiniRedis()
-	m.ClockTTL(true) // else nothing would ever expire
-	password := rand.Text()
-	m.RequireAuth(password)
-	// A real port: the in-process connections of miniredis have no buffers, and
-	// a pipeline of more than 4 KB would wait for ever.
-	if err := m.StartAddr("127.0.0.1:0"); err != nil {
-		return nil, nil, fmt.Errorf("start the embedded redis: %w", err)
-	}
-	client := redis.NewClient(&redis.Options{
-		Addr: m.Addr(), Password: password,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-	return client, func() { _ = client.Close(); m.Close() }, nil
+	return devredis.Open()
 }

@@ -15,6 +15,7 @@ import (
 	"lastmile/cmd/internal/config"
 	"lastmile/cmd/internal/obs"
 	"lastmile/cmd/internal/profilejob"
+	"lastmile/internal/readiness"
 	"lastmile/internal/terminal"
 	"lastmile/jobs"
 	"lastmile/jobs/jobscmd"
@@ -71,7 +72,7 @@ type tools struct {
 	reg       *prometheus.Registry
 	client    redis.UniversalClient
 	transport *redisstream.Transport
-	store     *config.Store
+	store     *readiness.Store
 	publisher *push.Publisher
 	out       terminal.Printer
 }
@@ -96,8 +97,8 @@ func (t *tools) connect(ctx context.Context) error {
 	if t.transport, err = t.cli.Transport(t.client, t.cli.Prefix, t.log, t.reg); err != nil {
 		return err
 	}
-	t.store = config.NewStore(t.transport, t.client, t.log)
-	if err = config.Await(ctx, t.store, 10*time.Second, t.log); err != nil {
+	t.store = readiness.NewStore(t.transport, t.client, t.log)
+	if err = readiness.Await(ctx, t.store, 10*time.Second, t.log); err != nil {
 		return err
 	}
 	t.publisher, err = push.NewPublisher(t.transport, push.PublisherConfig{Logger: t.log, Registerer: t.reg})

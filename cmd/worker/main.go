@@ -6,7 +6,7 @@ import (
 	"context"
 	"os"
 
-	"lastmile/cmd/internal/service"
+	"lastmile/internal/service"
 )
 
 func main() {

@@ -18,7 +18,7 @@ import (
 	"lastmile/cmd/internal/filestore"
 	"lastmile/cmd/internal/obs"
 	"lastmile/cmd/internal/profilejob"
-	"lastmile/cmd/internal/service"
+	"lastmile/internal/service"
 	"lastmile/jobs"
 )
 

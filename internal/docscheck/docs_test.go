@@ -132,7 +132,7 @@ func TestNamesInTheDocsExist(t *testing.T) {
 		{"environment", regexp.MustCompile("`((?:LASTMILE_|LOG_|REDIS_|OTEL_)[A-Z_]+)"), sources(t, ".go", "docker-compose.yml", ".ci/run"), func(s string) string { return s }},
 		{"flags of the programs", regexp.MustCompile("`(?:web|worker|go run \\./cmd/\\w+)[^`]* --([a-z-]+)"), sources(t, ".go"), func(s string) string { return s }},
 		{"metrics", regexp.MustCompile("`((?:push|live|jobs)_[a-z_]+)`"), sources(t, ".go"), func(s string) string { return `"` + s + `"` }},
-		{"exported names", regexp.MustCompile("`(?:push|live|jobs)\\.([A-Z]\\w*)"), sources(t, ".go"), func(s string) string { return s }},
+		{"exported names", regexp.MustCompile("`(?:lastmile|push|live|jobs)\\.([A-Z]\\w*)"), sources(t, ".go"), func(s string) string { return s }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -201,6 +201,20 @@ func TestReadmeNamesTheTwoCommands(t *testing.T) {
 	}
 	if !strings.Contains(ci, "README.md") {
 		t.Error(".ci/run does not take the test command from README")
+	}
+}
+
+// TestReadmeProgramIsWhole: what README shows is the program, all of it, and one
+// screen long.
+func TestReadmeProgramIsWhole(t *testing.T) {
+	t.Parallel()
+	const most = 60
+	program := read(t, "examples/starter/main.go")
+	if n := strings.Count(program, "\n"); n > most {
+		t.Errorf("the program has %d lines, want at most %d", n, most)
+	}
+	if !strings.Contains(read(t, "README.md"), "```go\n"+program+"```") {
+		t.Error("README.md does not show examples/starter/main.go as it is")
 	}
 }
 

@@ -15,10 +15,12 @@ import (
 // shown are the packages whose exported functions all have to be used in some
 // example, and the methods that are entrances as well.
 var shown = map[string][]string{
+	".": {"Run", "Handle", "ServeHTTP", "Background", "Pool", "Jobs"},
 	"jobs": {
 		"Enqueue", "Handle", "With", "Step", "Args", "Result", "Progress", // Kind and Job
 		"Get", "Jobs", "Cancel", "Retry", "Batch", "BatchOf", "Run", // Client and Pool
 	},
+	"devredis":         {},
 	"jobs/cron":        {"Run"},
 	"jobs/outbox":      {},
 	"jobs/jobscmd":     {},
@@ -51,16 +53,24 @@ func TestExamplesShowEveryEntrance(t *testing.T) {
 	for dir, methods := range shown {
 		functions := exportedFunctions(t, dir)
 		for _, name := range functions {
-			if call := path.Base(dir) + "." + name; !unshown[call] && !used[call] {
+			if call := called(dir) + "." + name; !unshown[call] && !used[call] {
 				t.Errorf("no example uses %s", call)
 			}
 		}
 		for _, name := range methods {
-			if !used[path.Base(dir)+" ."+name] {
+			if !used[called(dir)+" ."+name] {
 				t.Errorf("no example of %s or with it calls %s", dir, name)
 			}
 		}
 	}
+}
+
+// called is the name of the package in a directory.
+func called(dir string) string {
+	if dir == "." {
+		return "lastmile"
+	}
+	return path.Base(dir)
 }
 
 // examples counts the examples with an output, and collects what their files
@@ -84,7 +94,7 @@ func examples(t *testing.T) (running int, used map[string]bool) {
 		}
 		var imported []string
 		for _, i := range f.Imports {
-			if p := strings.Trim(i.Path.Value, `"`); strings.HasPrefix(p, "lastmile/") {
+			if p := strings.Trim(i.Path.Value, `"`); p == "lastmile" || strings.HasPrefix(p, "lastmile/") {
 				imported = append(imported, path.Base(p))
 			}
 		}

@@ -2,7 +2,7 @@
 // of Redis is missing, in words for an operator.
 //
 // It knows commands and their answers, and not what they are for: package
-// push/redisstream lists what pushes need, cmd/internal/config what jobs do. It
+// push/redisstream lists what pushes need, internal/readiness what jobs do. It
 // changes nothing but the keys that it is given.
 package permission
 

@@ -32,7 +32,7 @@ func packages(t *testing.T, dirs ...string) []*structure.Package {
 	var list []*structure.Package
 	for _, p := range all {
 		if slices.ContainsFunc(dirs, func(dir string) bool {
-			return p.Path == "lastmile/"+dir || strings.HasPrefix(p.Path, "lastmile/"+dir+"/")
+			return dir == "." && p.Path == "lastmile" || p.Path == "lastmile/"+dir || strings.HasPrefix(p.Path, "lastmile/"+dir+"/")
 		}) {
 			list = append(list, p)
 		}
@@ -44,7 +44,7 @@ func packages(t *testing.T, dirs ...string) []*structure.Package {
 }
 
 // libraries are what applications import, with what is internal to it.
-var libraries = []string{"live", "jobs", "push"}
+var libraries = []string{".", "devredis", "live", "jobs", "push"}
 
 // public returns the libraries' packages that applications can import.
 func public(t *testing.T, dirs ...string) []*structure.Package {

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"lastmile/internal/redisconn"
 )
 
 // Exit codes of the binaries.
@@ -28,7 +30,10 @@ const (
 )
 
 // ErrUsage marks a command line that cannot be run.
-var ErrUsage = errors.New("bad setting")
+var ErrUsage = redisconn.ErrSetting
+
+// Redis are the settings of the connection to Redis.
+type Redis = redisconn.Settings
 
 // errHelp stops the parsing once the help is out.
 var errHelp = errors.New("help was printed")

@@ -1,4 +1,4 @@
-package config_test
+package readiness_test
 
 import (
 	"bytes"
@@ -13,9 +13,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"lastmile/cmd/internal/config"
+	"lastmile/internal/readiness"
 	"lastmile/internal/redistest"
 	"lastmile/internal/repo"
+	"lastmile/push/redisstream"
 )
 
 // TestStoreNamesWhatJobsLack takes one permission after the other away that jobs
@@ -27,7 +28,7 @@ func TestStoreNamesWhatJobsLack(t *testing.T) {
 		"~asynq:* is missing": {"~lm:*", "&*", "+@all"},
 		"~lm:* is missing":    {"~asynq:*", "~lm:cfg", "~lm:epoch", "&*", "+@all"},
 	}
-	for _, name := range config.JobCommands() {
+	for _, name := range readiness.JobCommands() {
 		name = strings.ToLower(name)
 		rows["+"+name+" is missing"] = []any{"~*", "&*", "+@all", "-" + name}
 	}
@@ -42,13 +43,13 @@ func TestStoreNamesWhatJobsLack(t *testing.T) {
 			t.Cleanup(func() { _ = client.Close() })
 			var log bytes.Buffer
 			logger := slog.New(slog.NewTextHandler(&log, nil))
-			transport, err := new(config.Push).Transport(client, "lm", logger, nil)
+			transport, err := redisstream.New(client, redisstream.Config{Logger: logger})
 			if err != nil {
 				t.Fatal(err)
 			}
-			store := config.NewStore(transport, client, logger)
+			store := readiness.NewStore(transport, client, logger)
 			for range 2 {
-				if err := store.Ping(t.Context()); !errors.Is(err, config.ErrDenied) {
+				if err := store.Ping(t.Context()); !errors.Is(err, readiness.ErrDenied) {
 					t.Errorf("got %v, want ErrDenied", err)
 				}
 			}
@@ -78,7 +79,7 @@ func TestJobCommandsAreThoseOfTheScripts(t *testing.T) {
 		}
 		// What a script can do without it calls by pcall.
 		for _, m := range regexp.MustCompile(`[^p]call\(['"]([A-Z]+)['"]`).FindAllStringSubmatch(string(b), -1) {
-			if found++; !slices.Contains(config.JobCommands(), m[1]) {
+			if found++; !slices.Contains(readiness.JobCommands(), m[1]) {
 				t.Errorf("%s runs %s, which is not tried", filepath.Base(file), m[1])
 			}
 		}

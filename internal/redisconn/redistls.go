@@ -1,4 +1,4 @@
-package config
+package redisconn
 
 import (
 	"bytes"
@@ -15,12 +15,12 @@ const maxPassword = 4096
 
 // credentials returns what gives user and password to each new connection, or
 // nil where the URL does.
-func (r *Redis) credentials(t *target) (func(context.Context) (user, password string, err error), error) {
+func (r *Settings) credentials(t *target) (func(context.Context) (user, password string, err error), error) {
 	switch {
 	case r.Username != "" && t.user:
-		return nil, fmt.Errorf("%w: --redis-username: the URL names a user too", ErrUsage)
+		return nil, fmt.Errorf("%w: --redis-username: the URL names a user too", ErrSetting)
 	case r.PasswordFile != "" && t.password:
-		return nil, fmt.Errorf("%w: --redis-password-file: the URL has a password too", ErrUsage)
+		return nil, fmt.Errorf("%w: --redis-password-file: the URL has a password too", ErrSetting)
 	case r.Username == "" && r.PasswordFile == "":
 		return nil, nil
 	}
@@ -33,7 +33,7 @@ func (r *Redis) credentials(t *target) (func(context.Context) (user, password st
 	}
 	file := &passwordFile{path: r.PasswordFile}
 	if _, err := file.read(); err != nil {
-		return nil, fmt.Errorf("%w: --redis-password-file: %w", ErrUsage, err)
+		return nil, fmt.Errorf("%w: --redis-password-file: %w", ErrSetting, err)
 	}
 	return func(context.Context) (string, string, error) {
 		password, err := file.read()
@@ -85,11 +85,11 @@ func (f *passwordFile) read() (string, error) {
 }
 
 // tlsConfig returns what the connections' TLS goes by, or nil for a URL without.
-func (r *Redis) tlsConfig(t *target) (*tls.Config, error) {
+func (r *Settings) tlsConfig(t *target) (*tls.Config, error) {
 	if !t.tls {
 		for flag, value := range map[string]string{"redis-ca": r.CA, "redis-cert": r.Cert, "redis-key": r.Key, "redis-server-name": r.ServerName} {
 			if value != "" {
-				return nil, fmt.Errorf("%w: --%s: needs TLS, and the URL begins with another scheme than rediss://", ErrUsage, flag)
+				return nil, fmt.Errorf("%w: --%s: needs TLS, and the URL begins with another scheme than rediss://", ErrSetting, flag)
 			}
 		}
 		return nil, nil
@@ -102,28 +102,28 @@ func (r *Redis) tlsConfig(t *target) (*tls.Config, error) {
 	if r.CA != "" {
 		pem, err := os.ReadFile(r.CA)
 		if err != nil {
-			return nil, fmt.Errorf("%w: --redis-ca: %w", ErrUsage, err)
+			return nil, fmt.Errorf("%w: --redis-ca: %w", ErrSetting, err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: --redis-ca: %s holds no certificate in PEM form", ErrUsage, r.CA)
+			return nil, fmt.Errorf("%w: --redis-ca: %s holds no certificate in PEM form", ErrSetting, r.CA)
 		}
 	}
 	switch {
 	case (r.Cert == "") != (r.Key == ""):
-		return nil, fmt.Errorf("%w: --redis-cert and --redis-key: one needs the other", ErrUsage)
+		return nil, fmt.Errorf("%w: --redis-cert and --redis-key: one needs the other", ErrSetting)
 	case r.Cert == "":
 		return c, nil
 	}
 	if _, err := r.pair(); err != nil {
-		return nil, fmt.Errorf("%w: --redis-cert and --redis-key: %w", ErrUsage, err)
+		return nil, fmt.Errorf("%w: --redis-cert and --redis-key: %w", ErrSetting, err)
 	}
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return r.pair() }
 	return c, nil
 }
 
 // pair reads the certificate that this program shows.
-func (r *Redis) pair() (*tls.Certificate, error) {
+func (r *Settings) pair() (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(r.Cert, r.Key)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate for Redis: %w", err)

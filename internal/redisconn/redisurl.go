@@ -1,4 +1,4 @@
-package config
+package redisconn
 
 import (
 	"errors"
@@ -54,6 +54,15 @@ func (e optionError) Error() string {
 }
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+
+// Open returns a new client for a URL, as [Settings.Client] does. Its error says
+// what is wrong with the URL, and no more.
+func Open(raw string) (redis.UniversalClient, error) {
+	if _, err := parseURL(raw); err != nil {
+		return nil, err
+	}
+	return (&Settings{URL: raw}).Client()
+}
 
 // parseURL reads a Redis URL. Its errors are those above.
 func parseURL(raw string) (*target, error) {

@@ -1,4 +1,4 @@
-package config
+package redisconn
 
 import (
 	"cmp"
@@ -35,7 +35,7 @@ type dialer struct {
 	last error // why the last one could not be made, nil if it could
 }
 
-func (r *Redis) dialer(t *target) (*dialer, error) {
+func (r *Settings) dialer(t *target) (*dialer, error) {
 	c, err := r.tlsConfig(t)
 	if err != nil {
 		return nil, err

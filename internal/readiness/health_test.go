@@ -1,4 +1,4 @@
-package main
+package readiness_test
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lastmile/internal/readiness"
 )
 
 // What Redis says may name hosts and users: it is for the log.
@@ -30,10 +32,12 @@ func TestReadyTellsNothingOfRedis(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h := &health{node: func() error { return nil }, ping: func(context.Context) error { return test.ping }, skew: func() time.Duration { return test.skew }}
-			h.draining.Store(test.draining)
+			h := &readiness.Health{Ping: func(context.Context) error { return test.ping }, Skew: func() time.Duration { return test.skew }}
+			if test.draining {
+				h.Drain()
+			}
 			w := httptest.NewRecorder()
-			h.ready(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", strings.NewReader("")))
+			h.Ready(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", strings.NewReader("")))
 			if w.Code != test.code || w.Body.String() != test.text {
 				t.Errorf("got %d %q, want %d %q", w.Code, w.Body.String(), test.code, test.text)
 			}

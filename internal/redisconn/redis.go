@@ -1,4 +1,8 @@
-package config
+// Package redisconn makes clients of Redis from a URL and files: whatever the
+// topology, with errors that say why there is no connection and hold no secret.
+// It knows nothing of what is stored. The package at the root and the programs
+// use it.
+package redisconn
 
 import (
 	"errors"
@@ -10,8 +14,12 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Redis are the settings of the connection to Redis.
-type Redis struct {
+// ErrSetting marks a setting that cannot be used.
+var ErrSetting = errors.New("bad setting")
+
+// Settings are those of the connection to Redis. Their tags are the programs'
+// flags.
+type Settings struct {
 	URL    string `name:"redis-url" env:"REDIS_URL" placeholder:"URL" help:"Redis to use: redis://, rediss:// (TLS), unix://, redis+cluster:// (more nodes as ?addr=) or redis+sentinel:// (?master_name=)."`
 	Prefix string `name:"redis-prefix" env:"LASTMILE_REDIS_PREFIX" default:"lm" placeholder:"NAME" help:"First part of every key, channel and queue: it separates applications that share a Redis."`
 
@@ -30,9 +38,9 @@ const clusterReload = 5 * time.Second
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,32}$`)
 
 // Check checks the URL's form, and reads the files, without connecting.
-func (r *Redis) Check() error {
+func (r *Settings) Check() error {
 	if !prefixForm.MatchString(r.Prefix) {
-		return fmt.Errorf("%w: --redis-prefix=%s: must be 1 to 32 letters, digits, dots, dashes and underscores", ErrUsage, r.Prefix)
+		return fmt.Errorf("%w: --redis-prefix=%s: must be 1 to 32 letters, digits, dots, dashes and underscores", ErrSetting, r.Prefix)
 	}
 	if r.URL == "" {
 		for flag, value := range map[string]string{
@@ -40,7 +48,7 @@ func (r *Redis) Check() error {
 			"redis-key": r.Key, "redis-server-name": r.ServerName,
 		} {
 			if value != "" {
-				return fmt.Errorf("%w: --%s: is of no use without --redis-url", ErrUsage, flag)
+				return fmt.Errorf("%w: --%s: is of no use without --redis-url", ErrSetting, flag)
 			}
 		}
 		return nil
@@ -55,10 +63,10 @@ func (r *Redis) Check() error {
 // Client returns a new client for the URL. It connects at its first command.
 // What keeps it from connecting is in the errors of its commands, and no part
 // of the URL that may be secret is in any error.
-func (r *Redis) Client() (client redis.UniversalClient, err error) {
+func (r *Settings) Client() (client redis.UniversalClient, err error) {
 	t, err := parseURL(r.URL)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --redis-url (REDIS_URL): %w", ErrUsage, err)
+		return nil, fmt.Errorf("%w: --redis-url (REDIS_URL): %w", ErrSetting, err)
 	}
 	credentials, err := r.credentials(t)
 	if err != nil {
@@ -70,7 +78,7 @@ func (r *Redis) Client() (client redis.UniversalClient, err error) {
 	}
 	defer func() { // go-redis says so of some values, pool_size=9999999999 for one
 		if recover() != nil {
-			client, err = nil, fmt.Errorf("%w: --redis-url (REDIS_URL): %w", ErrUsage, errors.New("one of its options is out of range"))
+			client, err = nil, fmt.Errorf("%w: --redis-url (REDIS_URL): %w", ErrSetting, errors.New("one of its options is out of range"))
 		}
 	}()
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -97,7 +105,7 @@ func (r *Redis) Client() (client redis.UniversalClient, err error) {
 
 // Redacted returns what of the URL may be logged: where Redis is, without users,
 // passwords and options.
-func (r *Redis) Redacted() string {
+func (r *Settings) Redacted() string {
 	t, err := parseURL(r.URL)
 	if err != nil {
 		return "(not usable)"

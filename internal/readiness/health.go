@@ -1,4 +1,4 @@
-package main
+package readiness
 
 import (
 	"context"
@@ -9,17 +9,21 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lastmile/cmd/internal/config"
-	"lastmile/cmd/internal/service"
+	"lastmile/internal/service"
 )
 
-// health answers the two questions of an orchestrator. Readiness fails fast: a
-// node that cannot reach Redis should get no visitors. Liveness fails slowly: a
+// Health answers the two questions of an orchestrator. Readiness fails fast: a
+// process that cannot reach Redis should get no visitors. Liveness fails slowly: a
 // restart mends no Redis, and brings everybody back at once.
-type health struct {
-	ping     func(ctx context.Context) error
-	node     func() error
-	skew     func() time.Duration
+type Health struct {
+	// Ping asks the store.
+	Ping func(ctx context.Context) error
+	// Node tells why the process cannot reach the store, nil for a process
+	// without pages.
+	Node func() error
+	// Skew is how far the clock is ahead of Redis's.
+	Skew func() time.Duration
+
 	draining atomic.Bool
 
 	mu   sync.Mutex
@@ -29,8 +33,11 @@ type health struct {
 // sickFor is how long a node may be unhealthy before it should be restarted.
 const sickFor = 5 * time.Minute
 
-// ready serves /readyz.
-func (h *health) ready(w http.ResponseWriter, r *http.Request) {
+// Drain makes Ready fail from now on.
+func (h *Health) Drain() { h.draining.Store(true) }
+
+// Ready serves /readyz.
+func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	err := h.node()
@@ -38,18 +45,18 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	case h.draining.Load():
 		err = errors.New("draining")
 	case err == nil:
-		if err = h.ping(ctx); err != nil && !errors.Is(err, config.ErrDenied) {
+		if err = h.Ping(ctx); err != nil && !errors.Is(err, ErrDenied) {
 			err = errors.New("redis does not answer") // why is in the log, and not everybody's business
 		}
 		if err == nil {
-			err = service.CheckSkew(h.skew())
+			err = service.CheckSkew(h.Skew())
 		}
 	}
 	answer(w, err)
 }
 
-// live serves /healthz.
-func (h *health) live(w http.ResponseWriter, _ *http.Request) {
+// Live serves /healthz.
+func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
 	err := h.node()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,6 +69,13 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 		err = nil
 	}
 	answer(w, err)
+}
+
+func (h *Health) node() error {
+	if h.Node == nil {
+		return nil
+	}
+	return h.Node()
 }
 
 func answer(w http.ResponseWriter, err error) {

@@ -1,4 +1,7 @@
-package config
+// Package readiness tells whether a process can do its work: whether its store
+// answers and lets it do what it has to do, and what an orchestrator hears of it.
+// It mends nothing. The package at the root and the programs use it.
+package readiness
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 // Package service runs the parts of a program and stops them in order. It knows
-// nothing of what the parts do. Only cmd/web and cmd/worker use it; the libraries
-// have Run methods instead.
+// nothing of what the parts do, which have Run methods. The package at the root
+// and the programs use it.
 package service
 
 import (

@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"lastmile/cmd/internal/service"
+	"lastmile/internal/service"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

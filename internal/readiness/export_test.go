@@ -1,4 +1,4 @@
-package config
+package readiness
 
 import "lastmile/internal/permission"
 
