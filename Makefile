@@ -72,17 +72,19 @@ lint: ## Vet and lint (golangci-lint as .ci/run installs it)
 .PHONY: typecheck
 typecheck: ## Check the browser client's types (npm's typescript)
 	npx --yes -p typescript tsc --noEmit -p live/client
+	npx --yes -p typescript tsc --noEmit -p push/pushhttp/script
 
 .PHONY: client
 client: ## Build the browser client's bundle; needs neither Node nor npm
 	go run ./internal/tools/clientbuild
+	go run ./internal/tools/clientbuild -modules -dir push/pushhttp/script
 
 .PHONY: verify
 verify: client ## Check that formatting, go.mod and generated files are as they should be
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go mod verify
 	go mod tidy -diff
-	git diff --exit-code -- live/client
+	git diff --exit-code -- live/client push/pushhttp/script
 
 .PHONY: up
 up: ## Start two web nodes, two workers, Redis and a proxy with Docker Compose

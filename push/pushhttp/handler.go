@@ -27,6 +27,7 @@ type Handler struct {
 	origins map[string]bool
 	slots   chan struct{}
 	desk    *desk // of publishers; nil when publishing is off
+	scripts map[string]script
 
 	mu       sync.Mutex
 	readers  int
@@ -59,6 +60,9 @@ func New(d Deps, cfg Config) (*Handler, error) {
 	h := &Handler{
 		node: d.Node, cfg: cfg, keys: k, metrics: m, origins: make(map[string]bool), slots: make(chan struct{}, openers),
 		sessions: make(map[string]int), stopping: make(chan struct{}), idle: make(chan struct{}, 1),
+	}
+	if h.scripts, err = newScripts(); err != nil {
+		return nil, err
 	}
 	for _, o := range cfg.AllowedOrigins {
 		h.origins[o] = true
@@ -161,6 +165,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		newProblem(http.StatusMethodNotAllowed, "method", "The method is "+method+".").write(w, r)
 		return
 	}
+	if file, ok := h.scripts[name]; ok {
+		file.serve(w, r)
+		return
+	}
 	if name == "publish" { // no cookie matters there, and no browser calls it
 		h.publish(w, r)
 		return
@@ -188,7 +196,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // endpoint returns the method of an endpoint.
 func (h *Handler) endpoint(name string) (method string, known bool) {
 	switch name {
-	case "events", "socket":
+	case "events", "socket", scriptName, hookName:
 		return http.MethodGet, true
 	case "ack":
 		return http.MethodPost, true

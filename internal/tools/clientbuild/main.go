@@ -1,6 +1,7 @@
-// Command clientbuild bundles live/client/*.ts into live/client/dist/live.min.js.
-// Run it from the module's root, or through go generate in live/client. It checks
-// no types: the TypeScript compiler does, in .ci/run.
+// Command clientbuild bundles live/client/*.ts into live/client/dist/live.min.js,
+// or with -modules builds push/pushhttp/script/*.ts, each into an ES module in
+// its dist. Run it from the module's root, or through go generate in live/client
+// and push/pushhttp. It checks no types: the TypeScript compiler does, in .ci/run.
 package main
 
 import (
@@ -18,14 +19,27 @@ import (
 func main() {
 	dir := flag.String("dir", "live/client", "directory of the TypeScript sources")
 	out := flag.String("out", "", "output file; empty means dist/live.min.js under the sources")
+	modules := flag.Bool("modules", false, "build the modules of push/pushhttp instead; -dir is where their sources are")
 	flag.Parse()
-	if err := run(*dir, *out); err != nil {
+	if err := run(*dir, *out, *modules); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, out string) error {
+func run(dir, out string, modules bool) error {
+	if modules {
+		for _, name := range bundle.Modules() {
+			script, err := bundle.BuildModule(dir, name)
+			if err != nil {
+				return err
+			}
+			if err := write(filepath.Join(dir, "dist", name+".js"), script); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	script, err := bundle.Build(dir)
 	if err != nil {
 		return err
@@ -33,6 +47,10 @@ func run(dir, out string) error {
 	if out == "" {
 		out = filepath.Join(dir, bundle.Output)
 	}
+	return write(out, script)
+}
+
+func write(out string, script []byte) error {
 	// A source file of the repository: everybody may read it.
 	if err := os.WriteFile(out, script, 0o644); err != nil { //nolint:gosec // see above
 		return fmt.Errorf("clientbuild: %w", err)
@@ -48,6 +66,6 @@ func run(dir, out string) error {
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("clientbuild: %w", err)
 	}
-	slog.Info("client bundled", "file", out, "bytes", len(script), "gzip", zipped.Len())
+	slog.Info("script built", "file", out, "bytes", len(script), "gzip", zipped.Len())
 	return nil
 }

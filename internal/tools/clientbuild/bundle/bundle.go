@@ -37,28 +37,47 @@ func BuildSource(dir, source string) ([]byte, error) { return build(dir, source,
 // that is not the client's own.
 func BuildPlain(dir, source string) ([]byte, error) { return build(dir, source, "") }
 
+// Module is where the modules for other programs than live pages are.
+const Module = "push/pushhttp/script"
+
+// Modules are the names of those modules.
+func Modules() []string { return []string{"push", "useLastmile"} }
+
+// BuildModule builds the ES module <name>.ts of dir, for other programs to import:
+// what it exports keeps its name, and what it imports stays an import.
+func BuildModule(dir, name string) ([]byte, error) {
+	return run(dir, api.BuildOptions{
+		EntryPoints: []string{name + ".ts"}, Format: api.FormatESModule,
+		Banner: map[string]string{"js": "/* Lastmile, push/pushhttp */"},
+	})
+}
+
 func build(dir, source, private string) ([]byte, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
-	result := api.Build(api.BuildOptions{
-		AbsWorkingDir:     abs,
-		Stdin:             &api.StdinOptions{Contents: source, ResolveDir: abs, Loader: api.LoaderTS},
-		Bundle:            true,
-		Format:            api.FormatIIFE,
-		Platform:          api.PlatformBrowser,
-		Target:            api.ES2022, // what the README's browsers have
-		MinifyWhitespace:  true,
-		MinifyIdentifiers: true,
-		MinifySyntax:      true,
-		Charset:           api.CharsetASCII, // right in a page of any encoding
-		MangleProps:       private,
-		LegalComments:     api.LegalCommentsNone,
-		Banner:            map[string]string{"js": banner},
-		Write:             false,
-		LogLevel:          api.LogLevelSilent,
+	return run(dir, api.BuildOptions{
+		Stdin:  &api.StdinOptions{Contents: source, ResolveDir: abs, Loader: api.LoaderTS},
+		Bundle: true, Format: api.FormatIIFE, MangleProps: private, Banner: map[string]string{"js": banner},
 	})
+}
+
+// run builds one script, in the way that all are built.
+func run(dir string, options api.BuildOptions) ([]byte, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	options.AbsWorkingDir = abs
+	options.Platform = api.PlatformBrowser
+	options.Target = api.ES2022 // what the README's browsers have
+	options.MinifyWhitespace, options.MinifyIdentifiers, options.MinifySyntax = true, true, true
+	options.Charset = api.CharsetASCII // right in a page of any encoding
+	options.LegalComments = api.LegalCommentsNone
+	options.Write = false
+	options.LogLevel = api.LogLevelSilent
+	result := api.Build(options)
 	if len(result.Errors) > 0 {
 		var all []error
 		for _, line := range api.FormatMessages(result.Errors, api.FormatMessagesOptions{}) {

@@ -50,6 +50,32 @@ func TestBundleIsWhatTheSourcesBuild(t *testing.T) {
 	}
 }
 
+// modules are where the modules for other programs are.
+const modules = "../../../../" + bundle.Module
+
+func TestModulesAreWhatTheSourcesBuild(t *testing.T) {
+	t.Parallel()
+	for _, name := range bundle.Modules() {
+		built, err := bundle.BuildModule(modules, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shipped, err := os.ReadFile(filepath.Join(modules, "dist", name+".js"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(built, shipped) {
+			t.Errorf("%s/dist/%s.js is not what its source builds: run go generate ./push/pushhttp", bundle.Module, name)
+		}
+		const limit = 2048 // bytes
+		size := zipped(t, built)
+		t.Logf("report: %s.js: %d B gzip, at most %d", name, size, limit)
+		if size > limit {
+			t.Errorf("%s.js: %d B gzip, want at most %d", name, size, limit)
+		}
+	}
+}
+
 func TestBundleIsSmall(t *testing.T) {
 	t.Parallel()
 	const limit = 12_960 // bytes; the goal is 10,200

@@ -1,0 +1,178 @@
+package pushhttp_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"lastmile/internal/browser"
+	"lastmile/internal/patience"
+	"lastmile/push"
+	"lastmile/push/cookie"
+	"lastmile/push/mempush"
+	"lastmile/push/pushhttp"
+)
+
+// pageOf reads in one way and keeps what comes in window.got.
+const pageOf = `<!doctype html><link rel="icon" href="data:,"><title>%[1]s</title><script type="module">
+window.got = []; window.resets = 0; window.states = [];
+const take = (action, data) => { got.push(data.n); };
+if (%[1]q === "EventSource") {
+	const s = new EventSource("/push/events");
+	s.addEventListener("Did", (e) => take("Did", JSON.parse(e.data)));
+	s.addEventListener("reset", () => { resets++; });
+} else {
+	const { open } = await import("/push/push.js");
+	window.connection = open("/push", { on: take, reset() { resets++; }, state: (s) => { states.push(s); }, poll: %[1]q === "poll", hidden: "keep", share: %[1]q === "shared" });
+}
+</script>`
+
+// realSite is a program that Chromium reads, and whose connections can be cut.
+type realSite struct {
+	url   string
+	pub   *push.Publisher
+	store push.Transport
+
+	mu      sync.Mutex
+	conns   map[net.Conn]bool
+	streams int // opened so far
+	session string
+}
+
+func newRealSite(t *testing.T) *realSite {
+	t.Helper()
+	store, err := mempush.New(mempush.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &realSite{store: store, conns: map[net.Conn]bool{}}
+	node, err := push.NewNode(store, push.NodeConfig{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.pub, err = push.NewPublisher(store, push.PublisherConfig{Logger: quiet}); err != nil {
+		t.Fatal(err)
+	}
+	sessions, err := cookie.New(cookie.Config{Secrets: [][]byte{secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := pushhttp.New(pushhttp.Deps{Node: node}, pushhttp.Config{Secrets: [][]byte{secret}, Authenticator: sessions.Authenticate, AckAfter: 200 * time.Millisecond, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/push/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/events") {
+			s.mu.Lock()
+			s.streams++
+			s.mu.Unlock()
+		}
+		handler.ServeHTTP(w, r)
+	})
+	mux.HandleFunc("/page/{kind}", func(w http.ResponseWriter, r *http.Request) {
+		id := sessions.Session(w, r, "")
+		s.mu.Lock()
+		s.session = id
+		s.mu.Unlock()
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, pageOf, r.PathValue("kind")) // the browser has left
+	})
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ErrorLog = slog.NewLogLogger(quiet.Handler(), slog.LevelError)
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.conns[c] = true
+		return ctx
+	}
+	running(t, node.Run)
+	running(t, handler.Run)
+	server.Start()
+	t.Cleanup(func() { s.cut(); server.Close() })
+	s.url = server.URL
+	return s
+}
+
+// cut breaks all connections.
+func (s *realSite) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close() // that is the fault
+	}
+	clear(s.conns)
+}
+
+// push publishes to the browser's session.
+func (s *realSite) push(t *testing.T, from, to int) {
+	t.Helper()
+	s.mu.Lock()
+	session := s.session
+	s.mu.Unlock()
+	for n := from; n < to; n++ {
+		if _, err := s.pub.Session(session).Trigger(t.Context(), "Did", map[string]any{"n": n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// drained waits until the session's mailbox is empty.
+func (s *realSite) drained(t *testing.T) {
+	t.Helper()
+	patience.Until(t, "everything is confirmed", func() bool {
+		b, err := s.store.Pending(t.Context(), s.session, 0)
+		return err == nil && len(b.Entries) == 0
+	})
+}
+
+// TestPagesInChromium: an EventSource, push.js by streams and by polls, and two
+// tabs that share a connection see every push once, in order, while their
+// connections are cut, and the mailbox is empty at the end.
+func TestPagesInChromium(t *testing.T) {
+	t.Parallel()
+	first := browser.New(t)
+	for _, kind := range []string{"EventSource", "stream", "poll", "shared"} {
+		s := newRealSite(t)
+		tabs := []context.Context{browser.Isolated(first, t)}
+		if kind == "shared" {
+			tabs = []context.Context{first, browser.Tab(first, t)}
+		}
+		for _, tab := range tabs {
+			browser.Do(tab, t, chromedp.Navigate(s.url+"/page/"+kind))
+			browser.WaitFor(tab, t, `window.got`)
+		}
+		want := func(n int) string {
+			return fmt.Sprintf(`got.length >= %d && got.every((n, i) => n === i) && got.length === %[1]d && !resets`, n)
+		}
+		if kind == "shared" {
+			// A tab begins where the session's pushes stand when it is opened.
+			patience.Until(t, "a connection", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.streams > 0 })
+		}
+		for n := 0; n < 60; n += 20 {
+			s.push(t, n, n+10)
+			s.cut()
+			s.push(t, n+10, n+20)
+			for _, tab := range tabs {
+				browser.WaitFor(tab, t, want(n+20))
+			}
+		}
+		s.drained(t)
+		if kind == "shared" {
+			// The one with the connection goes, the other takes it over.
+			browser.Do(tabs[0], t, chromedp.Navigate("about:blank"))
+			s.push(t, 60, 80)
+			browser.WaitFor(tabs[1], t, want(80))
+			s.drained(t)
+		}
+	}
+}
