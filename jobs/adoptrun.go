@@ -25,6 +25,7 @@ const (
 // run runs a task of an adopted queue: as it is, or as a job.
 func (a *adoption) run(ctx context.Context, t *asynq.Task) error {
 	p := a.p
+	defer p.alone.stray(ctx)()
 	to := boundTo(t.Headers())
 	if to == "" {
 		return a.handler.ProcessTask(ctx, t)

@@ -79,7 +79,7 @@ func (k *Kind[A, R]) Step(args A, opts ...Option) Step {
 	step := Step{err: cmp.Or(k.def.err, err, bad), spec: stepSpec{
 		Kind: k.def.name, Queue: s.queue, MaxRetry: s.maxRetry,
 		Opts: jobOptions{
-			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limits: s.limits, Codec: s.codec(),
+			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Deaths: s.deaths(), Limits: s.limits, Codec: s.codec(),
 		},
 		Session: s.session, Actions: s.actions, In: s.in,
 	}}

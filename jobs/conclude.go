@@ -36,7 +36,7 @@ func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byt
 		}
 		if s == StateFailed && x.plain != nil {
 			p.keepReason(ctx, x, cause)
-			p.misfits.noteRun(ctx, x, false)
+			p.misfits.noteRun(ctx, x, false, true)
 		}
 	}
 	var failure string

@@ -41,8 +41,8 @@ func TestCrashMidJobStallsThenCompletes(t *testing.T) {
 			t.Errorf("stalled after %v, want at most 15s", d)
 		}
 		end := wantEnd(t, k, id, jobs.StateCompleted)
-		if end.Event.Attempt != 2 {
-			t.Errorf("attempt = %d, want 2", end.Event.Attempt)
+		if end.Event.Attempt != 1 {
+			t.Errorf("attempt = %d, want 1: a death is no attempt", end.Event.Attempt)
 		}
 		if !slices.Contains(actions(k), "Stalled") {
 			t.Errorf("events = %v, want a Stalled", actions(k))
@@ -84,25 +84,27 @@ func TestStalledJobComesBack(t *testing.T) {
 	})
 }
 
-func TestCrashOnLastAttemptFails(t *testing.T) {
+// TestCrashOnLastAttemptRunsAgain: MaxRetry counts what failed, and nothing did.
+func TestCrashOnLastAttemptRunsAgain(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
 		t.Helper()
 		kind := define(jobs.MaxRetry(0))
 		var ran atomic.Int32
 		h := func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
-			ran.Add(1)
-			<-ctx.Done()
-			return result{}, ctx.Err()
+			if ran.Add(1) == 1 {
+				<-ctx.Done()
+			}
+			return result{7}, ctx.Err()
 		}
 		first := start(k, kind, h)
 		id := enqueue(t, k, kind)
 		k.WaitState(id, jobs.StateRunning)
 		first.Crash()
 		start(k, kind, h)
-		end := wantEnd(t, k, id, jobs.StateFailed)
-		if end.Event.Code != "crashed" || ran.Load() != 1 {
-			t.Errorf("code = %q after %d runs, want crashed after 1", end.Event.Code, ran.Load())
+		end := wantEnd(t, k, id, jobs.StateCompleted)
+		if end.Event.Attempt != 1 || ran.Load() != 2 {
+			t.Errorf("attempt %d after %d runs, want 1 after 2", end.Event.Attempt, ran.Load())
 		}
 	})
 }

@@ -37,6 +37,26 @@ func ExampleRetryBackoff() {
 	// Output: completed at attempt 3 of 5
 }
 
+// A job that may be what its worker dies of: a decoder in C, say. After its first death
+// alone it is not tried any more; an error of its handler is another matter.
+func ExampleMaxDeaths() {
+	t := exampletest.New() // in a test, t is its *testing.T
+	defer t.End()
+	kit := jobstest.New(t)
+	decode := jobs.Define[Photo, Thumbnail]("photo.decode", jobs.MaxRetry(4), jobs.MaxDeaths(1))
+	kit.Start(quickly, func(pool *jobs.Pool) {
+		decode.Handle(pool, func(context.Context, *jobs.Job[Photo]) (Thumbnail, error) { return Thumbnail{}, nil })
+	})
+	handle, err := decode.With(kit.Client).Enqueue(t.Context(), Photo{"cat.jpg"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	info := kit.Wait(handle.ID)
+	fmt.Println(info.State, "after", info.Deaths, "deaths")
+	// Output: completed after 0 deaths
+}
+
 // A failure that repeating cannot mend, in words for the user.
 func ExampleDiscard() {
 	t := exampletest.New() // in a test, t is its *testing.T

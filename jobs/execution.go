@@ -227,11 +227,12 @@ func (x *execution) silence(ctx context.Context, p *pacer) {
 func (x *execution) abandonHandler(ctx context.Context, left <-chan struct{}) {
 	x.pool.log.ErrorContext(ctx, "handler ignores the end of its context",
 		"id", x.id, "action", x.kind, "attempt", x.attempt, "error", context.Cause(ctx))
-	gauge := x.pool.client.metrics.abandoned
+	gauge, end := x.pool.client.metrics.abandoned, x.pool.alone.stray(ctx)
 	gauge.Inc()
 	go func(g prometheus.Gauge) {
 		<-left
 		g.Dec()
+		end()
 	}(gauge)
 }
 

@@ -248,8 +248,7 @@ func TestFreshJobs(t *testing.T) {
 	}
 }
 
-// TestFreshJobsOfADeadWorker run again: the start that left no trace was an
-// attempt.
+// TestFreshJobsOfADeadWorker run again: the start that left no trace was no attempt.
 func TestFreshJobsOfADeadWorker(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, k *jobstest.Kit) {
@@ -269,7 +268,7 @@ func TestFreshJobsOfADeadWorker(t *testing.T) {
 		dead.Crash() // within the first second, so the record knows nothing
 		start(k, kind, func(_ context.Context, j *jobs.Job[args]) (result, error) { return result{j.Attempt}, nil })
 		end := wantEnd(t, k, h.ID, jobs.StateCompleted)
-		if end.Event.Attempt != 2 || !strings.Contains(string(end.Data), `"size":2`) {
+		if end.Event.Attempt != 1 || !strings.Contains(string(end.Data), `"size":1`) {
 			t.Errorf("end: %s", end.Data)
 		}
 	})

@@ -61,7 +61,16 @@ import (
 //	kind queue pay opt follow   what it is, and what follows it
 //	raw         the ID of an adopted task, whose queue is Asynq's own
 //	frac msg res code err why   what it said, and how it ended
+//	mute dead   runs in a row that left no word; how many workers died of it alone
 //	worker errs e0 ... e9       who began the last attempt; how many failed, and the last ten of them
+//
+// With Asynq's hash of a task are fields of ours, gone with it:
+//
+//	lm          where its record is, once it knows of a run or from the start (take.lua)
+//	lmh         the token of the hand-out, while a worker has it
+//	lmw lmf     of another application's: until when its owner has the first choice, how often in vain
+//	lmv         since when it waits for another version of the worker
+//	lmlost lmdead lmalone lmsus  see deaths.go
 //
 // Two things always hold. A run's scripts change nothing unless gen is its own,
 // and run too once it has one. And what ends a generation sets fin and, if

@@ -154,7 +154,10 @@ func handOut(ctx context.Context, c *Client, x *execution) (keys []string, token
 }
 
 // leaseMetrics count what becomes of leases.
-type leaseMetrics struct{ takeovers, lost, fenced prometheus.Counter }
+type leaseMetrics struct {
+	takeovers, lost, fenced, deaths prometheus.Counter
+	alone                           prometheus.Gauge
+}
 
 func newLeaseMetrics() leaseMetrics {
 	return leaseMetrics{
@@ -167,6 +170,12 @@ func newLeaseMetrics() leaseMetrics {
 		fenced: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "jobs_fenced_total", Help: "Calls about jobs taken from this process that Redis was kept from.",
 		}),
+		deaths: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "jobs_deaths_total", Help: "Jobs that this process took from workers which died with nothing else: they are charged with that.",
+		}),
+		alone: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jobs_alone", Help: "How many pools of this process are kept for a job alone, because workers died that had it.",
+		}),
 	}
 }
 
@@ -174,4 +183,6 @@ func (m *leaseMetrics) register(r prometheus.Registerer, failed *error) {
 	m.takeovers = register(r, m.takeovers, failed)
 	m.lost = register(r, m.lost, failed)
 	m.fenced = register(r, m.fenced, failed)
+	m.deaths = register(r, m.deaths, failed)
+	m.alone = register(r, m.alone, failed)
 }

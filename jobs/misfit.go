@@ -133,8 +133,8 @@ func (m *misfits) putOff(ctx context.Context, queue, task, kind string, why *mis
 }
 
 // noteRun notes with a task that goes back that its job's record knows of a run
-// (see note.lua). Then Asynq's count of retries is not needed for that.
-func (m *misfits) noteRun(ctx context.Context, x *execution, misfit bool) {
+// (see note.lua), and whether its handler has come to its end. Then Asynq's count of retries is not needed for that.
+func (m *misfits) noteRun(ctx context.Context, x *execution, misfit, survived bool) {
 	p := m.p
 	if x.adopted != "" {
 		return
@@ -145,13 +145,17 @@ func (m *misfits) noteRun(ctx context.Context, x *execution, misfit bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	keeps := 0
-	if misfit {
-		keeps = 1
-	}
-	n, err := p.client.run(ctx, "note", []string{key}, where(x.id, x.gen), keeps).Int()
+	n, err := p.client.run(ctx, "note", []string{key}, where(x.id, x.gen), flag(misfit), flag(survived)).Int()
 	if err != nil {
 		p.log.WarnContext(ctx, "run of job not noted with its task", "id", x.id, "error", err)
 	}
 	x.noted = err == nil && n == 1
+}
+
+// flag is a truth for a script.
+func flag(set bool) int {
+	if set {
+		return 1
+	}
+	return 0
 }

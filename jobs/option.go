@@ -17,6 +17,7 @@ type Option struct{ apply func(*settings) }
 type settings struct {
 	queue       string
 	maxRetry    int
+	maxDeaths   int
 	timeout     time.Duration
 	retention   time.Duration
 	backoffBase time.Duration
@@ -45,7 +46,7 @@ const (
 
 func defaults() settings {
 	return settings{
-		queue: "default", maxRetry: 10, timeout: 30 * time.Minute, retention: 24 * time.Hour,
+		queue: "default", maxRetry: 10, maxDeaths: defaultDeaths, timeout: 30 * time.Minute, retention: 24 * time.Hour,
 		backoffBase: 2 * time.Second, backoffMax: 10 * time.Minute,
 	}
 }
@@ -53,8 +54,9 @@ func defaults() settings {
 // Queue names the queue. Defaults to "default".
 func Queue(name string) Option { return Option{func(s *settings) { s.queue = name }} }
 
-// MaxRetry is how often a failed job is run again; a crash of the worker counts
-// as a failure. Defaults to 10; at most 500.
+// MaxRetry is how often a failed job is run again. The death of a worker is no
+// failure of its jobs, which run again also with 0: see [MaxDeaths]. Defaults to 10;
+// at most 500.
 func MaxRetry(n int) Option { return Option{func(s *settings) { s.maxRetry = n }} }
 
 // Timeout bounds one attempt: the handler's context ends then, with a
@@ -169,6 +171,7 @@ func (s *settings) check() error {
 	}{
 		{strings.TrimSpace(s.queue) == "" || len(s.queue) > maxNameLen || !utf8.ValidString(s.queue), "Queue must be text of 1 to 128 bytes"},
 		{s.maxRetry < 0 || s.maxRetry > maxRetryLimit, "MaxRetry must be 0 to 500"},
+		{s.maxDeaths < 1 || s.maxDeaths > mostDeaths, "MaxDeaths must be 1 to 100"},
 		{s.timeout < time.Second || s.timeout > maxTimeout, "Timeout must be a second to a day"},
 		{s.retention < time.Second || s.retention > maxRetention, "Retention must be a second to 90 days"},
 		{s.backoffBase <= 0 || s.backoffMax < s.backoffBase, "RetryBackoff must be positive and ascending"},

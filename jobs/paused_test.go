@@ -187,7 +187,7 @@ func pauseAndFence(t *testing.T, end string, plain bool) {
 	rdb.Set(t.Context(), "go:b", 1, 0)
 	patience.Until(t, "the job ends", func() bool {
 		i, err := client.Get(t.Context(), h.ID)
-		return err == nil && i.State == jobs.StateCompleted && i.Attempt == 2
+		return err == nil && i.State == jobs.StateCompleted && i.Attempt == 1
 	})
 	_ = second.Process.Signal(syscall.SIGTERM)
 	if err := second.Wait(); err != nil {

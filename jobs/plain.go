@@ -121,10 +121,10 @@ func (p *Pool) performPlain(ctx, endCtx context.Context, x *execution) error {
 }
 
 // beginPlain makes the record of a plain job whose worker died before it made
-// one. The executions that Asynq has counted are attempts.
-func (p *Pool) beginPlain(ctx context.Context, x *execution, retried int) error {
+// one. That was no attempt.
+func (p *Pool) beginPlain(ctx context.Context, x *execution) error {
 	return p.insist(ctx, func(ctx context.Context) error {
-		return p.client.adopt(ctx, x.plain, StateQueued, retried)
+		return p.client.adopt(ctx, x.plain, StateQueued, 0)
 	})
 }
 

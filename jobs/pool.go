@@ -144,6 +144,7 @@ type Pool struct {
 	parked   tasks.Pending[struct{}] // tasks that wait for a limit, until Asynq comes for them
 	prefetch *tasks.Prefetch
 	misfits  misfits
+	alone    alone
 
 	adoptions   []*adoption
 	adoptedDown chan struct{} // closed: their servers have ended
@@ -182,6 +183,7 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		tracer:      cfg.TracerProvider.Tracer("lastmile/jobs"),
 	}
 	p.waker = newWaker(p)
+	p.alone.p = p
 	p.misfits.p, p.misfits.log, p.misfits.count = p, c.log, c.metrics.misfits
 	return p, nil
 }
@@ -256,9 +258,11 @@ func (p *Pool) Run(ctx context.Context) error {
 		p.client.metrics.slots.Sub(float64(p.cfg.Concurrency))
 	}
 	close(p.draining)
+	if len(p.handlers) > 0 && err == nil {
+		worker.Stop() // first: it asks again and again by now
+	}
 	stopAdopted()
 	if len(p.handlers) > 0 && err == nil {
-		worker.Stop()
 		if p.waker != nil {
 			p.waker.leave(ctx)
 		}
@@ -348,53 +352,3 @@ const (
 	janitorEvery = 8 * time.Second
 	janitorEach  = 2 * time.Second
 )
-
-func (p *Pool) interrupt(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for x := range p.running[id] {
-		x.interrupt()
-	}
-}
-
-// runs tells whether the job is with this process.
-func (p *Pool) runs(id string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.running[id]) > 0
-}
-
-// cancelForOperator cancels a job as Asynq's own tools ask for.
-func (p *Pool) cancelForOperator(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if err := p.client.Cancel(ctx, id); err != nil && !errors.Is(err, ErrEnded) {
-		p.log.WarnContext(ctx, "job not cancelled for an operator", "id", id, "error", err)
-	}
-}
-
-func (p *Pool) enter(x *execution) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy++
-	p.client.metrics.busy.Inc()
-	if p.running[x.id] == nil {
-		p.running[x.id] = make(map[*execution]struct{}, 1)
-	}
-	p.running[x.id][x] = struct{}{}
-}
-
-func (p *Pool) leave(x *execution) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.running[x.id], x)
-	if len(p.running[x.id]) == 0 {
-		delete(p.running, x.id)
-	}
-	p.busy--
-	p.client.metrics.busy.Dec()
-	if p.busy == 0 && p.idle != nil {
-		close(p.idle)
-		p.idle = nil
-	}
-}

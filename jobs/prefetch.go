@@ -3,7 +3,9 @@ package jobs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +17,9 @@ import (
 // from it: it waits until the former execution has left.
 func (h holder) take(ctx context.Context, q tasks.Queue, _ any, n int) (taken []tasks.Task, left bool, err error) {
 	p := h.p
+	if !p.alone.mayTake(ctx) {
+		return nil, true, nil
+	}
 	records, worker, lease, token := "", "", "", ""
 	if p.waker != nil {
 		worker, lease = p.waker.id, msOf(p.cfg.Lease)
@@ -28,22 +33,49 @@ func (h holder) take(ctx context.Context, q tasks.Queue, _ any, n int) (taken []
 	if err != nil {
 		return nil, false, err // Asynq knows what to make of it
 	}
-	out := make([]tasks.Task, 0, len(v)/5)
+	fresh := make([]tasks.Held, 0, len(v)/takenFields)
 	var again []tasks.Held
-	for i := 1; i+4 < len(v); i += 5 {
-		r := reply(v[i : i+5])
-		t := tasks.Task{ID: r.str(0), Message: r.str(1), Standing: tasks.Standing(r.num(2)), Dest: r.str(3), Deaths: int(r.num(4)), Token: token}
+	for i := 1; i+takenFields <= len(v); i += takenFields {
+		r := reply(v[i : i+takenFields])
+		t := tasks.Task{ID: r.str(0), Message: r.str(1), Standing: tasks.Standing(r.num(2)), Dest: r.str(3), Token: token}
+		t.Past = tasks.Past{Losses: int(r.num(4)), Deaths: int(r.num(5)), Suspect: time.Duration(r.num(6)) * time.Millisecond}
 		switch {
 		case t.Standing == tasks.Foreign:
 			p.client.foreign.note(ctx, t.Message)
 		case p.prefetch.Has(t.ID):
 			again = append(again, tasks.Held{Task: t, Queue: q})
 		default:
-			out = append(out, t)
+			fresh = append(fresh, tasks.Held{Task: t, Queue: q})
 		}
 	}
 	h.putBehind(ctx, again)
-	return out, reply(v).num(0) > 0, nil
+	left = reply(v).num(0) > 0
+	return h.choose(ctx, fresh, left), left, nil
+}
+
+// takenFields is how many values take.lua tells of each task.
+const takenFields = 7
+
+// choose gives back what the pool does not keep, because one of the tasks is to run
+// alone. left tells whether more tasks wait.
+func (h holder) choose(ctx context.Context, fresh []tasks.Held, left bool) (taken []tasks.Task) {
+	p := h.p
+	keep, back, later := p.alone.choose(fresh, left)
+	slices.Reverse(back)
+	if len(back)+len(later) > 0 {
+		err := h.untake(ctx, back, 0)
+		err = errors.Join(err, h.untake(ctx, later, int(putOffFor(suspectMin)/time.Second)))
+		if err != nil { // their leases run out
+			p.log.WarnContext(ctx, "tasks not given back", "error", err)
+		}
+	}
+	if len(back) > 0 || len(keep) == 1 && p.alone.suspects(keep[0].Past) {
+		h.giveBack(ctx, 0)
+	}
+	for _, t := range keep {
+		taken = append(taken, t.Task)
+	}
+	return taken
 }
 
 // putBehind has tasks wait that were taken from this process while it still has
@@ -78,6 +110,9 @@ func (h holder) giveBack(ctx context.Context, d time.Duration) {
 
 // untake puts tasks of one queue back, at once or after so many seconds.
 func (h holder) untake(ctx context.Context, held []tasks.Held, seconds int) error {
+	if len(held) == 0 {
+		return nil
+	}
 	p := h.p
 	q, c := held[0].Queue, p.client
 	args := []any{q.Prefix, c.wakes(), c.blind(), seconds}

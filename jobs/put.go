@@ -29,7 +29,7 @@ func (c *Client) put(ctx context.Context, e *Work) (Handle, error) {
 	t := &task{
 		id: e.ID, gen: 1, kind: e.Kind, queue: e.Queue, payload: e.Args, at: at,
 		opts: jobOptions{
-			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1, Limits: s.limits,
+			Timeout: s.timeout, Retention: s.retention, Base: s.backoffBase, Max: s.backoffMax, Limit: s.maxRetry + 1, Deaths: s.deaths(), Limits: s.limits,
 			Codec: s.codec(),
 		},
 		plain: s.plain && e.ID == s.id, made: now,

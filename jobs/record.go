@@ -22,6 +22,8 @@ type Info struct {
 	// Attempt counts the executions of this generation; Attempts is how many
 	// there may be.
 	Attempt, Attempts int
+	// Deaths is how many workers have died of it, each with nothing but this job.
+	Deaths int
 	// Gen counts how often the job was opened, from 1.
 	Gen int
 	// Fraction and Message are the progress last reported.
@@ -130,7 +132,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 		p.err = errors.Join(p.err, err)
 		r.Fraction = v
 	}
-	r.Worker = m["worker"]
+	r.Worker, r.Deaths = m["worker"], int(p.num("dead"))
 	r.Failures = p.failures()
 	r.setArgs([]byte(m["pay"]), r.opts.Codec)
 	if v := m["res"]; v != "" {
@@ -181,13 +183,14 @@ type jobOptions struct {
 	Base      time.Duration `json:"b"`
 	Max       time.Duration `json:"m"`
 	Limit     int           `json:"n,omitempty"` // attempts, for plain jobs
+	Deaths    int           `json:"d,omitempty"` // that there may be, 0 for the default
 	Limits    []limit       `json:"l,omitempty"`
 	Codec     string        `json:"c,omitempty"` // of the arguments, "" for JSON
 }
 
 func (o jobOptions) equal(p jobOptions) bool {
 	return o.Timeout == p.Timeout && o.Retention == p.Retention && o.Base == p.Base && o.Max == p.Max &&
-		o.Limit == p.Limit && o.Codec == p.Codec && slices.Equal(o.Limits, p.Limits)
+		o.Limit == p.Limit && o.Deaths == p.Deaths && o.Codec == p.Codec && slices.Equal(o.Limits, p.Limits)
 }
 
 // optionCache spares the JSON of options, which rarely differ between the jobs

@@ -18,10 +18,7 @@ import (
 // What begin.lua is for is not lost. That the job may run is seen as its task is
 // taken: its record is open, nobody has cancelled it, and no run has begun. The
 // fence is that all of this still holds at the end, else the record decides. A
-// start that left no trace because its worker died was an attempt too: Asynq
-// counts it, and begin.lua believes Asynq. That is why a job with one attempt
-// only always begins in its record: it would fail for an answer of Redis that got
-// lost on its way to the worker.
+// start that left no trace because its worker died was no attempt: see deaths.go.
 type recordState int
 
 const (
@@ -36,7 +33,7 @@ const (
 // mayRunUnrecorded tells whether a job's first run may begin without a word to
 // its record: nothing hangs on the beginning.
 func (s *settings) mayRunUnrecorded() bool {
-	return s.follow == nil && len(s.limits) == 0 && s.maxRetry > 0 &&
+	return s.follow == nil && len(s.limits) == 0 &&
 		s.actions[eventStarted] == "" && s.actions[string(StateStalled)] == ""
 }
 

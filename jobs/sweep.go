@@ -56,13 +56,15 @@ func (w *waker) sweepSome(ctx context.Context, queues []string) (due time.Durati
 	for i := range r.list(2) {
 		w.Expire(queues[r.list(2).num(i)-1], r.num(5))
 	}
-	w.noteTaken(ctx, r.list(3))
+	w.noteTaken(ctx, r.list(3), r.num(6))
 	w.noteStuck(ctx, queues, r.list(4))
 	return time.Duration(r.num(0)) * time.Millisecond, nil
 }
 
-// noteTaken tells of tasks that were taken from workers: pairs of a queue and a task.
-func (w *waker) noteTaken(ctx context.Context, taken reply) {
+// noteTaken tells of tasks that were taken from workers: pairs of a queue and a task;
+// and how many of these are charged with the death.
+func (w *waker) noteTaken(ctx context.Context, taken reply, charged int64) {
+	w.p.client.metrics.deaths.Add(float64(charged))
 	for i := 1; i < len(taken); i += 2 {
 		w.p.client.metrics.takeovers.Inc()
 		w.p.log.WarnContext(ctx, "worker is silent: its job runs again", "task", taken.str(i))

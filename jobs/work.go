@@ -34,6 +34,7 @@ const (
 func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	task, _ := asynq.GetTaskID(ctx)
 	defer p.prefetch.Returned(task)
+	defer p.alone.leave(ctx, task)
 	p.parked.Take([]string{task}) // what Asynq did not come for
 	x, err := p.newExecution(ctx, t)
 	if err != nil {
@@ -41,11 +42,17 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	}
 	p.enter(x)
 	defer p.leave(x)
+	past := p.prefetch.Past(task)
 	if why := p.misfits.fit(x); why != nil {
 		if wait, back := p.misfits.putOff(context.WithoutCancel(ctx), x.queue, task, x.kind, why); back {
 			return &retryError{err: why, delay: wait}
 		}
 		x.misfit = why
+	}
+	if p.alone.suspects(past) {
+		if err := p.alone.enter(ctx, x, past); err != nil {
+			return err
+		}
 	}
 	if x.headers["traceparent"] != "" { // the handler and the pushes belong to the request's trace
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(x.headers))
@@ -54,7 +61,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	defer func() { x.describe(span, err); span.End() }()
 	endCtx := context.WithoutCancel(ctx) // what the run comes to is stored whatever ends it
 	retried, _ := asynq.GetRetryCount(ctx)
-	retried += p.prefetch.Deaths(task) // Asynq does not count these
+	retried += past.Losses + past.Deaths // Asynq does not count these
 	if x.record == noRecord && retried == 0 && !begunBefore(p.prefetch, x) {
 		return p.performPlain(ctx, endCtx, x)
 	}
@@ -62,7 +69,7 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	if x.record == recordUnaware {
 		return p.perform(ctx, endCtx, x)
 	}
-	b, err := p.begin(ctx, endCtx, x, retried, before)
+	b, err := p.begin(ctx, endCtx, x, before)
 	if err != nil {
 		return &retryError{err: err, delay: unsettledDelay}
 	}
@@ -83,7 +90,6 @@ func (p *Pool) process(ctx context.Context, t *asynq.Task) (err error) {
 	case beginCancel:
 		return p.conclude(endCtx, x, StateCancelled, nil, codeCancelled, "cancelled", ErrCancelled)
 	case beginSpent:
-		x.attempt = x.limit
 		return p.conclude(endCtx, x, StateFailed, nil, codeCrashed, "the work was interrupted too often", errDied)
 	default:
 		return p.perform(ctx, endCtx, x)
@@ -122,11 +128,9 @@ func (x *execution) describe(span trace.Span, err error) {
 // begin asks the record whether a run may begin, as long as the task is the worker's,
 // which runCtx tells. before tells that there may
 // have been one of which it does not know.
-func (p *Pool) begin(runCtx, ctx context.Context, x *execution, retried int, before bool) (b begun, err error) {
-	token, uncounted, lost := newToken(), 0, false
-	if before {
-		uncounted = 1
-	}
+func (p *Pool) begin(runCtx, ctx context.Context, x *execution, before bool) (b begun, err error) {
+	token, lost := newToken(), false
+	deaths, most := p.prefetch.Past(x.task()).Deaths, x.opts.mostDeaths()
 	ask := func() error {
 		return p.insist(ctx, func(ctx context.Context) error {
 			if lost = runCtx.Err() != nil; lost {
@@ -140,7 +144,8 @@ func (p *Pool) begin(runCtx, ctx context.Context, x *execution, retried int, bef
 			if void || err != nil {
 				return err
 			}
-			r, err := p.client.run(ctx, "begin", keys, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, uncounted, p.name, held).Slice()
+			r, err := p.client.run(ctx, "begin", keys, x.id, x.gen, ms(now), ms(now.Add(stallAfter)), token, flag(before), p.name, held,
+				deaths, most, most+muteMost).Slice()
 			if err == nil {
 				b, err = parseBegun(r)
 			}
@@ -152,7 +157,7 @@ func (p *Pool) begin(runCtx, ctx context.Context, x *execution, retried int, bef
 	}
 	err = ask()
 	if err == nil && x.record == noRecord && b.beginning == beginGone {
-		if err = p.beginPlain(ctx, x, retried); err == nil {
+		if err = p.beginPlain(ctx, x); err == nil {
 			err = ask()
 		}
 	}
@@ -286,7 +291,8 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	case waiting(n) == waitStale:
 		return p.superseded(ctx, x)
 	}
-	p.misfits.noteRun(ctx, x, x.misfit != nil)
+	_, snoozed := errors.AsType[*snoozeError](cause)
+	p.misfits.noteRun(ctx, x, x.misfit != nil, snoozed || s == StateRetrying)
 	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
 	if s == StateRetrying {
 		e := x.event(s)

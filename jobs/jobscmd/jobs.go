@@ -23,6 +23,7 @@ type jobInfo struct {
 	Cancelling bool            `json:"cancelling,omitempty"`
 	Attempt    int             `json:"attempt"`
 	Attempts   int             `json:"attempts"`
+	Deaths     int             `json:"deaths,omitempty"`
 	Gen        int             `json:"gen"`
 	Fraction   float64         `json:"fraction"`
 	Message    string          `json:"message,omitempty"`
@@ -56,7 +57,7 @@ func describe(i jobs.Info) jobInfo {
 		failures = append(failures, failure(f))
 	}
 	return jobInfo{
-		ID: i.ID, Kind: i.Kind, Queue: i.Queue, State: i.State, Cancelling: i.Cancelling, Attempt: i.Attempt, Attempts: i.Attempts, Gen: i.Gen,
+		ID: i.ID, Kind: i.Kind, Queue: i.Queue, State: i.State, Cancelling: i.Cancelling, Attempt: i.Attempt, Attempts: i.Attempts, Deaths: i.Deaths, Gen: i.Gen,
 		Fraction: i.Fraction, Message: i.Message, Code: i.Code, Error: i.Error, Args: i.Args, Result: i.Result,
 		Created: i.Created, Updated: i.Updated, Started: i.Started, Ended: i.Ended, NextAt: i.NextAt,
 		WaitsFor: i.WaitsFor, Worker: i.Worker, Failures: failures,
@@ -126,6 +127,7 @@ func (c *jobsShow) Run(ctx context.Context, t *Config) error {
 		{"queue", d.Queue},
 		{"state", state},
 		{"attempt", fmt.Sprintf("%d of %d", d.Attempt, d.Attempts)},
+		{"deaths", deaths(d.Deaths)},
 		{"generation", strconv.Itoa(d.Gen)},
 		{"progress", fmt.Sprintf("%.0f%% %s", 100*d.Fraction, d.Message)},
 		{"error", reason(d)},
@@ -151,6 +153,14 @@ func (c *jobsShow) Run(ctx context.Context, t *Config) error {
 		fmt.Fprintf(&b, ": %s\n", strings.ReplaceAll(strings.TrimPrefix(f.Code+" "+f.Message, f.Message+" "), "\n", " "))
 	}
 	return t.printer().Print(d, strings.TrimSuffix(b.String(), "\n"))
+}
+
+// deaths is how many workers died of a job, "" for none.
+func deaths(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d, each of a worker with nothing else", n)
 }
 
 // reason is why a job has not completed: its code, and what is said besides.

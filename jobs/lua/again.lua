@@ -13,6 +13,7 @@ if recGen ~= gen or fin == gen or recRun ~= run then return -1 end
 if cancel == "1" then return 2 end
 if st == state and recNext == next then return 1 end
 redis.call("HSET", rec, "st", state, "next", next, "upd", now)
+redis.call("HDEL", rec, "mute")
 if giveBack == "1" then redis.call("HINCRBY", rec, "att", -1) end
 if code ~= "" then redis.call("HSET", rec, "code", code, "err", err) end
 if what ~= "" then redis.call("HSET", rec, remember(errs, now, what)) end

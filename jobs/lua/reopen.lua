@@ -15,7 +15,7 @@ local recGen, fin, out, tok, st, kind, queue, made, ended =
 if tok == token then return tonumber(recGen) end
 if recGen ~= gen or fin ~= gen then return 0 end
 if out then return -1 end
-redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told", "waits")
+redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told", "waits", "mute", "dead")
 if unique ~= "" then -- asked for anew: those who asked before have had their answer
   redis.call("UNLINK", others)
   redis.call("HDEL", rec, "to0", "ton", "follow")

@@ -9,12 +9,13 @@
 -- Returns {ms until the next task is due or -1, {the number of each queue where this
 -- worker is to look}, {likewise of each with a lease of Asynq's that is over},
 -- {number, task, ...} of what was taken from workers, likewise of what seems to be
--- stuck, the time until when leases of Asynq's are over}.
+-- stuck, the time until when leases of Asynq's are over, how many of what was taken
+-- is charged with a death}.
 -- Invariant: a task that was taken from a worker has no token, so that worker can
 -- do nothing to it.
 local t = redis.call("TIME")
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local soon, work, over, taken, stuck = -1, {}, {}, {}, {}
+local soon, work, over, taken, stuck, charged = -1, {}, {}, {}, {}, 0
 
 -- After an outage all leases are old, and who has not swept before knows of none.
 -- Workers have the time of a lease to renew them.
@@ -50,19 +51,25 @@ local function forward(from, pending, base)
   if first[2] then sooner(tonumber(first[2])) end
 end
 
--- A task with which a fourth worker dies waits, longer each time: it may be what
--- they die of.
+-- Who was alone when its worker died is charged with the death (lmdead), anybody
+-- else has only lost a worker (lmlost): see deaths.go. A task with which a fourth
+-- worker dies waits, longer each time: it may be what they die of.
 local function takeOver(number, pending, retry, lease, own, active, base)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", own, "-inf", now, "LIMIT", 0, 100)) do
     local task = base .. "t:" .. id
     redis.call("ZREM", own, id)
-    redis.call("HDEL", task, "lmh")
+    local msg, token, alone, deaths, losses = unpack(redis.call("HMGET", task, "msg", "lmh", "lmalone", "lmdead", "lmlost"))
+    redis.call("HDEL", task, "lmh", "lmalone")
     if redis.call("LREM", active, 0, id) > 0 then
       redis.call("ZREM", lease, id)
-      if redis.call("HGET", task, "msg") then
-        local deaths = redis.call("HINCRBY", task, "lmdead", 1)
-        if deaths > 3 then
-          local again = math.ceil(now / 1000) + math.min(5 * 2 ^ (deaths - 4), 300)
+      if msg then
+        local mine = alone and alone == token
+        redis.call("HINCRBY", task, mine and "lmdead" or "lmlost", 1)
+        redis.call("HSET", task, "lmsus", string.format("%.0f", now))
+        if mine then charged = charged + 1 end
+        local all = (deaths or 0) + (losses or 0) + 1
+        if all > 3 then
+          local again = math.ceil(now / 1000) + math.min(5 * 2 ^ (all - 4), 300)
           redis.call("ZADD", retry, again, id)
           redis.call("HSET", task, "state", "retry")
           sooner(again)
@@ -107,4 +114,4 @@ for i = 6, #ARGV do
     if told < 1 or not since or now - since / 1000000 > 500 then work[#work + 1] = number end
   end
 end
-return {soon, work, over, taken, stuck, t[1] - 30}
+return {soon, work, over, taken, stuck, t[1] - 30, charged}

@@ -11,11 +11,12 @@
 -- of task keys, n, prefix of records or "" when these are elsewhere, what the
 -- message of a task of ours holds among its headers, the worker or "" when it
 -- looks by itself, own lease in ms, token: both "" when there is no sweep.
--- Returns {how many it left, id, message, mark, destination, deaths, ...}. The
+-- Returns {how many it left, id, message, mark, destination, losses, deaths, for
+-- how many ms it is a suspect, ...}. The
 -- mark is 0 for tasks that cannot be told, 1 when nobody has begun the job, 2 when
 -- somebody has, 3 for one of another application that is met anew or put out of
--- the way, with its type in place of the message. deaths is how many workers have
--- died of the task or with it.
+-- the way, with its type in place of the message. losses is how many workers have
+-- died that had the task among others, deaths how many that had it alone: see deaths.go.
 local time = redis.call("TIME")
 local function idle()
   if ARGV[5] == "" then return end
@@ -103,7 +104,7 @@ while n > 0 and foreign < 100 do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then break end
   local key = ARGV[1] .. id
-  local v, i = redis.call("HMGET", key, "msg", "lm", "lmw", "lmdead"), #r
+  local v, i = redis.call("HMGET", key, "msg", "lm", "lmw", "lmlost", "lmdead", "lmsus"), #r
   local mine, kind = true, ""
   if v[1] and not v[2] then mine, kind = ours(v[1]) end
   if not mine and met[id] then -- once round
@@ -113,7 +114,7 @@ while n > 0 and foreign < 100 do
     break
   elseif not mine then
     foreign, met[id] = foreign + 1, true
-    if leave(id, key, v[3]) then r[i + 1], r[i + 2], r[i + 3], r[i + 4], r[i + 5] = id, kind, 3, "", 0 end
+    if leave(id, key, v[3]) then r[i + 1], r[i + 2], r[i + 3], r[i + 4], r[i + 5], r[i + 6], r[i + 7] = id, kind, 3, "", 0, 0, 0 end
   else
     n = n - 1
     redis.call("HSET", key, "state", "active")
@@ -127,7 +128,8 @@ while n > 0 and foreign < 100 do
     leases[#leases + 1], leases[#leases + 2] = asynqs, id
     if #leases >= 200 then lease() end
     if v[1] then
-      r[i + 1], r[i + 2], r[i + 3], r[i + 4], r[i + 5] = id, v[1], 0, "", tonumber(v[4] or "0")
+      r[i + 1], r[i + 2], r[i + 3], r[i + 4], r[i + 5], r[i + 6] = id, v[1], 0, "", tonumber(v[4] or "0"), tonumber(v[5] or "0")
+      r[i + 7] = v[6] and math.max(0, time[1] * 1000 + math.floor(time[2] / 1000) - v[6]) or 0
       if v[2] then
         r[i + 3] = 2 -- by note.lua, if records are elsewhere
         if ARGV[3] ~= "" then r[i + 3], r[i + 4] = fresh(v[2]) end

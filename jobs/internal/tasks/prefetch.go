@@ -52,8 +52,15 @@ type Task struct {
 	ID, Message string
 	Standing    Standing
 	Dest        string // the destination of a job that is Unbegun
-	Deaths      int    // how many workers have died while they had it
+	Past        Past   // of those that had it before
 	Token       string // names this hand-out; "" when leases are Asynq's alone
+}
+
+// Past is how workers fared that had a task.
+type Past struct {
+	Losses  int           // how many died that had it among others
+	Deaths  int           // how many died that had it alone
+	Suspect time.Duration // for how long it waits since the last of them
 }
 
 // Queue are the keys and the prefix of task keys that Asynq's dequeue names.
@@ -76,7 +83,7 @@ type Lease struct{ ID, Token string }
 type handed struct {
 	standing Standing
 	dest     string
-	deaths   int
+	past     Past
 	token    string
 	queue    Queue
 	lost     bool      // another worker has it
@@ -93,6 +100,7 @@ type Prefetch struct {
 	mu     sync.Mutex
 	handed map[string]*handed // by task
 	held   []Held             // in the order they were taken
+	change chan struct{}      // see Others
 }
 
 // NewPrefetch returns the prefetch of a pool with so many slots.
@@ -127,7 +135,7 @@ func (p *Prefetch) next(queue string, now time.Time) (msg string, n int) {
 }
 
 func (p *Prefetch) hand(t Task, q Queue) {
-	p.handed[t.ID] = &handed{standing: t.Standing, dest: t.Dest, deaths: t.Deaths, token: t.Token, queue: q}
+	p.handed[t.ID] = &handed{standing: t.Standing, dest: t.Dest, past: t.Past, token: t.Token, queue: q}
 }
 
 // keep notes what was taken, of which the first is handed out.
@@ -154,14 +162,36 @@ func (p *Prefetch) Standing(id string) (s Standing, dest string) {
 	return Untold, ""
 }
 
-// Deaths returns how many workers have died while they had a task that Asynq has.
-func (p *Prefetch) Deaths(id string) int {
+// Past returns how workers fared that had a task before that Asynq has now.
+func (p *Prefetch) Past(id string) Past {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.handed[id]; t != nil {
-		return t.deaths
+		return t.past
 	}
-	return 0
+	return Past{}
+}
+
+// Others tells whether the pool has tasks beside one, "" for none, whose handlers
+// have not come back. changed is closed when that may be different.
+func (p *Prefetch) Others(id string) (some bool, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for other, t := range p.handed {
+		some = some || other != id && t.returned.IsZero()
+	}
+	if p.change == nil {
+		p.change = make(chan struct{})
+	}
+	return some || len(p.held) > 0, p.change
+}
+
+// tell tells who waits for a change.
+func (p *Prefetch) tell() {
+	if p.change != nil {
+		close(p.change)
+		p.change = nil
+	}
 }
 
 // Token names the hand-out of a task that Asynq has, or "" when it has none.
@@ -209,6 +239,7 @@ func (p *Prefetch) Leased(owed func(id string) bool) map[Queue][]Lease {
 func (p *Prefetch) Lose(l Lease) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.tell()
 	p.held = slices.DeleteFunc(p.held, func(t Held) bool { return t.ID == l.ID && t.Token == l.Token })
 	t := p.handed[l.ID]
 	if t == nil || t.token != l.Token || t.lost {
@@ -224,6 +255,7 @@ func (p *Prefetch) Returned(id string) {
 	defer p.mu.Unlock()
 	if t := p.handed[id]; t != nil {
 		t.returned = time.Now()
+		p.tell()
 	}
 }
 
@@ -256,6 +288,7 @@ func (p *Prefetch) settled(ids []string) {
 	for _, id := range ids {
 		delete(p.handed, id)
 	}
+	p.tell()
 }
 
 // Overdue takes out what has been held for longer than d, newest first.
@@ -271,6 +304,9 @@ func (p *Prefetch) Overdue(d time.Duration) []Held {
 		return old
 	})
 	slices.Reverse(out)
+	if len(out) > 0 {
+		p.tell()
+	}
 	return out
 }
 
