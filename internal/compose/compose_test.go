@@ -205,9 +205,9 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 
 func TestProxyHasNoStickySessions(t *testing.T) {
 	t.Parallel()
-	conf := read(t, "deploy/nginx.conf")
+	conf := read(t, "deploy/nginx.conf") + read(t, "deploy/upstream-docker.conf") + read(t, "deploy/upstream.conf")
 	for _, word := range []string{"ip_hash", "hash ", "sticky", "least_conn"} {
-		if strings.Contains(conf, "\t\t"+word) {
+		if strings.Contains(conf, "\t"+word) {
 			t.Errorf("the proxy chooses nodes by %q", word)
 		}
 	}
@@ -216,8 +216,10 @@ func TestProxyHasNoStickySessions(t *testing.T) {
 			t.Errorf("the proxy's configuration lacks %q", want)
 		}
 	}
-	if mount := "./deploy/nginx.conf:/etc/nginx/nginx.conf:ro"; !slices.Contains(load(t).Services["proxy"].Volumes, mount) {
-		t.Errorf("the proxy does not mount %s", mount)
+	for _, mount := range []string{"./deploy/nginx.conf:/etc/nginx/nginx.conf:ro", "./deploy/upstream-docker.conf:/etc/nginx/upstream.conf:ro"} {
+		if !slices.Contains(load(t).Services["proxy"].Volumes, mount) {
+			t.Errorf("the proxy does not mount %s", mount)
+		}
 	}
 }
 
