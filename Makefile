@@ -6,6 +6,12 @@ FUZZTIME ?= 30s
 SOAKTIME ?= 10m
 ARGS ?=
 
+# "make module PATH=..." would take the PATH in which programs are found.
+ifeq ($(origin PATH),command line)
+MODULE_PATH := $(PATH)
+override PATH := $(shell p=$$PATH; PATH=/usr/bin:/bin; if [ "$$p" = "$(MODULE_PATH)" ]; then tr '\0' '\n' </proc/$$PPID/environ | sed -n 's/^PATH=//p'; else echo "$$p"; fi)
+endif
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +91,14 @@ verify: client ## Check that formatting, go.mod and generated files are as they 
 	go mod verify
 	go mod tidy -diff
 	git diff --exit-code -- live/client push/pushhttp/script
+
+.PHONY: new
+new: ## Begin an application: DIR=../shop MODULE=example.com/shop
+	@go run ./internal/tools/new '$(DIR)' '$(MODULE)'
+
+.PHONY: module
+module: ## Give the repository its final module path: PATH=host/owner/lastmile
+	@go run ./internal/tools/module '$(MODULE_PATH)'
 
 .PHONY: up
 up: ## Start two web nodes, two workers, Redis and a proxy with Docker Compose

@@ -16,6 +16,7 @@ type settings struct {
 	config.Push
 	config.Log
 	config.Trace
+	config.About
 
 	Addr      string `name:"addr" env:"LASTMILE_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on."`
 	PublicURL string `name:"public-url" env:"LASTMILE_PUBLIC_URL" placeholder:"URL" help:"How browsers and webhooks reach this program. Defaults to http:// and the address."`

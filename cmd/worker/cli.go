@@ -29,6 +29,7 @@ type cli struct {
 	config.Push
 	config.Log
 	config.Trace
+	config.About
 
 	JSON bool `name:"json" env:"LASTMILE_JSON" help:"Print JSON instead of text."`
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"lastmile/internal/docscheck"
+	"lastmile/internal/repo"
 )
 
 // shown are the packages whose exported functions all have to be used in some
@@ -78,6 +79,10 @@ func called(dir string) string {
 func examples(t *testing.T) (running int, used map[string]bool) {
 	t.Helper()
 	used = map[string]bool{}
+	module, err := repo.Module(root(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range goFiles(t, "_test.go") {
 		f := parse(t, file)
 		count := 0
@@ -94,7 +99,7 @@ func examples(t *testing.T) (running int, used map[string]bool) {
 		}
 		var imported []string
 		for _, i := range f.Imports {
-			if p := strings.Trim(i.Path.Value, `"`); p == "lastmile" || strings.HasPrefix(p, "lastmile/") {
+			if p := strings.Trim(i.Path.Value, `"`); p == module || strings.HasPrefix(p, module+"/") {
 				imported = append(imported, path.Base(p))
 			}
 		}

@@ -29,10 +29,18 @@ func packages(t *testing.T, dirs ...string) []*structure.Package {
 	if len(dirs) == 0 {
 		return all
 	}
+	root, err := repo.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := repo.Module(root)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var list []*structure.Package
 	for _, p := range all {
 		if slices.ContainsFunc(dirs, func(dir string) bool {
-			return dir == "." && p.Path == "lastmile" || p.Path == "lastmile/"+dir || strings.HasPrefix(p.Path, "lastmile/"+dir+"/")
+			return dir == "." && p.Path == module || p.Path == module+"/"+dir || strings.HasPrefix(p.Path, module+"/"+dir+"/")
 		}) {
 			list = append(list, p)
 		}

@@ -129,6 +129,11 @@ func Version() string {
 	return cmp.Or(version, "devel")
 }
 
+// About are the flags that say what a program is.
+type About struct {
+	Version kong.VersionFlag `name:"version" help:"Print the program's version and exit."`
+}
+
 // Log are the settings of the log.
 type Log struct {
 	Format string     `name:"log-format" env:"LOG_FORMAT" enum:"text,json" default:"text" help:"Form of the log: text or json."`

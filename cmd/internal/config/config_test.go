@@ -12,6 +12,7 @@ type app struct {
 	config.Redis
 	config.Log
 	config.Trace
+	config.About
 	Upload      config.Size `name:"max-upload" env:"TEST_CONFIG_MAX_UPLOAD" default:"64MB" help:"Largest file."`
 	Concurrency int         `name:"concurrency" default:"10" help:"Jobs at a time."`
 }
@@ -29,6 +30,7 @@ func TestParse(t *testing.T) {
 	}{
 		{"defaults", "", config.ExitOK, false, nil},
 		{"help names flag and environment", "--help", config.ExitOK, true, []string{"--redis-url", "($REDIS_URL)", "--log-format", "($LOG_FORMAT)", "64MB"}},
+		{"version", "--version", config.ExitOK, true, []string{config.Version()}},
 		{"unknown flag", "--nope", config.ExitUsage, true, []string{"--nope"}},
 		{"not a number", "--concurrency=many", config.ExitUsage, true, []string{"--concurrency", "many"}},
 		{"not a size", "--max-upload=big", config.ExitUsage, true, []string{"--max-upload", "big", "64MB"}},
