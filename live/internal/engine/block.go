@@ -22,6 +22,7 @@ type slot struct {
 	cond   string   // the condition of an if without else, when it cannot change during a render
 	where  string   // template:line:column
 	callee string   // template name of a call
+	holds  string   // a value: the template text in the call that prints it
 }
 
 // block is the unit of execution: a template body, one alternative of an if or

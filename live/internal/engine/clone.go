@@ -11,6 +11,8 @@ import (
 const (
 	probeName    = "_live_probe"
 	opaquePrefix = "_live_opaque_"
+	// derivedSuffix begins what html/template adds to the name of a derived copy.
+	derivedSuffix = "$htmltemplate_"
 )
 
 // callSites names the n-th template calls of a template body.

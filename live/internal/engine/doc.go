@@ -48,7 +48,7 @@
 //	[1,0]                                     patch: unit 1 is empty now
 //
 // Where the HTML of a block is not a tree of its own (an element opened in one
-// branch and closed in another, a <tr> straight in a <table>), the smallest
+// branch and closed in another, a <td> straight in a <table>), the smallest
 // element that holds the damage becomes one unit of HTML text, and
 // [Set.Diagnostics] tells the author. So every template works, and the regular
 // ones work fast. docs/protocol.md describes the wire format.

@@ -100,8 +100,10 @@ func compile(t *template.Template, stateType reflect.Type, o Options, markersErr
 	if markersErr != nil {
 		s.oneValue(markersErr)
 	} else {
-		in := &instrumenter{set: s, tmpl: first.set, body: map[string]*block{}, list: map[*block]*parse.ListNode{}}
+		in := &instrumenter{set: s, tmpl: first.set, body: map[string]*block{}, list: map[*block]*parse.ListNode{}, text: map[*block][]*parse.TextNode{}}
 		s.root = in.template(t.Name())
+		s.writeBodies(in.text)
+		in.mark()
 		s.layOut()
 		s.accelerate(in, o)
 		for _, b := range s.blocks {

@@ -18,7 +18,7 @@ var seeds = flag.Int("engine.seeds", 2000, "random templates for the property te
 
 // TestRandomTemplates checks, for random templates and neighbouring states,
 // that what a client has after a snapshot and after each patch is byte for byte
-// what plain html/template prints.
+// what plain html/template prints, but for a <tbody> that nobody wrote.
 func TestRandomTemplates(t *testing.T) {
 	t.Parallel()
 	others := []engine.Options{{NoMemo: true}, {NoTyped: true}, {NoMemo: true, NoTyped: true, Dev: true}}
@@ -98,7 +98,7 @@ func checkTemplate(t *testing.T, text string, opts engine.Options, r *rand.Rand,
 		if (err == nil) != (wantErr == nil) {
 			t.Fatalf("step %d: error %v, html/template %v\n%s", step, err, wantErr, text)
 		}
-		if got, want := p.client.HTML(), enginetest.Valid(want.String()); err == nil && got != want {
+		if got, want := p.client.HTML(), enginetest.Valid(want.String()); err == nil && !enginetest.Same(got, want) {
 			t.Errorf("step %d:\n got %q\nwant %q\nwire %s\ntemplate %s\nmanifest %s", step, got, want, wire, text, p.set.Manifest())
 			return
 		}

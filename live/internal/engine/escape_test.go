@@ -47,6 +47,16 @@ var contexts = []string{
 	`<svg><a xlink:href="{{.S}}"><text>{{.S}}</text></a></svg>`, `<iframe srcdoc="{{.S}}"></iframe>`,
 	`{{if .B}}<b>{{.S}}</b>{{else}}<a href="{{.S}}">x</a>{{end}}`, `<select><option value="{{.S}}"{{if .B}} selected{{end}}>{{.S}}</option></select>`,
 	`<p>{{.S | html}} {{.S | urlquery}} {{.N}} {{.B}}</p>`,
+	// Quotes that a branch or a call brings, and values that it may leave out.
+	`<img src={{if .B}}"{{.S}}"{{else}}"none.gif"{{end}} alt=y>`, `<img src={{if .B}}'{{.S}}'{{else}}"none.gif"{{end}}title="{{.S}}">`,
+	`<img src={{if .B}}a.gif{{end}} alt=y>`, `<img src={{if .B}}a.gif{{else}}b.gif{{end}} alt="{{.S}}">`, `<img src={{with .S}}"{{.}}"{{else}}none{{end}}>`,
+	`<img src={{if .B}}{{if .N}}"a"{{else}}"b"{{end}}{{else}}"{{.S}}"{{end}} {{if .B}}alt="{{.S}}"{{end}}>`,
+	`<p title="a{{if .B}}" class="{{.S}}{{else}}" class="{{end}}">x</p>`, `<p title='a{{if .B}}b{{else}}c{{end}}' {{if .B}}class="{{.S}}"{{end}}>x</p>`,
+	`{{define "quoted"}}"{{.S}}"{{end}}<p title={{template "quoted" .}} class="{{.S}}">x</p>`,
+	`{{define "two"}}{{.S}}" class="{{.S}}{{end}}<p title="{{template "two" .}}">x</p>`,
+	`{{define "word"}}a {{.S}}{{end}}<p title="{{template "word" .}}" class='{{template "word" .}}'>x</p>`,
+	`{{define "script"}}f({{.S}});</script><script>g({{end}}<script>{{template "script" .}}1)</script>`,
+	`<input value={{if .B}}1{{else}}{{.N}}{{end}} {{if .B}}checked{{end}}>`, `<p title={{if .B}}a b={{.S}}{{else}}c d=e{{end}}>x</p>`,
 }
 
 var hostile = []string{
@@ -59,6 +69,9 @@ func TestContextsArriveEscapedThroughAPatch(t *testing.T) {
 	t.Parallel()
 	for _, text := range contexts {
 		for _, embed := range []string{"%", "{{range .N}}{{end}}<div>%</div>", "{{with $}}%{{end}}", `{{define "x"}}%{{end}}<i>{{template "x" .}}</i>`} {
+			if strings.Contains(text, "{{define") && embed != "%" {
+				continue // a template is defined at the top only
+			}
 			page := strings.ReplaceAll(embed, "%", text)
 			tmpl, err := template.New("page").Parse(page)
 			if err != nil {
@@ -115,7 +128,7 @@ func checkContext(t *testing.T, tmpl, plain *template.Template, opts engine.Opti
 		if err != nil {
 			t.Fatalf("%v\n%s", err, page)
 		}
-		if got, want := client.HTML(), enginetest.Valid(want.String()); got != want {
+		if got, want := client.HTML(), enginetest.Valid(want.String()); !enginetest.Same(got, want) {
 			t.Fatalf("%q in %s:\n got %q\nwant %q", s, page, got, want)
 		}
 	}

@@ -12,6 +12,8 @@ type instrumenter struct {
 	set  *Set
 	tmpl *template.Template
 	body map[string]*block
+	// text holds the nodes of each block's statics.
+	text map[*block][]*parse.TextNode
 	list map[*block]*parse.ListNode // the nodes of each block, for the typed passes
 }
 
@@ -81,9 +83,18 @@ func (in *instrumenter) rewrite(b *block, tree *parse.Tree, list *parse.ListNode
 	}
 	w.open()
 	list.Nodes = w.out
-	for i, n := range w.marks {
+	for _, n := range w.marks {
 		b.statics = append(b.statics, string(n.Text))
-		in.set.marks.mark(n, b, i)
+	}
+	in.text[b] = w.marks
+}
+
+// mark makes all statics known to the set's renders. Their text is final then.
+func (in *instrumenter) mark() {
+	for _, b := range in.set.blocks {
+		for i, n := range in.text[b] {
+			in.set.marks.mark(n, b, i)
+		}
 	}
 }
 
@@ -152,12 +163,51 @@ func (w *rewriter) slot(s slot, n parse.Node) int {
 
 func (w *rewriter) call(n *parse.TemplateNode) {
 	if !w.callable(n.Name) {
-		w.slot(slot{kind: valueSlot}, n)
+		w.slot(slot{kind: valueSlot, holds: w.textOf(n.Name, map[string]bool{})}, n)
 		return
 	}
 	i := w.slot(slot{kind: callSlot, callee: n.Name}, n)
 	w.block.slots[i].fill = []*block{w.template(n.Name)}
 	w.block.slots[i].total = true
+}
+
+// textOf returns the text of a template and of all that it calls. What html/template
+// has derived from one for another context has the same text.
+func (in *instrumenter) textOf(name string, seen map[string]bool) string {
+	name, _, _ = strings.Cut(name, derivedSuffix)
+	t := in.tmpl.Lookup(name)
+	if seen[name] || t == nil || t.Tree == nil {
+		return ""
+	}
+	seen[name] = true
+	var text strings.Builder
+	var collect func(n parse.Node)
+	both := func(b *parse.BranchNode) {
+		collect(b.List)
+		if b.ElseList != nil {
+			collect(b.ElseList)
+		}
+	}
+	collect = func(n parse.Node) {
+		switch n := n.(type) {
+		case *parse.ListNode:
+			for _, m := range n.Nodes {
+				collect(m)
+			}
+		case *parse.TextNode:
+			text.Write(n.Text)
+		case *parse.IfNode:
+			both(&n.BranchNode)
+		case *parse.WithNode:
+			both(&n.BranchNode)
+		case *parse.RangeNode:
+			both(&n.BranchNode)
+		case *parse.TemplateNode:
+			text.WriteString(in.textOf(n.Name, seen))
+		}
+	}
+	collect(t.Tree.Root)
+	return text.String()
 }
 
 // fill makes list a block of its own that fills slot i.

@@ -93,8 +93,12 @@ func (s *Set) layOut() {
 // after tells a tokenizer what b's slots do to the place.
 func (l *layouter) after(b *block) afterSlot {
 	return func(slot int, at htmlPlace) passage {
-		out := passage{end: at, spaced: len(b.slots[slot].fill) > 0}
-		for _, child := range b.slots[slot].fill {
+		s := &b.slots[slot]
+		out := passage{end: at, spaced: len(s.fill) > 0, left: mayLeave(s, at)}
+		if at.syntax == beforeValue && len(s.fill) > 0 {
+			return l.begins(s, at)
+		}
+		for _, child := range s.fill {
 			out.spaced = out.spaced && startsWith(child.src, isSpace)
 			p := l.pass(child, at)
 			out.left = out.left || p.left

@@ -127,7 +127,7 @@ func checkShared(t *testing.T, text string, r *rand.Rand) int {
 		if string(got) != string(want) {
 			t.Fatalf("view %d, state %d: sent %s, unshared %s", i, at, got, want)
 		}
-		if got, want := a[i].client.HTML(), enginetest.Valid(plain.String()); got != want {
+		if got, want := a[i].client.HTML(), enginetest.Valid(plain.String()); !enginetest.Same(got, want) {
 			t.Fatalf("view %d, state %d:\n got %q\nwant %q", i, at, got, want)
 		}
 	}

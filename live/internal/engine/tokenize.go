@@ -220,9 +220,15 @@ func (t *tokenizer) slotRef(slot, n int) {
 		t.attr.nameSlots = append(t.attr.nameSlots, slot)
 		t.at.syntax = inAttrName
 	case beforeValue:
+		// What fills the slot may begin with a quote, or be nothing: then the value
+		// is what comes behind.
+		p := t.after(slot, t.at)
 		t.attr.valueStart = t.pos
 		t.at.syntax = inUnquoted
 		t.attr.valueSlots = append(t.attr.valueSlots, slot)
+		if p.left {
+			t.at, t.tag.torn, t.torn = p.end, true, true
+		}
 	case inDoubleQuotes, inSingleQuotes, inUnquoted:
 		t.attr.valueSlots = append(t.attr.valueSlots, slot)
 	case inRaw, inDeclaration:

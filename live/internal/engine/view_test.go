@@ -142,7 +142,7 @@ func TestDevModeReportsDuplicateKeys(t *testing.T) {
 
 func TestDiagnosticsNameIrregularElements(t *testing.T) {
 	t.Parallel()
-	set := compile(t, "<div>\n<table>{{range .IDs}}\n<tr><td>{{.}}</td></tr>{{end}}</table></div>", struct{ IDs []int }{}, engine.Options{})
+	set := compile(t, "<div>\n<table>{{range .IDs}}\n<td>{{.}}</td>{{end}}</table></div>", struct{ IDs []int }{}, engine.Options{})
 	if got := fmt.Sprint(set.Diagnostics()); !strings.Contains(got, "page:2") || !strings.Contains(got, "<table>") {
 		t.Errorf("diagnostics %s", got)
 	}

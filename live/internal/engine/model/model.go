@@ -143,7 +143,8 @@ func (c *Client) Patch(raw json.RawMessage) error {
 	return c.patch(c.root, v)
 }
 
-// HTML returns the page as html/template would print it.
+// HTML returns the page as html/template would print it, with quotes around all
+// values of attributes that change.
 func (c *Client) HTML() string {
 	if c.root == nil {
 		return ""
@@ -158,7 +159,12 @@ func (in *instance) print(w *strings.Builder) {
 		w.WriteString(in.block.pieces[i])
 		switch v := in.values[i].(type) {
 		case string:
-			w.WriteString(u.before + v + u.after)
+			v = u.before + v + u.after
+			if u.kind == 'A' && !strings.HasSuffix(in.block.pieces[i], `"`) && !strings.HasSuffix(in.block.pieces[i], `'`) {
+				// A client sets the attribute: quotes in the value are a part of it.
+				v = `"` + strings.ReplaceAll(v, `"`, "&#34;") + `"`
+			}
+			w.WriteString(v)
 		case *instance:
 			if v != nil {
 				v.print(w)
