@@ -16,7 +16,7 @@ import (
 // records: whatever script changes a job's state moves its entry too, so there is
 // no moment in which one says other than the other. entry.lua says what an entry
 // is. A plain job that has no record yet has an entry nevertheless, which is
-// there before its task.
+// there before its task. What has ended is in a second set, by the time ended.
 //
 // Entries go when their records have expired, by way of tidy.lua, which compares
 // all with the records, some at a time: that also mends whatever else may be
@@ -32,6 +32,9 @@ const (
 )
 
 func (k keys) listing(n int) string { return k.tag(n) + "index" }
+
+// ends is the set of those entries that have ended, by when.
+func (k keys) ends(n int) string { return k.tag(n) + "ends" }
 
 // entry is the entry of a job, as entry.lua makes it.
 func entry(s State, kind, queue string, made, ended time.Time, id string) string {

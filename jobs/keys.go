@@ -19,6 +19,7 @@ import (
 //	P:jobs:{jN}:w:<id>   hash    the job         as the record         one field a session beside the first that waits for it
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
 //	P:jobs:{jN}:index    zset    the scripts     as the records        an entry a job, see entry.lua
+//	P:jobs:{jN}:ends     zset    the scripts     as the records        the entries of what has ended, by when
 //	P:jobs:{jN}:tidy     hash    watchdogs       a day                 2 fields: when and how far the index was compared
 //	P:jobs:s:<session>   zset    Enqueue         as its jobs, 8 days+  200 jobs, newest kept
 //	P:jobs:bulks         zset    RetryAll        while a bulk is not over  one member a bulk

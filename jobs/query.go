@@ -55,6 +55,9 @@ const (
 	// clockSlack is how far the clocks of those who make jobs and of those who end
 	// them may be apart.
 	clockSlack = 10 * time.Minute
+	// endedFew is how many ends of a shard are read one by one, rather than each
+	// group by the time made: 2 to 3 ms of Redis's processor.
+	endedFew = 2000
 )
 
 func allStates() []State {
@@ -78,6 +81,7 @@ func (q *Query) check() error {
 	if len(q.States) == 0 {
 		q.States = allStates()
 	}
+	q.States = slices.Compact(slices.Sorted(slices.Values(q.States)))
 	if !q.EndedSince.IsZero() || !q.EndedBefore.IsZero() {
 		q.States = slices.DeleteFunc(slices.Clone(q.States), func(s State) bool { return !s.Ended() })
 	}
@@ -167,29 +171,9 @@ func (x index) find(ctx context.Context, q Query, place string) (found, error) {
 // findEntries merges what the shards find. more tells whether there is anything
 // behind the last one.
 func (x index) findEntries(ctx context.Context, q Query, place string) (entries []listed, more bool, err error) {
-	stampOf := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return stamp(t)
-	}
-	// What is before a time or behind a place is below it in the order.
-	before := stampOf(q.CreatedBefore)
-	if end := q.EndedBefore.Add(clockSlack); !q.EndedBefore.IsZero() && (before == "" || stamp(end) < before) {
-		before = stamp(end) // what ended before was made before
-	}
-	if place != "" && (before == "" || place < before) {
-		before = place + "\x01"
-	}
 	// Jobs are spread evenly, so a shard is asked for little more than its share.
 	most := q.Limit/shards*2 + 8
-	args := []any{
-		most, before, stampOf(q.CreatedSince), stampOf(q.EndedSince), stampOf(q.EndedBefore), indexed(q.Kind), indexed(q.Queue),
-	}
-	for _, s := range q.States {
-		args = append(args, string(s))
-	}
-	replies, err := x.c.askShards(ctx, "find", args)
+	replies, err := x.c.askShards(ctx, "find", findArgs(q, place, most, endedFew))
 	if err != nil {
 		return nil, false, fmt.Errorf("jobs: list jobs: %w", err)
 	}
@@ -219,6 +203,32 @@ func (x index) findEntries(ctx context.Context, q Query, place string) (entries 
 		return entries[:q.Limit], true, nil
 	}
 	return entries, more, nil
+}
+
+// findArgs are what find.lua is asked: for most entries behind a place, of which
+// few that have ended are read one by one.
+func findArgs(q Query, place string, most, few int) []any {
+	stampOf := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return stamp(t)
+	}
+	// What is before a time or behind a place is below it in the order.
+	before := stampOf(q.CreatedBefore)
+	if end := q.EndedBefore.Add(clockSlack); !q.EndedBefore.IsZero() && (before == "" || stamp(end) < before) {
+		before = stamp(end) // what ended before was made before
+	}
+	if place != "" && (before == "" || place < before) {
+		before = place + "\x01"
+	}
+	args := []any{
+		most, before, stampOf(q.CreatedSince), stampOf(q.EndedSince), stampOf(q.EndedBefore), indexed(q.Kind), indexed(q.Queue), few,
+	}
+	for _, s := range q.States {
+		args = append(args, string(s))
+	}
+	return args
 }
 
 // askShards runs a script on the index of each shard, in one pipeline.
@@ -277,6 +287,7 @@ func (x index) loadListed(ctx context.Context, entries []listed) ([]*Info, error
 				plain = append(plain, i)
 			} else { // it has expired
 				forget.ZRem(ctx, x.c.listing(shard(l.id)), l.entry)
+				forget.ZRem(ctx, x.c.ends(shard(l.id)), l.entry)
 			}
 			continue
 		}

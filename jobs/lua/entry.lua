@@ -14,17 +14,35 @@ end
 
 local function indexOf(open) return string.sub(open, 1, -5) .. "index" end
 
+-- Entries of what has ended are in a second set too, by the time ended.
+local function endsOf(index, e)
+  local ended = string.sub(e, -13)
+  if ended ~= stamp() then return string.sub(index, 1, -6) .. "ends", ended end
+end
+
+local function put(index, e)
+  redis.call("ZADD", index, 0, e)
+  local ends, ended = endsOf(index, e)
+  if ends then redis.call("ZADD", ends, ended, e) end
+end
+
+local function drop(index, e)
+  local ends = endsOf(index, e)
+  if ends then redis.call("ZREM", ends, e) end
+  return redis.call("ZREM", index, e)
+end
+
 local function move(open, from, to)
   if from == to then return end
-  if from then redis.call("ZREM", indexOf(open), from) end
-  if to then redis.call("ZADD", indexOf(open), 0, to) end
+  if from then drop(indexOf(open), from) end
+  if to then put(indexOf(open), to) end
 end
 
 -- enter adds the entry of a job that may have been listed by its task alone.
 local function enter(open, to)
   local rest = string.sub(string.match(to, "\1.*"), 1, -14) .. stamp()
   redis.call("ZREM", indexOf(open), "queued" .. rest, "scheduled" .. rest)
-  redis.call("ZADD", indexOf(open), 0, to)
+  put(indexOf(open), to)
 end
 
 -- remember returns the fields that keep an attempt's error, in a ring of ten. n

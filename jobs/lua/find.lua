@@ -1,14 +1,15 @@
 -- Finds the newest entries of an index, by the time made and the ID.
 -- KEYS: index. ARGV: how many; before: a time and an ID, or ""; since: a time or
 -- ""; ended since and ended before, times or ""; kind and queue, or "" for all;
--- states.
+-- how many are few; states.
 -- Returns entries, newest first.
+-- When few have ended within the time that is asked for, it reads all of these.
 -- Entries of a state, kind and queue stand together, by time. So it goes from one
 -- such group to the one before, by its newest entry, and reads of each no more
 -- than may be among the newest of all.
 local index = KEYS[1]
-local most, before, since, endedSince, endedBefore, kind, queue = unpack(ARGV, 1, 7)
-most = tonumber(most)
+local most, before, since, endedSince, endedBefore, kind, queue, few = unpack(ARGV, 1, 8)
+most, few = tonumber(most), tonumber(few)
 local byEnd = endedSince ~= "" or endedBefore ~= ""
 local found, floor = {}, since
 
@@ -48,7 +49,27 @@ local function group(prefix)
   if #found >= 2 * most then cut() end
 end
 
-for i = 8, #ARGV do
+-- those adds what has ended within the time, if these are few.
+local function those()
+  local ends = string.sub(index, 1, -6) .. "ends"
+  local from, to = endedSince ~= "" and endedSince or "-inf", endedBefore ~= "" and "(" .. endedBefore or "+inf"
+  if redis.call("ZCOUNT", ends, from, to) > few then return false end
+  local states, place = {}, {made = string.sub(before, 1, 13), id = string.sub(before, 14, -2)}
+  for i = 9, #ARGV do states[ARGV[i]] = true end
+  for _, m in ipairs(redis.call("ZRANGEBYSCORE", ends, from, to)) do
+    local st, k, q, made, id = string.match(m, "^([^\1]*)\1([^\1]*)\1([^\1]*)\1(%d%d%d%d%d%d%d%d%d%d%d%d%d)(.*)\1%d*$")
+    local e = {made = made, id = id, entry = m}
+    if st and states[st] and (kind == "" or k == kind) and (queue == "" or q == queue) and made >= since
+      and (before == "" or newer(place, e)) then
+      found[#found + 1] = e
+    end
+  end
+  return true
+end
+
+local groupsFrom = 9
+if byEnd and those() then groupsFrom = #ARGV + 1 end
+for i = groupsFrom, #ARGV do
   local st = ARGV[i]
   local start = st .. "\1" .. (kind ~= "" and kind .. "\1" or "")
   local stop = "(" .. start

@@ -14,18 +14,18 @@ local function waiting(st) return st == "queued" or st == "scheduled" end
 local function check(index, m)
   local st, kind, queue, rest = string.match(m, "^([^\1]*)\1([^\1]*)\1([^\1]*)\1(.*)$")
   local id = rest and string.sub(rest, 14, -15)
-  if not id then return redis.call("ZREM", index, m) end
+  if not id then return drop(index, m) end
   local v = redis.call("HMGET", string.sub(index, 1, -6) .. "r:" .. id, "gen", "st", "kind", "queue", "made", "end")
   if v[1] then
     local right = entry(v[2], v[3], v[4], v[5], v[6], id)
+    put(index, right)
     if right == m then return 0 end
-    redis.call("ZADD", index, 0, right)
   elseif waiting(st) then
     if tonumber(string.sub(rest, 1, 13)) > now * 1000 - 20000 then return 0 end -- its task may be on its way
     if task == "" then r[#r + 1] = m end
     if task == "" or redis.call("EXISTS", task .. queue .. of .. id) == 1 then return 0 end
   end
-  return redis.call("ZREM", index, m)
+  return drop(index, m)
 end
 
 for i = 1, #KEYS, 2 do
