@@ -9,7 +9,7 @@ local n, t = 0, redis.call("TIME")
 local wait = tonumber(ARGV[4])
 for i = 5, #ARGV, 2 do
   local id, task = ARGV[i], ARGV[1] .. ARGV[i]
-  if (redis.call("HGET", task, "lmh") or "") == ARGV[i + 1] and redis.call("LREM", KEYS[2], 0, id) > 0 then
+  if (redis.call("HGET", task, "lmh") or "") == ARGV[i + 1] and redis.call("LREM", KEYS[2], 1, id) > 0 then
     redis.call("ZREM", KEYS[3], id)
     redis.call("ZREM", KEYS[5], id)
     redis.call("HDEL", task, "lmh")
