@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"testing"
@@ -37,6 +38,9 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv(takenRedis); addr != "" { //nolint:forbidigo // likewise
 		os.Exit(workerProcess(addr, takenWorker)) //nolint:forbidigo // likewise
 	}
+	// A Redis in the process makes a Lua state for each call of a script. To collect
+	// these less often costs memory only.
+	debug.SetGCPercent(400)
 	// A closed client goes on looking for a server that died for some seconds.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
