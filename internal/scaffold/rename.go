@@ -115,7 +115,7 @@ func (r *renamer) file(name string) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return true, os.WriteFile(name, []byte(text), info.Mode().Perm())
+	return true, os.WriteFile(name, []byte(text), info.Mode().Perm()) //nolint:gosec // the file comes from a walk of the repository
 }
 
 // source renames in Go: imports of the root by the parser, packages below it wherever

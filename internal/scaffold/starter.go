@@ -44,7 +44,7 @@ func New(root, dir, module string) error {
 		}
 	}
 	// The rest of go.mod is what Go finds that the program needs.
-	cmd := exec.Command("go", "list", "-mod=mod", "-deps", "-test", "./...") //nolint:gosec,noctx // fixed arguments, and as long as it takes
+	cmd := exec.Command("go", "list", "-mod=mod", "-deps", "-test", "./...") //nolint:noctx // fixed arguments, and as long as it takes
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("scaffold: complete go.mod: %w\n%s", err, out)

@@ -1,9 +1,9 @@
-// Command module gives the repository that it runs in its final module path,
-// everywhere that it is written:
+// Command module gives the repository that it runs in its final module path. It
+// changes every place where the path is written:
 //
 //	go run ./internal/tools/module host/owner/lastmile
 //
-// It publishes nothing. make module calls it.
+// It publishes nothing. Only make module calls it.
 package main
 
 import (

@@ -1,9 +1,9 @@
-// Command new begins an application: a directory with README's program, its test, a
-// Dockerfile and a compose file, as a module of its own:
+// Command new begins an application. It copies README's program, its test, a
+// Dockerfile and a compose file into a module of its own:
 //
 //	go run ./internal/tools/new ../shop example.com/shop
 //
-// It changes nothing that is there. make new calls it.
+// It changes nothing that is there already. Only make new calls it.
 package main
 
 import (
