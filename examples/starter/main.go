@@ -47,7 +47,7 @@ func (p *Page) Told(_ State, ctx *live.Context) (State, error) {
 
 func setup(app *lastmile.App) error {
 	Count.Handle(app.Pool(), count)
-	return lastmile.Page(app, "/", &Page{Count.With(app.Jobs())}, State{}, page, live.ViewConfig{Title: "Count"})
+	return lastmile.Page(app, "/", &Page{Count.With(app.Jobs())}, State{}, page, live.ViewConfig{Title: "Count", PushOnly: []string{"Told"}})
 }
 
 func main() {
