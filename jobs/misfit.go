@@ -117,7 +117,7 @@ func (m *misfits) putOff(ctx context.Context, queue, task, kind string, why *mis
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	most := p.cfg.VersionSkew
-	n, err := p.client.run(ctx, "misfit", []string{key}).Int64()
+	n, err := p.client.run(ctx, "misfit", []string{key}, p.prefetch.Token(task)).Int64()
 	switch waited := time.Duration(n) * time.Millisecond; {
 	case err != nil:
 		p.log.WarnContext(ctx, "wait of a task for another version not stored", "task", task, "action", kind, "error", err)
@@ -145,7 +145,7 @@ func (m *misfits) noteRun(ctx context.Context, x *execution, misfit, survived bo
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	n, err := p.client.run(ctx, "note", []string{key}, where(x.id, x.gen), flag(misfit), flag(survived)).Int()
+	n, err := p.client.run(ctx, "note", []string{key}, where(x.id, x.gen), flag(misfit), flag(survived), p.prefetch.Token(x.task())).Int()
 	if err != nil {
 		p.log.WarnContext(ctx, "run of job not noted with its task", "id", x.id, "error", err)
 	}

@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv(takenRedis); addr != "" { //nolint:forbidigo // likewise
 		os.Exit(workerProcess(addr, takenWorker)) //nolint:forbidigo // likewise
 	}
+	if addr := os.Getenv(deadlyRedis); addr != "" { //nolint:forbidigo // likewise
+		os.Exit(workerProcess(addr, deadlyWorker)) //nolint:forbidigo // likewise
+	}
 	// A Redis in the process makes a Lua state for each call of a script. To collect
 	// these less often costs memory only.
 	debug.SetGCPercent(400)

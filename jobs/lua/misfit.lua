@@ -1,7 +1,9 @@
 -- Notes with a task since when it waits for a worker whose version can run it.
--- KEYS: task.
--- Returns for how long by now, in ms; -1 when there is no such task.
+-- KEYS: task. ARGV: token of the task's hand-out or "".
+-- Returns for how long by now, in ms; -1 when there is no such task, or it is another
+-- worker's.
 if redis.call("EXISTS", KEYS[1]) == 0 then return -1 end
+if ARGV[1] ~= "" and redis.call("HGET", KEYS[1], "lmh") ~= ARGV[1] then return -1 end
 local t = redis.call("TIME")
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call("HSETNX", KEYS[1], "lmv", string.format("%.0f", now))
