@@ -17,6 +17,7 @@ import (
 	"lastmile/cmd/web/jobspage"
 	"lastmile/cmd/web/ops"
 	"lastmile/cmd/web/pages"
+	"lastmile/cmd/web/plain"
 	"lastmile/cmd/web/reports"
 	"lastmile/cmd/web/ui"
 	"lastmile/internal/readiness"
@@ -25,6 +26,7 @@ import (
 	"lastmile/jobs/dashboard"
 	"lastmile/live"
 	"lastmile/push"
+	"lastmile/push/pushhttp"
 	"lastmile/push/redisstream"
 )
 
@@ -49,6 +51,7 @@ type parts struct {
 	publisher *push.Publisher
 	node      *push.Node
 	hub       *live.Hub
+	readers   *pushhttp.Handler
 	jobs      *jobs.Client
 	files     *filestore.Store
 	ui        *ui.UI
@@ -77,7 +80,7 @@ func newApp(ctx context.Context, s *settings, client redis.UniversalClient, reg 
 	}
 	a := &app{health: &readiness.Health{Ping: p.store.Ping, Node: p.node.Healthy, Skew: func() time.Duration { return jobs.ClockSkew(p.jobs) }}}
 	a.base = []service.Task{{Name: "mailboxes", Run: p.transport.Run}, {Name: "publisher", Run: p.publisher.Run}, {Name: "node", Run: p.node.Run}}
-	a.front = []service.Task{{Name: "hub", Run: p.hub.Run}}
+	a.front = []service.Task{{Name: "hub", Run: p.hub.Run}, {Name: "readers of pushes", Run: p.readers.Run}}
 	if s.Worker || s.embedded() {
 		pool, err := p.pool()
 		if err != nil {
@@ -120,6 +123,14 @@ func (p *parts) delivery(ctx context.Context) error {
 		Secret: p.secret, AllowedOrigins: s.AllowedOrigins, Topics: topics, MaxConns: s.MaxConns, ResumeTTL: s.ResumeTTL,
 		DrainTimeout: s.ShutdownTimeout, Dev: s.Dev, Logger: p.log, Registerer: p.reg,
 	})
+	if err != nil {
+		return err
+	}
+	// The sessions have live pages too: a reader names its actions.
+	p.readers, err = pushhttp.New(pushhttp.Deps{Node: p.node}, pushhttp.Config{
+		Secrets: [][]byte{p.secret}, RequireActions: true, AllowedOrigins: s.AllowedOrigins,
+		DrainTimeout: s.ShutdownTimeout, Logger: p.log, Registerer: p.reg,
+	})
 	return err
 }
 
@@ -161,6 +172,10 @@ func (p *parts) routes(a *app) error {
 		Hub: p.hub, Publisher: p.publisher, UI: p.ui, Group: group, Secret: p.secret, PublicURL: public, Log: p.log,
 	})
 	if err != nil {
+		return err
+	}
+	mux.Handle("/push/", p.readers)
+	if err := plain.Register(mux, plain.Deps{Readers: p.readers, Publisher: p.publisher, UI: p.ui}); err != nil {
 		return err
 	}
 	if err := reports.Register(mux, reports.Deps{Hub: p.hub, Jobs: p.jobs, Files: p.files, UI: p.ui, Log: p.log, Demo: s.Demo}); err != nil {

@@ -31,7 +31,7 @@ var shown = map[string][]string{
 	"push":             {"Session", "Trigger", "TriggerAction", "Subscribe", "Pending", "Ack", "Publish", "Run"},
 	"push/cookie":      {"Session", "Authenticate"},
 	"push/mempush":     {},
-	"push/pushhttp":    {"Token"},
+	"push/pushhttp":    {"Session", "Token"},
 	"push/redisstream": {},
 	"push/pushtest":    {},
 }

@@ -102,7 +102,7 @@ func Example() {
 	}
 	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "https://example.com/", nil)
 	first := sessions.Session(w, r, "")
-	again, _ := sessions.Authenticate(w, r) //nolint:errcheck // it never fails
+	again, _ := sessions.Authenticate(w, r)
 	fmt.Println(first == again, cookie.Secure(r), cookie.HostName(r, cookie.DefaultName))
 	// Output: true true __Host-lastmile
 }

@@ -135,10 +135,10 @@ func (s *realSite) drained(t *testing.T) {
 	})
 }
 
-// TestPagesInChromium: an EventSource, push.js by streams and by polls, and two
+// TestBrowserReadsPushes: an EventSource, push.js by streams and by polls, and two
 // tabs that share a connection see every push once, in order, while their
 // connections are cut, and the mailbox is empty at the end.
-func TestPagesInChromium(t *testing.T) {
+func TestBrowserReadsPushes(t *testing.T) {
 	t.Parallel()
 	first := browser.New(t)
 	for _, kind := range []string{"EventSource", "stream", "poll", "shared"} {

@@ -65,15 +65,12 @@ func (h *Handler) identify(w http.ResponseWriter, r *http.Request) (caller, *pro
 }
 
 func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request, who *caller) *problem {
-	if h.cfg.Authenticator == nil {
-		return newProblem(http.StatusUnauthorized, "session", "A bearer token is needed.")
-	}
-	session, err := h.cfg.Authenticator(w, r)
+	session, err := h.Session(w, r)
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		return newProblem(http.StatusServiceUnavailable, "unavailable", "The session is not known at the moment.").again(2 * time.Second)
-	case err != nil, len(session) < minSessionLen, len(session) > push.MaxIDLen:
-		h.cfg.Logger.DebugContext(r.Context(), "reader refused", "error", err, "session_bytes", len(session))
+	case err != nil:
+		h.cfg.Logger.DebugContext(r.Context(), "reader refused", "error", err)
 		return newProblem(http.StatusUnauthorized, "session", "The request names no session.")
 	}
 	who.session = session

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,10 +62,8 @@ func (s *site) listen(session, path string, header map[string]string) *stream {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	all := map[string]string{"Accept": "text/event-stream"}
-	for k, v := range header {
-		all[k] = v
-	}
-	res, err := s.do(ctx, call{method: http.MethodGet, path: path, session: session, header: all})
+	maps.Copy(all, header)
+	res, err := s.do(ctx, call{method: http.MethodGet, path: path, session: session, header: all}) //nolint:bodyclose // the goroutine below does
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -99,9 +98,9 @@ func (st *stream) all() []block {
 func (st *stream) numbers() string {
 	var list []string
 	for _, b := range st.all() {
-		switch {
-		case b.data == "":
-		case b.data == "{}":
+		switch b.data {
+		case "":
+		case "{}":
 			list = append(list, b.event)
 		default:
 			list = append(list, numberOf([]byte(b.data)))

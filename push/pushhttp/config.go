@@ -2,6 +2,7 @@ package pushhttp
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lastmile/push"
+	"lastmile/push/cookie"
 )
 
 // ErrUnavailable is for an Authenticator that cannot tell now, because what it
@@ -23,8 +25,8 @@ var ErrUnavailable = errors.New("pushhttp: session not known at the moment")
 // Authenticator names the session of a request: an unguessable secret of 16 to
 // push.MaxIDLen bytes. It may set a cookie. It is called from many goroutines.
 // An error refuses the request with status 401, or 503 if it wraps
-// ErrUnavailable. The sessions of live pages are live's Hub.SessionOf; those of
-// an application without live pages can be kept by package push/cookie.
+// ErrUnavailable. Where live pages have an Authenticator of their own, their
+// Hub.SessionOf tells the same session.
 type Authenticator func(w http.ResponseWriter, r *http.Request) (session string, err error)
 
 // Deps is what a Handler stands on.
@@ -44,16 +46,17 @@ type PublishKey struct {
 	Actions []string
 }
 
-// Config tunes a Handler. The zero value is ready for production, for readers
-// with tokens on one node; several nodes must share Secrets.
+// Config tunes a Handler. The zero value is ready for production on one node;
+// several nodes must share Secrets.
 type Config struct {
 	// Secrets sign cursors and seal tokens, each at least 32 bytes: the first
 	// one makes them, all are accepted, so a new one is added at the end first, on
 	// every node, and then moved to the front. Defaults to a random one, with a
 	// warning: then a reader that comes back to another process starts anew.
 	Secrets [][]byte
-	// Authenticator names the session of requests without a bearer token.
-	// Defaults to refusing them.
+	// Authenticator names the session of requests without a bearer token. Defaults
+	// to an anonymous session kept in a signed cookie (package push/cookie): the
+	// one that live pages with the first of the Secrets have.
 	Authenticator Authenticator
 	// RequireActions refuses readers that name no actions. Set it where the same
 	// sessions have live pages: a reader of all actions takes what was meant for a
@@ -123,6 +126,19 @@ func (c *Config) fill(d Deps) error {
 		}
 	}
 	c.Secrets = slices.Clone(c.Secrets)
+	if len(c.Secrets) == 0 {
+		cmp.Or(c.Logger, slog.Default()).Warn("no secret for cursors, tokens and cookies: readers that come back to another process start anew")
+		random := make([]byte, minSecret)
+		_, _ = rand.Read(random) // it never fails
+		c.Secrets = [][]byte{random}
+	}
+	if c.Authenticator == nil {
+		sessions, err := cookie.New(cookie.Config{Secrets: c.Secrets})
+		if err != nil {
+			return fmt.Errorf("pushhttp: Config: %w", err)
+		}
+		c.Authenticator = sessions.Authenticate
+	}
 	c.AckAfter = cmp.Or(c.AckAfter, 10*time.Second)
 	c.Heartbeat = cmp.Or(c.Heartbeat, 20*time.Second)
 	c.MaxWait = cmp.Or(c.MaxWait, 25*time.Second)

@@ -2,10 +2,9 @@
 // htmx, React, mobile apps, other languages. It needs no live page, no template
 // and no build step.
 //
-//	handler, err := pushhttp.New(pushhttp.Deps{Node: node}, pushhttp.Config{
-//		Secrets: [][]byte{secret}, Authenticator: sessionOf,
-//	})
+//	handler, err := pushhttp.New(pushhttp.Deps{Node: node}, pushhttp.Config{Secrets: [][]byte{secret}})
 //	mux.Handle("/push/", handler)
+//	session, err := handler.Session(w, r) // in any handler: goes along with a job
 //
 // A Handler has these endpoints below the place where it is mounted:
 //

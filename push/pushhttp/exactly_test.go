@@ -5,10 +5,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +181,7 @@ func (b *tab) socket(ctx context.Context) {
 // kinds of readers of all and of one action, and checks what each has seen.
 // settle lets what is under way come to its end.
 func exactly(t *testing.T, s *site, n int, pause func(), settle func(ok func() bool)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -200,9 +201,9 @@ func exactly(t *testing.T, s *site, n int, pause func(), settle func(ok func() b
 	for i := range n {
 		action := []string{"Even", "Odd"}[i%2]
 		s.push(alice, action, i)
-		want["events"] = append(want["events"], fmt.Sprint(i))
+		want["events"] = append(want["events"], strconv.Itoa(i))
 		if action == "Odd" {
-			want["events?actions=Odd"] = append(want["events?actions=Odd"], fmt.Sprint(i))
+			want["events?actions=Odd"] = append(want["events?actions=Odd"], strconv.Itoa(i))
 		}
 		if rand.N(8) == 0 {
 			s.cut()
@@ -248,7 +249,7 @@ func inBubble(t *testing.T, n int, store func(*testing.T) push.Transport) {
 func TestExactlyOnceInOrder(t *testing.T) {
 	t.Parallel()
 	for run := range 5 {
-		t.Run(fmt.Sprint(run), func(t *testing.T) {
+		t.Run(strconv.Itoa(run), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, 200, func(t *testing.T) push.Transport {
 				t.Helper()

@@ -10,7 +10,6 @@ import (
 
 	"lastmile/internal/exampletest"
 	"lastmile/push"
-	"lastmile/push/cookie"
 	"lastmile/push/mempush"
 	"lastmile/push/pushhttp"
 )
@@ -32,21 +31,19 @@ func Example() {
 		t.Fatal(err)
 	}
 	secret := []byte("at least 32 bytes, the same on all nodes")
-	sessions, err := cookie.New(cookie.Config{Secrets: [][]byte{secret}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler, err := pushhttp.New(pushhttp.Deps{Node: node, Publisher: publisher}, pushhttp.Config{
-		Secrets: [][]byte{secret}, Authenticator: sessions.Authenticate,
-	})
+	handler, err := pushhttp.New(pushhttp.Deps{Node: node}, pushhttp.Config{Secrets: [][]byte{secret}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/push/", handler)
 	mux.HandleFunc("POST /work", func(w http.ResponseWriter, r *http.Request) {
-		session := sessions.Session(w, r, "") // goes along with a job, into another process
-		err := publisher.Session(session).TriggerAction("Done", map[string]any{"file": "report.pdf"})
+		session, err := handler.Session(w, r) // goes along with a job, into another process
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		err = publisher.Session(session).TriggerAction("Done", map[string]any{"file": "report.pdf"})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
@@ -54,7 +51,7 @@ func Example() {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
-	work, err := http.Post(server.URL+"/work", "", nil) //nolint:noctx // as short as a browser's
+	work, err := http.Post(server.URL+"/work", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,9 +46,6 @@ func New(d Deps, cfg Config) (*Handler, error) {
 	if err := cfg.fill(d); err != nil {
 		return nil, err
 	}
-	if len(cfg.Secrets) == 0 {
-		cfg.Logger.Warn("no secret for cursors and tokens: readers that come back to another process start anew")
-	}
 	k, err := newKeys(cfg.Secrets)
 	if err != nil {
 		return nil, err
@@ -220,22 +217,33 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, name string, p 
 	p.write(w, r)
 }
 
+// Session returns the session of a request to any handler of the program, as
+// Config.Authenticator tells it: what a job needs, to push to the browser that
+// asked for it. It may set a cookie, so call it before writing the body.
+func (h *Handler) Session(w http.ResponseWriter, r *http.Request) (string, error) {
+	session, err := h.cfg.Authenticator(w, r)
+	if err != nil {
+		return "", fmt.Errorf("pushhttp: session of a request: %w", err)
+	}
+	if n := len(session); n < minSessionLen || n > push.MaxIDLen {
+		return "", fmt.Errorf("pushhttp: %w: session ID of %d bytes, want %d to %d", push.ErrInvalid, n, minSessionLen, push.MaxIDLen)
+	}
+	return session, nil
+}
+
 // Cursor returns the place of a reader that begins now, for the session of the
 // request and the actions that it will name. Take it before the page's data is
 // read, and give it to the script with the page: a push that comes while the page
 // is made is applied once more then, and none is missed. What waited before counts
 // as seen, since the page's data is newer.
 func (h *Handler) Cursor(w http.ResponseWriter, r *http.Request, actions ...string) (string, error) {
-	if h.cfg.Authenticator == nil {
-		return "", errors.New("pushhttp: cursor: there is no Authenticator")
-	}
 	only, err := newFilter(strings.Join(actions, ","))
 	if err != nil {
 		return "", fmt.Errorf("pushhttp: cursor: %w", err)
 	}
-	session, err := h.cfg.Authenticator(w, r)
+	session, err := h.Session(w, r)
 	if err != nil {
-		return "", fmt.Errorf("pushhttp: cursor: %w", err)
+		return "", err
 	}
 	b, err := h.node.Pending(r.Context(), session, 0)
 	if err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -103,7 +103,7 @@ func (s *site) start() {
 		s.cut()
 		s.stop()
 		_ = server.Close() // its listener has nothing to say
-		<-served
+		_ = <-served       // that it was closed
 		s.client.CloseIdleConnections()
 		stopNode()
 	})
@@ -203,7 +203,7 @@ func numberOf(data []byte) string {
 	if err := json.Unmarshal(data, &d); err != nil {
 		return "?"
 	}
-	return fmt.Sprint(d.N)
+	return strconv.Itoa(d.N)
 }
 
 // call is a request.

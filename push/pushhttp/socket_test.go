@@ -15,12 +15,12 @@ import (
 )
 
 // socketTo opens a WebSocket.
-func (s *site) socketTo(session, path string, protocols ...string) (*websocket.Conn, *http.Response, error) {
+func (s *site) socketTo(session string, protocols ...string) (*websocket.Conn, *http.Response, error) {
 	header := http.Header{}
 	if session != "" {
 		header.Set("X-Session", session)
 	}
-	return websocket.Dial(s.t.Context(), "ws://site.test/push/"+path, &websocket.DialOptions{HTTPClient: s.client, HTTPHeader: header, Subprotocols: protocols})
+	return websocket.Dial(s.t.Context(), "ws://site.test/push/socket", &websocket.DialOptions{HTTPClient: s.client, HTTPHeader: header, Subprotocols: protocols})
 }
 
 // message is what comes down a WebSocket.
@@ -58,7 +58,7 @@ func TestSocketConfirmsWhatItIsTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ws, res, err := s.socketTo("", "socket", "lastmile.push", "bearer."+token) //nolint:bodyclose // Dial says: never
+		ws, res, err := s.socketTo("", "lastmile.push", "bearer."+token) //nolint:bodyclose // Dial says: never
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestSilentSocketListens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := inMemory(t, mempush.Config{}, pushhttp.Config{})
-		ws, _, err := s.socketTo(alice, "socket") //nolint:bodyclose // Dial says: never
+		ws, _, err := s.socketTo(alice) //nolint:bodyclose // Dial says: never
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,11 +121,11 @@ func TestSocketRefuses(t *testing.T) {
 		s := inMemory(t, mempush.Config{}, pushhttp.Config{MaxSessionReaders: 1})
 		foreign := s.poll(bob, "?wait=0").Next
 		for name, text := range map[string]string{"no JSON": `ack`, "foreign cursor": `{"ack":"` + foreign + `"}`, "long": `{"ack":"` + strings.Repeat("x", 5000) + `"}`} {
-			ws, _, err := s.socketTo(alice, "socket") //nolint:bodyclose // Dial says: never
+			ws, _, err := s.socketTo(alice) //nolint:bodyclose // Dial says: never
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, res, err := s.socketTo(alice, "socket"); err == nil || res.StatusCode != http.StatusServiceUnavailable { //nolint:bodyclose // Dial says: never
+			if _, res, err := s.socketTo(alice); err == nil || res.StatusCode != http.StatusServiceUnavailable { //nolint:bodyclose // Dial says: never
 				t.Errorf("a second socket: %v", err)
 			}
 			if err := ws.Write(t.Context(), websocket.MessageText, []byte(text)); err != nil {
@@ -140,7 +140,7 @@ func TestSocketRefuses(t *testing.T) {
 			_ = ws.CloseNow() // it is over
 			time.Sleep(10 * time.Second)
 		}
-		if _, res, err := s.socketTo("", "socket"); err == nil || res.StatusCode != http.StatusUnauthorized { //nolint:bodyclose // Dial says: never
+		if _, res, err := s.socketTo(""); err == nil || res.StatusCode != http.StatusUnauthorized { //nolint:bodyclose // Dial says: never
 			t.Errorf("nobody: %v", err)
 		}
 	})

@@ -23,7 +23,7 @@ func unsent(c net.Conn) (n int) {
 		return 0
 	}
 	_ = raw.Control(func(fd uintptr) {
-		if v, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil { //nolint:gosec // a descriptor is an int
+		if v, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
 			n = v
 		}
 	}) // an error leaves zero

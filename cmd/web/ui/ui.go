@@ -44,6 +44,7 @@ func Links() []Link {
 		{"timer", "/timer", "Timer"},
 		{"webhook", "/webhook", "Webhook"},
 		{"board", "/board", "Board"},
+		{"plain", "/plain", "Plain"},
 		{"ops", "/ops", "Ops"},
 	}
 }
