@@ -1,7 +1,6 @@
 package lastmile_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +19,7 @@ import (
 
 	"lastmile"
 	"lastmile/devredis"
+	"lastmile/internal/patience"
 	"lastmile/live"
 	"lastmile/live/livetest"
 	"lastmile/push/redisstream"
@@ -37,11 +38,29 @@ func embedded(t *testing.T) redis.UniversalClient {
 	return client
 }
 
-// quiet is a logger whose text a test may read when the App has stopped.
-func quiet(text *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(text, nil)) }
+// text is what a log has said.
+type text struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *text) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *text) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func logTo(l *text) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 func newApp(t *testing.T, cfg lastmile.Config) *lastmile.App {
 	t.Helper()
+	cfg.StartTimeout = patience.Limit
 	app, err := lastmile.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -134,8 +153,8 @@ func TestBadConfigs(t *testing.T) {
 	} {
 		t.Run(tt.want, func(t *testing.T) {
 			t.Parallel()
-			var log bytes.Buffer
-			tt.cfg.Logger = quiet(&log)
+			var log text
+			tt.cfg.Logger = logTo(&log)
 			_, err := lastmile.New(t.Context(), tt.cfg)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error()+log.String(), "hunter2") {
 				t.Errorf("got %v, want %q", err, tt.want)
@@ -149,8 +168,8 @@ func TestBadConfigs(t *testing.T) {
 func TestEmbeddedIsSaidAloud(t *testing.T) {
 	t.Parallel()
 	for development, want := range map[bool]int{true: 1, false: 0} {
-		var log bytes.Buffer
-		cfg := lastmile.Config{Development: devredis.Open, Logger: quiet(&log), Addr: "127.0.0.1:0"}
+		var log text
+		cfg := lastmile.Config{Development: devredis.Open, Logger: logTo(&log), Addr: "127.0.0.1:0"}
 		if !development {
 			cfg.Redis = embedded(t)
 		}

@@ -20,30 +20,31 @@ import (
 	"lastmile/internal/scaffold"
 )
 
-// TestRename changes what is a path, and nothing that only looks like one.
+// TestRename changes what is a path, and nothing that only looks like one. The old name
+// is not the repository's, so that the test outlives a renaming.
 func TestRename(t *testing.T) {
 	t.Parallel()
 	const path = "example.test/ann/lastmile"
 	before := map[string][2]string{
-		"go.mod": {"module lastmile\n\ngo 1.26.0\n", "module " + path + "\n\ngo 1.26.0\n"},
+		"go.mod": {"module oldname\n\ngo 1.26.0\n", "module " + path + "\n\ngo 1.26.0\n"},
 		"live/own/go.mod": {
-			"module lastmile/live/own\n\nrequire (\n\tlastmile v0.0.0\n\tlastmile.dev/x v1.0.0\n)\n\nreplace lastmile => ../..\n",
-			"module " + path + "/live/own\n\nrequire (\n\t" + path + " v0.0.0\n\tlastmile.dev/x v1.0.0\n)\n\nreplace " + path + " => ../..\n",
+			"module oldname/live/own\n\nrequire (\n\toldname v0.0.0\n\toldname.dev/x v1.0.0\n)\n\nreplace oldname => ../..\n",
+			"module " + path + "/live/own\n\nrequire (\n\t" + path + " v0.0.0\n\toldname.dev/x v1.0.0\n)\n\nreplace " + path + " => ../..\n",
 		},
 		".golangci.yml": {
-			"- {pkg: lastmile/live, desc: x}\ngofumpt: {module-path: lastmile}\n  gofumpt: {module-path: lastmile}\n  goimports: {local-prefixes: [lastmile]}\nname: lastmile\n",
-			"- {pkg: " + path + "/live, desc: x}\ngofumpt: {module-path: " + path + "}\n  gofumpt: {module-path: " + path + "}\n  goimports: {local-prefixes: [" + path + "]}\nname: lastmile\n",
+			"- {pkg: oldname/live, desc: x}\ngofumpt: {module-path: oldname}\n  gofumpt: {module-path: oldname}\n  goimports: {local-prefixes: [oldname]}\nname: oldname\n",
+			"- {pkg: " + path + "/live, desc: x}\ngofumpt: {module-path: " + path + "}\n  gofumpt: {module-path: " + path + "}\n  goimports: {local-prefixes: [" + path + "]}\nname: oldname\n",
 		},
-		"compose.yml": {"name: lastmile\nimage: lastmile\n", "name: lastmile\nimage: lastmile\n"},
+		"compose.yml": {"name: oldname\nimage: oldname\n", "name: oldname\nimage: oldname\n"},
 		"live/live.go": {
-			"package live\n\n// See lastmile/live and ~/.cache/lastmile/live.\nimport (\n\t\"lastmile\"\n\tlm \"lastmile/live\"\n)\n\nvar a, b, c = \"lastmile\", \"lastmile/live\", \"lastmile/session v1\"\n",
-			"package live\n\n// See " + path + "/live and ~/.cache/lastmile/live.\nimport (\n\t\"" + path + "\"\n\tlm \"" + path + "/live\"\n)\n\nvar a, b, c = \"lastmile\", \"" + path + "/live\", \"lastmile/session v1\"\n",
+			"package live\n\n// See oldname/live and ~/.cache/oldname/live.\nimport (\n\t\"oldname\"\n\tlm \"oldname/live\"\n)\n\nvar a, b, c = \"oldname\", \"oldname/live\", \"oldname/session v1\"\n",
+			"package live\n\n// See " + path + "/live and ~/.cache/oldname/live.\nimport (\n\t\"" + path + "\"\n\tlm \"" + path + "/live\"\n)\n\nvar a, b, c = \"oldname\", \"" + path + "/live\", \"oldname/session v1\"\n",
 		},
 		"README.md": {
-			"Lastmile and `lastmile.New` in lastmile/live.\n\n\t\"lastmile\"\n\nrequire lastmile v0.0.0\nreplace lastmile => ../lastmile\ngo get lastmile@latest\n",
-			"Lastmile and `lastmile.New` in " + path + "/live.\n\n\t\"" + path + "\"\n\nrequire " + path + " v0.0.0\nreplace " + path + " => ../lastmile\ngo get " + path + "@latest\n",
+			"Oldname and `oldname.New` in oldname/live.\n\n\t\"oldname\"\n\nrequire oldname v0.0.0\nreplace oldname => ../oldname\ngo get oldname@latest\n",
+			"Oldname and `oldname.New` in " + path + "/live.\n\n\t\"" + path + "\"\n\nrequire " + path + " v0.0.0\nreplace " + path + " => ../oldname\ngo get " + path + "@latest\n",
 		},
-		"bench.txt": {"ok lastmile/live 1s\n", "ok lastmile/live 1s\n"},
+		"bench.txt": {"ok oldname/live 1s\n", "ok oldname/live 1s\n"},
 	}
 	dir := t.TempDir()
 	for name, text := range before {
@@ -118,7 +119,7 @@ func TestModule(t *testing.T) {
 // tracked copies the repository's files, as they are in the working tree.
 func tracked(t *testing.T) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
+	cmd := exec.CommandContext(t.Context(), "git", "-c", "safe.directory=*", "ls-files", "-z")
 	cmd.Dir = root(t)
 	out, err := cmd.Output()
 	if err != nil {
@@ -140,8 +141,12 @@ func checkRenamed(t *testing.T, dir, module string) {
 	if got, err := repo.Module(dir); err != nil || got != module {
 		t.Fatalf("the module is %q, %v", got, err)
 	}
+	old, err := repo.Module(root(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	files := 0
-	err := filepath.WalkDir(dir, func(file string, d os.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(file string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") {
 			return err
 		}
@@ -152,7 +157,7 @@ func checkRenamed(t *testing.T, dir, module string) {
 			return err
 		}
 		for _, i := range f.Imports {
-			if p := strings.Trim(i.Path.Value, `"`); p == "lastmile" || strings.HasPrefix(p, "lastmile/") {
+			if p := strings.Trim(i.Path.Value, `"`); p == old || strings.HasPrefix(p, old+"/") {
 				t.Errorf("%s imports %s", file, p)
 			}
 		}
@@ -164,9 +169,12 @@ func checkRenamed(t *testing.T, dir, module string) {
 	if err != nil || files < 100 {
 		t.Fatalf("%d files, %v", files, err)
 	}
+	if !strings.Contains(read(t, dir, "README.md"), read(t, dir, "examples/starter/main.go")) {
+		t.Error("README.md shows another program than the starter's")
+	}
 	lint := read(t, dir, ".golangci.yml")
 	for _, want := range []string{"pkg: " + module + "/live", "module-path: " + module + "}", "local-prefixes: [" + module + "]"} {
-		if !strings.Contains(lint, want) || strings.Contains(lint, "pkg: lastmile/") {
+		if !strings.Contains(lint, want) || strings.Contains(lint, "pkg: "+old+"/") {
 			t.Errorf(".golangci.yml lacks %q or has the old path", want)
 		}
 	}

@@ -108,7 +108,7 @@ func TracerProvider(ctx context.Context, endpoint, service, version string) (tra
 // leaves the ResponseWriter alone: an upgrade to a WebSocket still works. The
 // span's name is the pattern that matched, never a path with an ID in it.
 func Trace(tp trace.TracerProvider, next http.Handler) http.Handler {
-	tracer := tp.Tracer("lastmile/http")
+	tracer := tp.Tracer("lastmile/cmd/internal/obs")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 		ctx, span := tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
