@@ -189,7 +189,7 @@ func TestListOfAState(t *testing.T) {
 		}
 	}
 	r := programtest.Run(t, s.env, "jobs", "show", "bad")
-	for _, want := range []string{"attempt      1 of", "failure      ", "attempt 1 of generation 1 on "} {
+	for _, want := range []string{"attempt      1 of", "failure      ", "attempt 1 of ", " on "} {
 		if !strings.Contains(r.Out, want) {
 			t.Errorf("jobs show does not say %q:\n%s", want, r.Out)
 		}

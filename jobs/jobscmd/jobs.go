@@ -146,7 +146,11 @@ func (c *jobsShow) Run(ctx context.Context, t *Config) error {
 		}
 	}
 	for _, f := range d.Failures {
-		fmt.Fprintf(&b, "%-12s %s attempt %d of generation %d", "failure", terminal.Stamp(f.At), f.Attempt, f.Gen)
+		which := fmt.Sprintf("attempt %d of %d", f.Attempt, d.Attempts)
+		if f.Gen != d.Gen { // which may have had another limit
+			which = fmt.Sprintf("attempt %d of generation %d", f.Attempt, f.Gen)
+		}
+		fmt.Fprintf(&b, "%-12s %s %s", "failure", terminal.Stamp(f.At), which)
 		if f.Worker != "" {
 			fmt.Fprintf(&b, " on %s", f.Worker)
 		}

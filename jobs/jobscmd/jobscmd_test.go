@@ -94,7 +94,7 @@ func TestCommandsOfAProgram(t *testing.T) {
 		}
 		run("exists already: a", "enqueue", "photo.resize", `{"Name":"a"}`, "--id=a")
 		run("failed  1 of 1", "jobs", "list", "--where=state=failed", "--where=kind=photo.resize")
-		run("attempt 1 of generation 1 on ", "jobs", "show", "a")
+		run("attempt 1 of 1 on ", "jobs", "show", "a")
 		run("disk full", "jobs", "show", "a")
 		run("3 retried, 0 left", "jobs", "retry", "--state=failed")
 		for _, id := range []string{"a", "b", "c"} {
