@@ -51,7 +51,8 @@
 //
 // The state of a connection is stored as JSON after each action and outlives
 // the socket by Config.ResumeTTL: a browser that reconnects, to any node, goes
-// on where it was. Fields tagged `json:"-"` are not kept. Fields tagged
+// on where it was. NewView refuses fields that JSON does not carry (interfaces,
+// functions, what is unexported). Fields tagged `json:"-"` are not kept. Fields tagged
 // `live:"persist"` outlive the page: all connections of the same view in the
 // same session share them, and a reload or a form without JavaScript starts
 // with them. What one of them stores the others show at once, on any node. A

@@ -64,6 +64,9 @@ func newModel[S any](controller any, initial S) (*model, error) {
 	if m.initial, err = roundTrip(m, initial); err != nil {
 		return nil, err
 	}
+	if err := checkCarried(t, m.decode); err != nil {
+		return nil, err
+	}
 	if err := findActions[S](m, controller); err != nil {
 		return nil, err
 	}
@@ -79,6 +82,11 @@ func newModel[S any](controller any, initial S) (*model, error) {
 // as it was.
 func roundTrip(m *model, initial any) ([]byte, error) {
 	first, err := marshal(initial)
+	if unsupported := new(json.UnsupportedValueError); errors.As(err, &unsupported) {
+		if path := notANumber(reflect.ValueOf(initial), m.state.String()); path != "" {
+			return nil, fmt.Errorf("live: state field %s: %w", path, err)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("live: state %v does not marshal to JSON: %w", m.state, err)
 	}
@@ -217,8 +225,14 @@ func checkState(t reflect.Type) error {
 }
 
 func checkType(t reflect.Type, path string, seen []reflect.Type) error {
-	if slices.Contains(seen, t) || marshals(t) {
+	switch {
+	case slices.Contains(seen, t):
 		return nil
+	case t.Kind() == reflect.Interface:
+		return fmt.Errorf("live: state field %s of type %v: what an interface holds comes back from JSON as something else; "+
+			"use the type itself, or json.RawMessage", path, t)
+	case marshals(t):
+		return comesBack(t, path)
 	}
 	seen = append(seen, t)
 	switch t.Kind() {
@@ -227,6 +241,9 @@ func checkType(t reflect.Type, path string, seen []reflect.Type) error {
 	case reflect.Pointer, reflect.Slice, reflect.Array:
 		return checkType(t.Elem(), path, seen)
 	case reflect.Map:
+		if err := checkKey(t.Key(), path); err != nil {
+			return err
+		}
 		return checkType(t.Elem(), path, seen)
 	case reflect.Struct:
 		return checkFields(t, path, seen)

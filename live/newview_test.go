@@ -1,9 +1,14 @@
 package live_test
 
 import (
+	"encoding/json"
 	"html/template"
+	"math"
+	"math/big"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"lastmile/live"
 	"lastmile/push"
@@ -93,7 +98,29 @@ func TestNewViewChecksTheState(t *testing.T) {
 		}{}), "unknown tag"},
 		{"nested persist", tryState(struct{ In inner }{}), "only fields of the state itself"},
 		{"not a struct", tryState(3), "not a struct"},
-		{"fails to marshal", tryState(struct{ V any }{make(chan int)}), "does not marshal"},
+		{"interface", tryState(struct{ V any }{3}), "field struct { V interface {} }.V of type interface {}"},
+		{"interface with methods", tryState(struct{ In struct{ Err []error } }{}), ".In.Err of type error"},
+		{"key without a form", tryState(struct{ M map[struct{ X int }]int }{}), ".M: a map's keys of type struct { X int }"},
+		{"key of a float", tryState(struct{ M map[float64]int }{}), ".M: a map's keys of type float64"},
+		{"keys with a form", tryState(struct {
+			A map[int]int
+			B map[netip.Addr]string
+		}{}), ""},
+		{"writes only", tryState(struct{ V writesJSON }{}), ".V of type live_test.writesJSON has MarshalJSON"},
+		{"writes text only", tryState(struct{ M map[string]writesText }{}), ".M of type live_test.writesText has MarshalText"},
+		{"reads what it writes", tryState(struct {
+			T time.Time
+			A netip.Addr
+			R json.RawMessage
+			N json.Number
+			B *big.Int
+		}{R: json.RawMessage("1"), N: "1"}), ""},
+		{"one name twice", tryState(struct {
+			Inner
+			Other
+		}{}), ".Inner.N does not come back"},
+		{"hides an embedded field", tryState(hides{}), "hides.Inner.N does not come back"},
+		{"not a number", tryState(struct{ In []struct{ F float64 } }{In: []struct{ F float64 }{{1}, {math.NaN()}}}), ".In.F: json: unsupported value: NaN"},
 		{"recursive", tryState(tree{}), ""},
 		{"fine", tryState(counter{N: 3}), ""},
 	} {
@@ -108,6 +135,25 @@ func TestNewViewChecksTheState(t *testing.T) {
 }
 
 type tree struct{ Children []tree }
+
+type writesJSON int
+
+func (writesJSON) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+
+type writesText int
+
+func (writesText) MarshalText() ([]byte, error) { return []byte("1"), nil }
+
+// Inner is embedded, as a package's own type would be.
+type Inner struct{ N int }
+
+// Other has a field of the same name.
+type Other struct{ N int }
+
+type hides struct {
+	Inner
+	N int
+}
 
 func tryState[S any](s S) func(*live.Hub) error {
 	return func(h *live.Hub) error {
