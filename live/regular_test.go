@@ -42,7 +42,8 @@ func TestPartsThatAreSentWholeAreTold(t *testing.T) {
 	}{
 		"rows in a tbody":              {"<table><tbody>{{range .Rows}}<tr><td>{{.}}</td></tr>{{end}}</tbody></table>", 0, ""},
 		"a list in a div":              {"<div>{{if .On}}<ol><li>x</li></ol>{{end}}</div>", 0, ""},
-		"rows without a tbody":         {"<p>x</p>\n<table>{{range .Rows}}<tr><td>{{.}}</td></tr>{{end}}</table>", 2, "<table>"},
+		"rows without a tbody":         {"<p>x</p>\n<table>{{range .Rows}}<tr><td>{{.}}</td></tr>{{end}}</table>", 0, ""},
+		"cells without a row":          {"<p>x</p>\n<table>{{range .Rows}}<td>{{.}}</td>{{end}}</table>", 2, "<table>"},
 		"a list in a paragraph":        {"<div>\n\n<p>{{if .On}}<ol><li>x</li></ol>{{end}}</p></div>", 3, "the HTML parser moves"},
 		"opened in a branch":           {"<div>\n{{if .On}}<b>{{end}}x{{if .On}}</b>{{end}}</div>", 2, "<b>"},
 		"another element in each":      {"<div>{{if .On}}\n<ul>{{else}}<ol>{{end}}<li>x</li>{{if .On}}</ul>{{else}}</ol>{{end}}</div>", 1, "leaves <ul> open"},

@@ -143,8 +143,7 @@ func (c *Client) Patch(raw json.RawMessage) error {
 	return c.patch(c.root, v)
 }
 
-// HTML returns the page as html/template would print it, with quotes around all
-// values of attributes that change.
+// HTML returns the page as html/template would print it.
 func (c *Client) HTML() string {
 	if c.root == nil {
 		return ""
@@ -160,7 +159,7 @@ func (in *instance) print(w *strings.Builder) {
 		switch v := in.values[i].(type) {
 		case string:
 			v = u.before + v + u.after
-			if u.kind == 'A' && !strings.HasSuffix(in.block.pieces[i], `"`) && !strings.HasSuffix(in.block.pieces[i], `'`) {
+			if bare := !strings.HasSuffix(in.block.pieces[i], `"`) && !strings.HasSuffix(in.block.pieces[i], `'`); u.kind == 'A' && bare && strings.ContainsAny(v, `"'`) {
 				// A client sets the attribute: quotes in the value are a part of it.
 				v = `"` + strings.ReplaceAll(v, `"`, "&#34;") + `"`
 			}
