@@ -93,7 +93,7 @@ func serve(t *testing.T, run func(context.Context, redis.UniversalClient, net.Li
 // order asks for a report, and returns the page that follows.
 func order(t *testing.T, browser *http.Client, address string) string {
 	t.Helper()
-	res, err := browser.PostForm(address+"/reports", url.Values{"name": {"sales"}}) //nolint:noctx // as a browser does
+	res, err := browser.PostForm(address+"/reports", url.Values{"name": {"sales"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestThePageHears(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/event-stream")
-	events, err := browser.Do(r)
+	events, err := browser.Do(r) //nolint:bodyclose // it is, below
 	if err != nil {
 		t.Fatal(err)
 	}

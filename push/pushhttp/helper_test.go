@@ -103,7 +103,9 @@ func (s *site) start() {
 		s.cut()
 		s.stop()
 		_ = server.Close() // its listener has nothing to say
-		_ = <-served       // that it was closed
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			s.t.Errorf("serve: %v", err)
+		}
 		s.client.CloseIdleConnections()
 		stopNode()
 	})

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,7 +139,7 @@ func TestDescriptionIsTrue(t *testing.T) {
 				continue
 			}
 			seen["/"+path] = true
-			r, ok := operation.Responses[fmt.Sprint(a.status)]
+			r, ok := operation.Responses[strconv.Itoa(a.status)]
 			if !ok {
 				t.Errorf("call %d, %s %s: %d is not described: %s", i, c.method, path, a.status, a.body)
 				continue

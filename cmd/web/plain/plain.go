@@ -68,7 +68,7 @@ func (p *page) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	source := func(name string) string {
-		text, _ := files.ReadFile(name) //nolint:errcheck // it is embedded
+		text, _ := files.ReadFile(name)
 		return string(text)
 	}
 	var content bytes.Buffer

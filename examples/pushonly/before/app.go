@@ -60,7 +60,7 @@ func Run(ctx context.Context, rdb redis.UniversalClient, l net.Listener) error {
 		worker.Shutdown()
 		return server.Close()
 	})
-	if err := server.Serve(l); err != http.ErrServerClosed { //nolint:errorlint // it comes as it is
+	if err := server.Serve(l); err != http.ErrServerClosed {
 		return err
 	}
 	return g.Wait()
