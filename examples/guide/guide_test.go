@@ -37,7 +37,7 @@ func TestChapters(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if res, body := browser.Do(app, req); res.StatusCode != http.StatusOK {
+	if res, body := browser.Do(app, req); res.StatusCode != http.StatusOK { //nolint:bodyclose // Do has read and closed it
 		t.Errorf("POST /tell: %s %s", res.Status, body)
 	}
 	tab.WaitText("hello there")
