@@ -243,15 +243,15 @@ func TestSuspectsStarveNobody(t *testing.T) {
 		pools    int
 		suspects int // 3 seconds each
 		others   int // a second each
-		long     int // 20 minutes each
+		long     int // 3 minutes each
 		within   time.Duration
 	}{
-		"only suspects":                  {1, 10, 0, 0, 45 * time.Second},
-		"one pool":                       {1, 6, 100, 0, 3 * time.Minute},
-		"three pools":                    {3, 10, 100, 0, 2 * time.Minute},
-		"a long job, and a free pool":    {2, 2, 50, 1, 3 * time.Minute},
-		"a long job in the only pool":    {1, 2, 50, 1, 40 * time.Minute},
-		"every pool has a long one ever": {2, 1, 0, 6, 130 * time.Minute},
+		"only suspects":                 {1, 10, 0, 0, 45 * time.Second},
+		"one pool":                      {1, 6, 100, 0, 3 * time.Minute},
+		"three pools":                   {3, 10, 100, 0, 2 * time.Minute},
+		"a long job, and a free pool":   {2, 2, 50, 1, 3 * time.Minute},
+		"a long job in the only pool":   {1, 2, 50, 1, 8 * time.Minute},
+		"every pool has long jobs only": {2, 1, 0, 6, 8 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -272,7 +272,7 @@ func TestSuspectsStarveNobody(t *testing.T) {
 					}
 				}
 				for n := range tt.long {
-					add("long", int((20 * time.Minute).Milliseconds()), n)
+					add("long", int((3 * time.Minute).Milliseconds()), n)
 				}
 				for n := range tt.pools {
 					worker := fmt.Sprint("w", n)
