@@ -135,7 +135,7 @@ func deeds() []deed {
 	}
 }
 
-var errBoomInside = errors.New("boom") //nolint:gochecknoglobals // a sentinel of these tests
+var errBoomInside = errors.New("boom")
 
 // TestFences: whatever a run still does that has lost its task changes nothing of
 // the task, which is its successor's; and once that has begun, nothing at all.
