@@ -105,6 +105,9 @@ func (k keys) parse(session string, only filter, s string) (cursor, error) {
 	if cmp.Or(err, err2, err3) != nil {
 		return cursor{}, errCursor
 	}
+	if parts[1] != c.seq.String() || strings.ContainsAny(parts[2], "\r\n") || len(parts) == 4 && (parts[3] != c.base.String() || c.base <= c.seq) {
+		return cursor{}, errCursor // a place has one form, the one that format writes
+	}
 	for _, key := range k.cursors {
 		if hmac.Equal(sum, tag(key, session, only, c)) {
 			return c, nil
