@@ -62,3 +62,12 @@ func (b *block) position(at int) string {
 	}
 	return name + ":" + strconv.Itoa(line+strings.Count(texts[len(texts)-1], "\n"))
 }
+
+// rawElements hold text only; their content is one part for the client.
+func rawElement(name string) bool {
+	switch name {
+	case "script", "style", "textarea", "title", "iframe", "xmp", "noembed", "noframes", "noscript", "plaintext":
+		return true
+	}
+	return false
+}

@@ -140,15 +140,6 @@ type passage struct {
 // afterSlot tells how a slot's content moves the place.
 type afterSlot func(slot int, at htmlPlace) passage
 
-// rawElements hold text only; their content is one part for the client.
-func rawElement(name string) bool {
-	switch name {
-	case "script", "style", "textarea", "title", "iframe", "xmp", "noembed", "noframes", "noscript", "plaintext":
-		return true
-	}
-	return false
-}
-
 // tokenize reads src, which starts at a place, and says how it moves it.
 func tokenize(src string, at htmlPlace, after afterSlot) ([]token, passage) {
 	t := &tokenizer{src: src, at: at, after: after}
