@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"lastmile/push"
@@ -142,7 +143,11 @@ func (s *ledger) prepare() (push.Commit, View, error) {
 		return commit, next, err
 	}
 	// Actions have looked at the fields in any case: another page may have changed
-	// them since.
+	// them since. But a start that is counted is to be cleared as soon as it has been
+	// survived, and not to be repeated first: then the hint has to do.
+	if counted := func(it *item) bool { return it.counted }; !changed && slices.ContainsFunc(s.queue.uncommitted, counted) {
+		return commit, next, nil
+	}
 	view := push.ViewRecord{Version: s.shared.view.Version}
 	if changed {
 		view, err = next.encode(s.shared.fields.Names())
