@@ -24,7 +24,7 @@ func TestFindBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	const seed = 1
-	rnd := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a test
+	rnd := rand.New(rand.NewPCG(seed, seed))
 	at := func(i int) time.Time { return time.UnixMilli(1_700_000_000_000 + int64(i)) }
 	var all []indexedJob
 	err = filled(t.Context(), rdb, 600, func(pipe redis.Pipeliner, i int) {

@@ -60,8 +60,10 @@ var edges = []edge{
 	{name: "newline in listing", page: `<listing>{{.S}}</listing>`, states: newlines},
 	{name: "newline in textarea", page: `<textarea>{{.S}}</textarea>`, states: newlines},
 	{name: "newline in made textarea", page: `{{if .A}}<p><textarea>{{.S}}</textarea><pre>{{.S}}</pre></p>{{end}}`, states: newlines, irregular: "page:1:9: "},
-	{name: "implied tbody", page: `<table>{{range .Words}}<tr data-key="{{.}}"><td>{{.}}</td></tr>{{end}}</table>`, states: lists,
-		as: `<table><tbody>{{range .Words}}<tr data-key="{{.}}"><td>{{.}}</td></tr>{{end}}</tbody></table>`},
+	{
+		name: "implied tbody", page: `<table>{{range .Words}}<tr data-key="{{.}}"><td>{{.}}</td></tr>{{end}}</table>`, states: lists,
+		as: `<table><tbody>{{range .Words}}<tr data-key="{{.}}"><td>{{.}}</td></tr>{{end}}</tbody></table>`,
+	},
 	{name: "quotes in a branch", page: `<p title={{if .A}}"{{.S}}"{{else}}'none'{{end}} class="x">x</p>`, states: append(newlines, enginetest.State{A: true, S: "a b"}), irregular: "page:1:"},
 	{name: "own tbody", page: `<table><tbody>{{range .Words}}<tr data-key="{{.}}"><td>{{.}}</td></tr>{{end}}</tbody></table>`, states: lists},
 	{name: "rows of several parts", page: `<table>{{range .Words}}<tbody data-key="{{.}}"><tr><th>{{.}}</th></tr></tbody>{{end}}</table>`, states: lists},
