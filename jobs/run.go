@@ -19,6 +19,8 @@ import (
 // taken: its record is open, nobody has cancelled it, and no run has begun. The
 // fence is that all of this still holds at the end, else the record decides. A
 // start that left no trace because its worker died was no attempt: see deaths.go.
+// A job with one attempt only always begins in its record all the same, which lets
+// it end in a full Redis: what it came to is not tried again.
 type recordState int
 
 const (
@@ -33,7 +35,7 @@ const (
 // mayRunUnrecorded tells whether a job's first run may begin without a word to
 // its record: nothing hangs on the beginning.
 func (s *settings) mayRunUnrecorded() bool {
-	return s.follow == nil && len(s.limits) == 0 &&
+	return s.follow == nil && len(s.limits) == 0 && s.maxRetry > 0 &&
 		s.actions[eventStarted] == "" && s.actions[string(StateStalled)] == ""
 }
 
