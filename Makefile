@@ -26,7 +26,7 @@ build: ## Build both programs into bin/
 
 .PHONY: test
 test: deps ## Run every test, with the race detector, on real Redis and Chromium too
-	@go run ./internal/tools/testcount -require=unit,conformance,engine,browser,e2e -race -shuffle=on -timeout 2h ./...
+	@go run ./internal/tools/testcount -require=unit,conformance,engine,browser,e2e -race -shuffle=on -timeout 2h ./jobs ./...
 
 .PHONY: stress
 stress: ## Run all tests N times (10) in a setting: ON=alone, onecore or busy (eight busy processes beside)
