@@ -13,7 +13,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/internal/patience"
-	"lastmile/internal/redistest"
 	"lastmile/jobs"
 	"lastmile/push"
 )
@@ -52,16 +51,8 @@ func deadlyWorker(rdb *redis.Client, pub *push.Publisher) (*jobs.Pool, error) {
 // supervisor starts again: os.Exit in a handler, beside three others.
 func TestDeadlyProcess(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Config{})
-	rdb, _, pub, err := soakPublisher(server.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = rdb.Close() })
-	client, err := jobs.NewClient(rdb, pub, jobs.ClientConfig{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newProcessWorld(t)
+	client := w.client
 	ids := map[string]string{}
 	for n, name := range []string{"one", "two", "deadly", "three"} {
 		most := 3
@@ -80,7 +71,7 @@ func TestDeadlyProcess(t *testing.T) {
 		defer close(ended)
 		for ctx.Err() == nil {
 			cmd := exec.CommandContext(ctx, os.Args[0])
-			cmd.Env = append(os.Environ(), deadlyRedis+"="+server.Addr())
+			cmd.Env = append(os.Environ(), deadlyRedis+"="+w.addr)
 			in, err := cmd.StdinPipe() // its end would end the worker
 			if err != nil || cmd.Run() != nil && ctx.Err() == nil {
 				deaths++

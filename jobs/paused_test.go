@@ -16,7 +16,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/internal/patience"
-	"lastmile/internal/redistest"
 	"lastmile/jobs"
 	"lastmile/push"
 )
@@ -131,16 +130,8 @@ func TestPausedWorkerIsFenced(t *testing.T) {
 
 func pauseAndFence(t *testing.T, end string, plain bool) {
 	t.Helper()
-	server := redistest.Start(t, redistest.Config{})
-	rdb, _, pub, err := soakPublisher(server.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = rdb.Close() })
-	client, err := jobs.NewClient(rdb, pub, jobs.ClientConfig{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newProcessWorld(t)
+	rdb, pub, client := w.rdb, w.pub, w.client
 	logged := func(want ...string) {
 		t.Helper()
 		patience.Until(t, strings.Join(want, ", "), func() bool {
@@ -149,7 +140,7 @@ func pauseAndFence(t *testing.T, end string, plain bool) {
 			return err == nil && slices.Equal(got, want)
 		})
 	}
-	first := spawnPaused(t, server.Addr(), "a", end)
+	first := spawnPaused(t, w.addr, "a", end)
 	opts := []jobs.Option{jobs.MaxRetry(5)}
 	if !plain {
 		opts = append(opts, jobs.Notify(pub.Session("s"), jobs.OnDone("Done"), jobs.OnFailed("Failed")))
@@ -162,7 +153,7 @@ func pauseAndFence(t *testing.T, end string, plain bool) {
 	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	second := spawnPaused(t, server.Addr(), "b", "done")
+	second := spawnPaused(t, w.addr, "b", "done")
 	logged("a", "b")
 	if end == "requeue" {
 		_ = first.Process.Signal(syscall.SIGTERM)

@@ -242,6 +242,49 @@ func TestTidyMends(t *testing.T) {
 	})
 }
 
+// TestEndsFollowTheRecord: by the time ended a job is listed once, wherever it has
+// been, and not at all while it runs again or when its record has expired.
+func TestEndsFollowTheRecord(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define(jobs.Retention(10*time.Minute), jobs.MaxRetry(0))
+		hold := make(chan struct{}, 1)
+		hold <- struct{}{}
+		start(k, kind, func(context.Context, *jobs.Job[args]) (result, error) {
+			<-hold
+			return result{}, errBoom
+		})
+		began := time.Now()
+		id := enqueue(t, k, kind, notify(k))
+		k.WaitState(id, jobs.StateFailed)
+		listed := func(since time.Time, want ...string) {
+			t.Helper()
+			if got := ids(t, k, jobs.Query{EndedSince: since, Limit: 10}); !slices.Equal(got, want) {
+				t.Errorf("ended since %v: %q, want %q", since, got, want)
+			}
+			members := 0
+			for n := range 16 {
+				members += int(k.Redis.ZCard(t.Context(), fmt.Sprintf("lm:jobs:{j%d}:ends", n)).Val())
+			}
+			if members != len(want) {
+				t.Errorf("%d entries of what has ended, want %d", members, len(want))
+			}
+		}
+		listed(began, id)
+		if err := k.Client.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		k.WaitState(id, jobs.StateRunning)
+		listed(began)
+		hold <- struct{}{}
+		k.WaitState(id, jobs.StateFailed)
+		listed(began, id)
+		time.Sleep(15 * time.Minute)
+		listed(began)
+	})
+}
+
 // TestEnqueueThatDiesHalfWay: a job that was listed and got no task is not listed
 // for long.
 func TestEnqueueThatDiesHalfWay(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"lastmile/internal/redistest"
 	"lastmile/jobs"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -55,6 +56,29 @@ type soakArgs struct {
 
 func soakKind() *jobs.Kind[soakArgs, result] {
 	return jobs.Define[soakArgs, result]("soak.work", jobs.Timeout(3*time.Second), jobs.RetryBackoff(time.Second, 2*time.Second))
+}
+
+// processWorld is a Redis that worker processes share with the test.
+type processWorld struct {
+	addr   string
+	rdb    *redis.Client
+	store  *redisstream.Transport
+	pub    *push.Publisher
+	client *jobs.Client
+}
+
+func newProcessWorld(t *testing.T) processWorld {
+	t.Helper()
+	w := processWorld{addr: redistest.Start(t, redistest.Config{}).Addr()}
+	var err error
+	if w.rdb, w.store, w.pub, err = soakPublisher(w.addr); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.rdb.Close() })
+	if w.client, err = jobs.NewClient(w.rdb, w.pub, jobs.ClientConfig{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // soakPublisher opens the way into the mailboxes.

@@ -18,7 +18,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/internal/patience"
-	"lastmile/internal/redistest"
 	"lastmile/jobs"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -89,17 +88,8 @@ type startOf struct {
 // last run. How long that takes is logged.
 func TestTakeoverOfProcesses(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Config{})
-	rdb, store, pub, err := soakPublisher(server.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = rdb.Close() })
-	client, err := jobs.NewClient(rdb, pub, jobs.ClientConfig{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fleet{t: t, rdb: rdb, store: store, pub: pub, client: client, addr: server.Addr(), began: time.Now(), workers: map[string]*exec.Cmd{}}
+	w := newProcessWorld(t)
+	f := &fleet{t: t, rdb: w.rdb, store: w.store, pub: w.pub, client: w.client, addr: w.addr, began: time.Now(), workers: map[string]*exec.Cmd{}}
 	for range 3 {
 		f.spawn()
 	}
