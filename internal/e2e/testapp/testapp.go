@@ -7,10 +7,12 @@ package testapp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -142,7 +144,7 @@ func connect(ctx context.Context, s Spec) (*redisstream.Transport, error) {
 // breakable wraps the transport's ports in what s breaks.
 func (s Spec) appender(t *redisstream.Transport) push.Appender {
 	if s.Break == Dedupe {
-		return forgetful{t}
+		return &forgetful{Appender: t}
 	}
 	return t
 }
@@ -161,12 +163,20 @@ func (s Spec) transport(t *redisstream.Transport) push.Transport {
 	return t
 }
 
-// forgetful appends every time under another push ID.
-type forgetful struct{ push.Appender }
+// forgetful appends every time under another push ID. One answer in a hundred gets
+// lost: whether a fault strikes between an append and its answer is chance.
+type forgetful struct {
+	push.Appender
+	calls atomic.Int64
+}
 
-func (f forgetful) Append(ctx context.Context, m push.Message) (push.Receipt, error) {
+func (f *forgetful) Append(ctx context.Context, m push.Message) (push.Receipt, error) {
 	m.ID = push.NewID()
-	return f.Appender.Append(ctx, m)
+	r, err := f.Appender.Append(ctx, m)
+	if f.calls.Add(1)%100 == 0 && err == nil {
+		return push.Receipt{}, errors.New("testapp: the answer got lost")
+	}
+	return r, err
 }
 
 // cursorless commits states that do not know what went into them.
