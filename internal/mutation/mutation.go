@@ -48,6 +48,9 @@ func (m Mutation) String() string {
 // dir returns the package that is tested, as go test takes it.
 func (m Mutation) dir() string { return "./" + path.Dir(m.File) }
 
+// tests names what is run for the mutation: a package and which of its tests.
+func (m Mutation) tests() [2]string { return [2]string{m.dir(), m.Tests} }
+
 // Apply returns the mutated text of the file. It is an error when the old text
 // is not in the function exactly once: the table is then out of date.
 func (m Mutation) Apply(root string) ([]byte, error) {
@@ -103,9 +106,13 @@ type Runner struct {
 	Each func(Result)
 }
 
-// patience is how long the tests of one package may take. A mutation that makes
-// them hang is killed.
-const patience = 60 * time.Second
+// Tests that a mutation makes hang are ended, and the mutation counts as killed,
+// after patience times what they take without one, and never before leastPatience.
+const (
+	patience      = 10
+	leastPatience = 5 * time.Second
+	mostPatience  = 5 * time.Minute // and without a mutation
+)
 
 // ErrNotGreen means that tests fail without any mutation.
 var ErrNotGreen = errors.New("mutation: the tests fail without a mutation")
@@ -113,13 +120,12 @@ var ErrNotGreen = errors.New("mutation: the tests fail without a mutation")
 // Run tries the mutations, some at a time, and returns how many were not killed.
 // The tests of each package must pass without one first.
 func (r Runner) Run(ctx context.Context, mutations []Mutation) (left int, err error) {
-	green := map[[2]string]bool{}
+	green := map[[2]string]time.Duration{}
 	for _, m := range mutations {
-		if tests := [2]string{m.dir(), m.Tests}; !green[tests] {
-			if passed, out := r.test(ctx, m, ""); !passed {
-				return 0, fmt.Errorf("%w: %s\n%s", ErrNotGreen, m.dir(), out)
+		if tests := m.tests(); green[tests] == 0 {
+			if green[tests], err = r.green(ctx, m); err != nil {
+				return 0, err
 			}
-			green[tests] = true
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -127,7 +133,7 @@ func (r Runner) Run(ctx context.Context, mutations []Mutation) (left int, err er
 	var mu sync.Mutex
 	for _, m := range mutations {
 		group.Go(func() error {
-			res, err := r.try(ctx, m)
+			res, err := r.try(ctx, m, max(leastPatience, patience*green[m.tests()]))
 			if err != nil {
 				return err
 			}
@@ -146,7 +152,20 @@ func (r Runner) Run(ctx context.Context, mutations []Mutation) (left int, err er
 	return left, err
 }
 
-func (r Runner) try(ctx context.Context, m Mutation) (Result, error) {
+// green runs a package's tests without a mutation and returns what they take when
+// they are built: the first of two runs builds them.
+func (r Runner) green(ctx context.Context, m Mutation) (took time.Duration, err error) {
+	for range 2 {
+		start := time.Now()
+		if passed, out := r.test(ctx, m, "", mostPatience); !passed {
+			return 0, fmt.Errorf("%w: %s\n%s", ErrNotGreen, m.dir(), out)
+		}
+		took = time.Since(start)
+	}
+	return took, nil
+}
+
+func (r Runner) try(ctx context.Context, m Mutation, most time.Duration) (Result, error) {
 	start := time.Now()
 	text, err := m.Apply(r.Root)
 	if err != nil {
@@ -166,7 +185,7 @@ func (r Runner) try(ctx context.Context, m Mutation) (Result, error) {
 	if err := errors.Join(os.WriteFile(changed, text, 0o600), os.WriteFile(overlay, list, 0o600)); err != nil {
 		return Result{}, fmt.Errorf("mutation: %w", err)
 	}
-	passed, out := r.test(ctx, m, overlay)
+	passed, out := r.test(ctx, m, overlay, most)
 	res := Result{Mutation: m, Verdict: Killed, Output: out, Took: time.Since(start)}
 	switch {
 	case ctx.Err() != nil:
@@ -181,8 +200,8 @@ func (r Runner) try(ctx context.Context, m Mutation) (Result, error) {
 
 // test runs the tests of a mutation's package and says whether they passed. go vet's checks are
 // left out: a mutation that it would refuse is one that only it would notice.
-func (r Runner) test(ctx context.Context, m Mutation, overlay string) (passed bool, out string) {
-	args := []string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", patience.String(), "-run", m.Tests}
+func (r Runner) test(ctx context.Context, m Mutation, overlay string, most time.Duration) (passed bool, out string) {
+	args := []string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", most.String(), "-run", m.Tests}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
