@@ -42,6 +42,12 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv(deadlyRedis); addr != "" { //nolint:forbidigo // likewise
 		os.Exit(workerProcess(addr, deadlyWorker)) //nolint:forbidigo // likewise
 	}
+	if addr := os.Getenv(neighbourOurs); addr != "" { //nolint:forbidigo // likewise
+		os.Exit(workerProcess(addr, neighbourWorker)) //nolint:forbidigo // likewise
+	}
+	if addr := os.Getenv(neighbourTheirs); addr != "" { //nolint:forbidigo // this is another's worker process
+		os.Exit(stockProcess(addr)) //nolint:forbidigo // likewise
+	}
 	// A Redis in the process makes a Lua state for each call of a script. To collect
 	// these less often costs memory only.
 	debug.SetGCPercent(400)
