@@ -41,14 +41,15 @@ func checkKey(t reflect.Type, path string) error {
 }
 
 // checkCarried sends a state through JSON in which every field has a value.
-func checkCarried(t reflect.Type, decode func([]byte) (any, error)) error {
+func checkCarried(m *model) error {
+	t := m.state
 	full := reflect.New(t).Elem()
 	fillIn(full, nil)
-	b, err := marshal(full.Interface())
+	b, err := marshal(m.loaded.outward(full.Interface()))
 	if err != nil {
 		return nil //nolint:nilerr // a type with rules of its own: the initial state will tell
 	}
-	back, err := decode(b)
+	back, err := m.decode(b)
 	if err != nil {
 		return nil //nolint:nilerr // likewise
 	}
@@ -109,7 +110,7 @@ func fillIn(v reflect.Value, seen []reflect.Type) {
 
 // stored tells fields that are to go through JSON.
 func stored(f reflect.StructField) bool {
-	return f.Name != "_" && f.Tag.Get("json") != "-" && (f.IsExported() || f.Anonymous)
+	return f.Name != "_" && f.Tag.Get("json") != "-" && !loadTag(f) && (f.IsExported() || f.Anonymous)
 }
 
 // differing returns the path of the first field that has changed, or "".

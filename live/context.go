@@ -92,6 +92,7 @@ const (
 	sourceMount   source = "mount"
 	sourceConnect source = "connect"
 	sourceLeave   source = "disconnect"
+	sourceLoad    source = "load"
 )
 
 // invocation is one run of a controller method.

@@ -63,6 +63,18 @@
 // the fields that another has stored is closed with an error, and mounts anew
 // when its browser comes back.
 //
+// Fields tagged `live:"load"` are not stored at all: rows of a database, what is
+// large, what JSON does not carry. The controller's OnLoad, with the signature of
+// an action, fills them from the rest of the state whenever a state is made or
+// comes out of the store: before Mount, at a reconnect, after an action that
+// failed (it may have changed what a slice holds), before pushes run again on
+// fields that another tab has stored, and when such fields reach the page. Of what
+// it returns only those fields are kept, and it cannot act on the page. An action
+// finds them filled and changes them as it does others; on an open connection it
+// does not have them loaded again. When OnLoad fails, a page is answered with
+// status 500 and a connection is closed, or waits; the browser comes back, and what
+// the state and the mailbox hold stays there until then.
+//
 // # HTML
 //
 // A form with a button or hidden field named live-action posts without

@@ -57,6 +57,15 @@ type outcome struct {
 // invoke runs one controller method and checks that its state can be kept.
 // Effects come back in any case: a failed action may have something to say.
 func (p *page) invoke(ctx context.Context, who *visitor, h handler, state any, inv invocation) (outcome, error) {
+	return p.run(ctx, who, h, state, inv, p.encode)
+}
+
+// call is invoke without a look at the state, for what is not kept.
+func (p *page) call(ctx context.Context, who *visitor, h handler, state any, inv invocation) (outcome, error) {
+	return p.run(ctx, who, h, state, inv, func(any) ([]byte, error) { return nil, nil })
+}
+
+func (p *page) run(ctx context.Context, who *visitor, h handler, state any, inv invocation, encode func(any) ([]byte, error)) (outcome, error) {
 	start := time.Now()
 	ctx, span := p.span(ctx, inv)
 	defer span.End()
@@ -69,7 +78,7 @@ func (p *page) invoke(ctx context.Context, who *visitor, h handler, state any, i
 		err = &timeoutError{err}
 	}
 	if err == nil {
-		out.encoded, err = p.encode(next)
+		out.encoded, err = encode(next)
 	}
 	took := time.Since(start)
 	if took > p.hub.cfg.ActionTimeout+time.Second {

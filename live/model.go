@@ -30,6 +30,7 @@ type model struct {
 	sharedNames  []string
 	defaults     delivery.Values // of the initial state
 	errors       int             // the field of type FieldErrors, -1 for none
+	loaded       loaded
 	// misfit hears of a stored field that does not fit its type.
 	misfit func(field string, err error)
 	// flat says that a copy of the state shares no memory with it, so that a
@@ -48,15 +49,16 @@ func newModel[S any](controller any, initial S) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &model{
-		state: t, shared: shared, flat: flatType(t), actions: map[string]handler{}, errors: errorsField(t),
-		decode: func(b []byte) (any, error) {
-			var s S
-			if err := unmarshal(b, &s); err != nil {
-				return nil, fmt.Errorf("live: decode state: %w", err)
-			}
-			return s, nil
-		},
+	m := &model{state: t, shared: shared, flat: flatType(t), actions: map[string]handler{}, errors: errorsField(t)}
+	if m.loaded, err = loadedFields(t); err != nil {
+		return nil, err
+	}
+	m.decode = func(b []byte) (any, error) {
+		var s S
+		if err := unmarshal(b, m.loaded.inward(&s)); err != nil {
+			return nil, fmt.Errorf("live: decode state: %w", err)
+		}
+		return s, nil
 	}
 	for _, f := range shared {
 		m.sharedNames = append(m.sharedNames, f.name)
@@ -64,10 +66,13 @@ func newModel[S any](controller any, initial S) (*model, error) {
 	if m.initial, err = roundTrip(m, initial); err != nil {
 		return nil, err
 	}
-	if err := checkCarried(t, m.decode); err != nil {
+	if err := checkCarried(m); err != nil {
 		return nil, err
 	}
 	if err := findActions[S](m, controller); err != nil {
+		return nil, err
+	}
+	if err := m.loaded.check(t); err != nil {
 		return nil, err
 	}
 	state, err := m.fresh()
@@ -81,7 +86,7 @@ func newModel[S any](controller any, initial S) (*model, error) {
 // roundTrip encodes the initial state and checks that a stored state comes back
 // as it was.
 func roundTrip(m *model, initial any) ([]byte, error) {
-	first, err := marshal(initial)
+	first, err := marshal(m.loaded.outward(initial))
 	if unsupported := new(json.UnsupportedValueError); errors.As(err, &unsupported) {
 		if path := notANumber(reflect.ValueOf(initial), m.state.String()); path != "" {
 			return nil, fmt.Errorf("live: state field %s: %w", path, err)
@@ -94,7 +99,7 @@ func roundTrip(m *model, initial any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("live: state %v does not come back from JSON: %w", m.state, err)
 	}
-	second, err := marshal(back)
+	second, err := marshal(m.loaded.outward(back))
 	if err != nil {
 		return nil, fmt.Errorf("live: state %v does not marshal to JSON: %w", m.state, err)
 	}
@@ -109,7 +114,7 @@ func (m *model) fresh() (any, error) { return m.decode(m.initial) }
 
 // encode returns the state as JSON.
 func (m *model) encode(state any) ([]byte, error) {
-	b, err := marshal(state)
+	b, err := marshal(m.loaded.outward(state))
 	if err != nil {
 		return nil, fmt.Errorf("live: encode state: %w", err)
 	}
@@ -154,7 +159,7 @@ func findActions[S any](m *model, controller any) error {
 			}
 		}
 	}
-	if len(m.actions) == 0 && m.mount == nil && m.onConnect == nil && v.NumMethod() == 0 && v.Kind() == reflect.Struct &&
+	if len(m.actions) == 0 && m.mount == nil && m.onConnect == nil && m.loaded.hook == nil && v.NumMethod() == 0 && v.Kind() == reflect.Struct &&
 		reflect.PointerTo(v.Type()).NumMethod() > 0 {
 		return fmt.Errorf("live: controller %T has its methods on the pointer: pass &%T{}", controller, controller)
 	}
@@ -174,6 +179,8 @@ func (m *model) addAction(name string, h handler) error {
 		m.mount = h
 	case "OnConnect":
 		m.onConnect = h
+	case onLoad:
+		m.loaded.hook = h
 	case "OnDisconnect":
 		return errors.New("live: OnDisconnect must be func(S, *live.Context): it comes too late to change the state")
 	default:
@@ -186,7 +193,7 @@ func (m *model) addAction(name string, h handler) error {
 }
 
 func lifecycle(name string) bool {
-	return name == "Mount" || name == "OnConnect" || name == "OnDisconnect"
+	return name == "Mount" || name == "OnConnect" || name == "OnDisconnect" || name == onLoad
 }
 
 // nearMiss tells whether a signature mentions the state or the Context: then it
@@ -255,7 +262,7 @@ func checkType(t reflect.Type, path string, seen []reflect.Type) error {
 func checkFields(t reflect.Type, path string, seen []reflect.Type) error {
 	for f := range t.Fields() {
 		name, tag := path+"."+f.Name, f.Tag.Get("json")
-		if tag == "-" || f.Name == "_" {
+		if tag == "-" || f.Name == "_" || loadTag(f) {
 			continue
 		}
 		if !f.IsExported() && (!f.Anonymous || f.Type.Kind() != reflect.Struct) {

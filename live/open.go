@@ -48,8 +48,8 @@ func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
 		return &ending{ReasonSessionClosed, closeSessionClosed, "session closed"}
 	}
 	c.hub.log.WarnContext(ctx, "connection cannot open", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-	if errors.Is(err, errMount) || errors.Is(err, delivery.ErrStateSize) {
-		return &ending{ReasonLost, websocket.StatusInternalError, "mount failed"}
+	if errors.Is(err, errMount) || errors.Is(err, delivery.ErrStateSize) || errors.Is(err, delivery.ErrLoad) {
+		return &ending{ReasonLost, websocket.StatusInternalError, "page cannot be made"}
 	}
 	return &ending{ReasonLost, websocket.StatusTryAgainLater, "store not available"}
 }
@@ -77,9 +77,9 @@ func (c *conn) resume(ctx context.Context, id string, fresh bool, hello message)
 	}
 	c.visitAs(id)
 	c.out.resumes(hello.Manifest, fresh)
-	from, ok := c.load(ctx, r, hello)
-	if !ok {
-		return false, nil
+	from, ok, err := c.load(ctx, r, hello)
+	if err != nil || !ok {
+		return false, err
 	}
 	from.Feed, err = c.hub.pages.Node.Subscribe(ctx, c.who.Session, r.Cursor)
 	switch {
@@ -108,7 +108,7 @@ func (c *conn) resume(ctx context.Context, id string, fresh bool, hello message)
 // load reads the record into the page, and finds out whether the browser shows
 // exactly that. It reports false when this version of the program cannot read
 // the record.
-func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (delivery.Start, bool) {
+func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (delivery.Start, bool, error) {
 	var from delivery.Start
 	doc, err := decodeConn(r.State)
 	if err == nil {
@@ -116,7 +116,10 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (deli
 	}
 	if err != nil {
 		c.hub.log.WarnContext(ctx, "saved state cannot be read, mounting anew", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
-		return from, false
+		return from, false, nil
+	}
+	if from.State, err = (program{c.page, c.who}).Load(ctx, from.State); err != nil {
+		return from, false, err // mounted anew it would lose what it is
 	}
 	from.Snapshot = delivery.Snapshot{Encoded: doc.State, Cursor: r.Cursor, Client: r.Client, Applied: delivery.DecodeApplied(doc.Applied, r.Cursor)}
 	from.Fence, from.Epoch, from.Created, from.Owed = r.Fence, r.Epoch, true, doc.Owed
@@ -130,7 +133,7 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (deli
 			c.out.shows(c.page.documentTitle(from.State))
 		}
 	}
-	return from, true
+	return from, true, nil
 }
 
 // mountAnew makes a new connection with a page mounted from nothing. Its

@@ -26,8 +26,10 @@ func sharedFields(t reflect.Type) ([]sharedField, error) {
 			continue
 		}
 		switch {
+		case loadTag(f):
+			continue
 		case f.Tag.Get("live") != "persist":
-			return nil, fmt.Errorf("live: state field %v.%s: unknown tag `live:%q`, only \"persist\" is known", t, f.Name, f.Tag.Get("live"))
+			return nil, fmt.Errorf("live: state field %v.%s: unknown tag `live:%q`, \"persist\" and \"load\" are known", t, f.Name, f.Tag.Get("live"))
 		case !f.IsExported():
 			return nil, fmt.Errorf("live: persisted state field %v.%s must be exported", t, f.Name)
 		case f.Tag.Get("json") == "-":
@@ -38,8 +40,8 @@ func sharedFields(t reflect.Type) ([]sharedField, error) {
 	return fields, nil
 }
 
-// noNestedTags refuses persist tags below the first level: a persisted field is
-// stored and compared as a whole.
+// noNestedTags refuses tags below the first level: a persisted field is stored and
+// compared as a whole, and a loaded one left out.
 func noNestedTags(t reflect.Type, path string, seen []reflect.Type) error {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map {
 		t = t.Elem()
@@ -48,8 +50,8 @@ func noNestedTags(t reflect.Type, path string, seen []reflect.Type) error {
 		return nil
 	}
 	for f := range t.Fields() {
-		if hasTag(f, "persist") {
-			return fmt.Errorf("live: state field %s.%s: only fields of the state itself can be tagged `live:\"persist\"`", path, f.Name)
+		if hasTag(f, "persist") || hasTag(f, "load") {
+			return fmt.Errorf("live: state field %s.%s: only fields of the state itself can be tagged `live:%q`", path, f.Name, f.Tag.Get("live"))
 		}
 		if err := noNestedTags(f.Type, path+"."+f.Name, append(seen, t)); err != nil {
 			return err

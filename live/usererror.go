@@ -58,7 +58,7 @@ func userError(err error) (UserError, bool) {
 // errorsField finds the state's field for FieldErrors, -1 for none.
 func errorsField(t reflect.Type) int {
 	for i := range t.NumField() {
-		if f := t.Field(i); f.Type == reflect.TypeFor[FieldErrors]() && f.IsExported() && f.Tag.Get("json") != "-" {
+		if f := t.Field(i); f.Type == reflect.TypeFor[FieldErrors]() && f.IsExported() && stored(f) {
 			return i
 		}
 	}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -98,7 +99,12 @@ func (s *Session) run(ctx context.Context, it *item, held, known bool) {
 	out, err := s.shared.run(ctx, s.program, s.state, it.entry, held)
 	s.starts.ran(it)
 	if err == nil && known {
-		out, err = s.shared.only(s.program, s.now.Encoded, out)
+		out, err = s.shared.only(ctx, s.program, s.now.Encoded, out)
+	}
+	if errors.Is(err, ErrLoad) { // that is not the push's fault
+		s.queue.front(it)
+		s.stallFor(ctx, err)
+		return
 	}
 	if err != nil {
 		it.fx = out.Effects // in case that was the last try

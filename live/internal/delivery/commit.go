@@ -67,7 +67,7 @@ func (s *ledger) Commit(ctx context.Context) bool {
 			return true
 		case errors.Is(err, push.ErrStateConflict):
 			s.deps.Meter.Committed("conflict")
-			if err := s.conflict(res.View); tooLarge(err) {
+			if err := s.conflict(ctx, res.View); tooLarge(err) || errors.Is(err, ErrLoad) {
 				s.stallFor(ctx, err)
 				return false
 			} else if err != nil {
@@ -176,13 +176,22 @@ func (s *ledger) committed(ctx context.Context, next View, withView bool, versio
 // of theirs; those that their fields hold already leave the fields alone. After
 // a click, or Mount or OnConnect, its changes are laid over theirs, field by
 // field.
-func (s *ledger) conflict(r push.ViewRecord) error {
+func (s *ledger) conflict(ctx context.Context, r push.ViewRecord) error {
+	record, shared := s.record, s.shared
+	err := s.resolve(ctx, r)
+	if err != nil {
+		s.record, s.shared = record, shared
+	}
+	return err
+}
+
+func (s *ledger) resolve(ctx context.Context, r push.ViewRecord) error {
 	theirs, err := decodeView(s.shared.fields.Names(), r)
 	if err != nil {
 		return err
 	}
 	if len(s.queue.uncommitted) > 0 && !s.shared.clicked {
-		return s.rebase(theirs)
+		return s.rebase(ctx, theirs)
 	}
 	base, mine := s.shared.before, s.shared.after
 	if !s.shared.clicked {
@@ -200,16 +209,22 @@ func (s *ledger) conflict(r push.ViewRecord) error {
 	}
 	s.state = s.shared.fields.With(s.state, merge(base, mine, found))
 	s.now.Encoded, err = s.program.Encode(s.state)
+	if err != nil {
+		return err
+	}
 	s.page.Changed()
-	return err
+	return s.load(ctx)
 }
 
 // rebase puts the pushes since the last commit back in line.
-func (s *ledger) rebase(theirs View) error {
+func (s *ledger) rebase(ctx context.Context, theirs View) error {
 	if err := s.goBack(s.program); err != nil {
 		return err
 	}
 	if err := s.adopt(theirs); err != nil {
+		return err
+	}
+	if err := s.load(ctx); err != nil {
 		return err
 	}
 	if s.queue.retry != nil {

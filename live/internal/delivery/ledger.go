@@ -113,26 +113,45 @@ func (s *ledger) Refresh(ctx context.Context, adopt bool) error {
 	if !adopt && v.Version == s.shared.view.Version {
 		return nil
 	}
-	return s.adopt(v)
+	record, shared := s.record, s.shared
+	before := s.now.Encoded
+	err = s.adopt(v)
+	if err == nil && string(before) != string(s.now.Encoded) {
+		err = s.load(ctx)
+	}
+	if err != nil {
+		s.record, s.shared = record, shared
+	}
+	return err
 }
 
-// adopt takes the record's shared fields into the state.
+// load fills the fields of the state that are not stored, which may depend on
+// those that are.
+func (s *ledger) load(ctx context.Context) error {
+	state, err := s.program.Load(ctx, s.state)
+	if err == nil {
+		s.state = state
+	}
+	return err
+}
+
+// adopt takes the record's shared fields into the state. A caller that goes on
+// after an error puts record and shared back.
 func (s *ledger) adopt(v View) error {
 	replicated := s.deps.Node.Replicated()
-	former := s.shared
+	before := s.shared.view.Cursor
 	state, err := s.shared.adopt(s.state, v, replicated)
 	if err != nil {
 		return err
 	}
 	encoded, err := s.program.Encode(state)
 	if err != nil {
-		s.shared = former
 		return err
 	}
 	if string(encoded) != string(s.now.Encoded) {
 		s.page.Changed()
 	}
-	if v.Cursor < former.view.Cursor && replicated {
+	if v.Cursor < before && replicated {
 		s.failover.fellBack(v.Cursor)
 	}
 	s.state, s.now.Encoded = state, encoded
@@ -141,7 +160,7 @@ func (s *ledger) adopt(v View) error {
 
 // undo takes back what a failed action may have done to the state in place.
 func (s *ledger) undo(ctx context.Context, failure error) {
-	if err := s.restore(s.program); err != nil {
+	if err := s.restore(ctx, s.program); err != nil {
 		s.deps.log(ctx, slog.LevelError, s.key, "state cannot be restored", "error", err, "failure", failure)
 		s.page.Over(EndStateLost)
 	}

@@ -54,6 +54,9 @@ func NewMount(ctx context.Context, d *Deps, k Key, p Program, state any, backlog
 		return nil, err
 	}
 	m.State = m.shared.fields.With(state, m.shared.view.Fields)
+	if m.State, err = p.Load(ctx, m.State); err != nil {
+		return nil, err
+	}
 	if m.shared.base, err = m.shared.fields.Of(m.State); err != nil {
 		return nil, err
 	}
@@ -163,7 +166,9 @@ func (m *Mount) tryQuickly(ctx context.Context, it *item) (bool, error) {
 			if bad != nil {
 				return false, bad
 			}
-			m.State = state
+			if m.State, bad = m.program.Load(ctx, state); bad != nil {
+				return false, bad
+			}
 		}
 		if reason == push.ReasonRejected {
 			if out.Effects != nil {

@@ -13,6 +13,10 @@ import (
 // ErrStateSize means that a state exceeds its bound.
 var ErrStateSize = errors.New("live: state too large")
 
+// ErrLoad means that the fields of a state that are not stored could not be
+// loaded. What the page has and what it has to store stays as it was.
+var ErrLoad = errors.New("live: fields cannot be loaded")
+
 // Feed yields a session's pushes to one page. *push.Feed is one.
 type Feed interface {
 	Ready() <-chan struct{}
@@ -93,6 +97,9 @@ type Program interface {
 	Failed(ctx context.Context, e push.Entry, from Source, attempt int, err error) push.Reason
 	Encode(state any) ([]byte, error)
 	Decode(b []byte) (any, error)
+	// Load fills the fields of a decoded state that are not stored. Its error
+	// wraps ErrLoad.
+	Load(ctx context.Context, state any) (any, error)
 	// Flat says that a failed run cannot have changed the state it was given.
 	Flat() bool
 	Fields() Fields

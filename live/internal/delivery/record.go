@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -61,19 +62,23 @@ func (r *record) take(out Outcome) {
 }
 
 // restore takes back what a failed run may have done to the state in place.
-func (r *record) restore(p Program) error {
+func (r *record) restore(ctx context.Context, p Program) error {
 	if p.Flat() {
 		return nil
 	}
 	state, err := p.Decode(r.now.Encoded)
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	r.state = state // without the fields that are not stored it can be stored still
+	if state, err = p.Load(ctx, state); err == nil {
 		r.state = state
 	}
 	return err
 }
 
-// goBack returns to what the store has. What the browser has been answered
-// stays answered.
+// goBack returns to what the store has, but for the fields that it does not
+// store. What the browser has been answered stays answered.
 func (r *record) goBack(p Program) error {
 	state, err := p.Decode(r.saved.Encoded)
 	if err != nil {

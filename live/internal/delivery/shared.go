@@ -229,7 +229,7 @@ func (sh *shared) run(ctx context.Context, p Program, state any, e push.Entry, h
 
 // only takes of a run's result the shared fields alone, on top of a state whose
 // own fields hold the push already.
-func (sh *shared) only(p Program, encoded []byte, out Outcome) (Outcome, error) {
+func (sh *shared) only(ctx context.Context, p Program, encoded []byte, out Outcome) (Outcome, error) {
 	fields, err := sh.fields.Of(out.State)
 	if err != nil {
 		return out, err
@@ -239,7 +239,10 @@ func (sh *shared) only(p Program, encoded []byte, out Outcome) (Outcome, error) 
 		return out, err
 	}
 	state := sh.fields.With(before, fields)
-	encoded, err = p.Encode(state)
+	if encoded, err = p.Encode(state); err != nil {
+		return out, err
+	}
+	state, err = p.Load(ctx, state)
 	return Outcome{State: state, Encoded: encoded}, err // its effects happened when the page applied it
 }
 

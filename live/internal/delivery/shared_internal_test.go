@@ -114,7 +114,7 @@ func TestOnlyTheSharedFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := sh.only(f.program(), now, Outcome{State: fakeState{Own: "twice", A: "b"}, Encoded: now, Effects: fakeEffects("say")})
+	out, err := sh.only(t.Context(), f.program(), now, Outcome{State: fakeState{Own: "twice", A: "b"}, Encoded: now, Effects: fakeEffects("say")})
 	want := fakeState{Own: "once", A: "b"}
 	encoded, _ := f.Encode(want) // it is small
 	if err != nil || out.State != want || string(out.Encoded) != string(encoded) || out.Effects != nil {
