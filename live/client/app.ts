@@ -6,7 +6,7 @@ import { listen } from "./events";
 import { createHooks } from "./hooks";
 import { createInputs } from "./input";
 import { flash, keep, kept, notice, prepare } from "./notice";
-import { Outbox } from "./outbox";
+import { createOutbox } from "./outbox";
 import { createPage, type PageHost } from "./page";
 import { CODE_SLOW, CODE_TAKEN, CODE_VERSION, fire, VERSION, type Config, type Frame, type LiveError, type Send } from "./protocol";
 import { createSocket, type SocketHost } from "./socket";
@@ -144,7 +144,7 @@ export function createApp(root: HTMLElement) {
   };
 
   const hooks = createHooks(root, (message) => report("hook", message));
-  const outbox = new Outbox(() => socket, fail);
+  const outbox = createOutbox(() => socket, fail);
   const inputs = createInputs(root, outbox);
 
   const host: PageHost & SocketHost = {

@@ -101,7 +101,7 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
       owner: el,
       about: whole ? el : f,
       act: attr(el, on)!,
-      delay: Math.max(0, +(attribute("live-debounce") ?? 0) || 0),
+      delay: Math.max(0, +attribute("live-debounce")! || 0),
       recover: attribute("live-recover") !== "no",
     };
   };

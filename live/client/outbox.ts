@@ -16,91 +16,87 @@ const PER_SECOND = 12;
 
 const tooMuch = because("too_large", "Too much to send.");
 
-export class Outbox extends Queue {
-  #ready = false;
-  #rendered = 0;
-  #acked = 0;
-  #ackTimer = 0;
-  #paceTimer = 0;
-  #tokens = BURST;
-  #refilled = Date.now();
+export type Outbox = ReturnType<typeof createOutbox>;
 
-  #socket: () => Socket;
+export function createOutbox(socket: () => Socket, fail: (error: LiveError) => void) {
+  let ready = false;
+  let rendered = 0;
+  let acked = 0;
+  let ackTimer = 0;
+  let paceTimer = 0;
+  let tokens = BURST;
+  let refilled = Date.now();
 
-  constructor(socket: () => Socket, fail: (error: LiveError) => void) {
-    super(fail);
-    this.#socket = socket;
-  }
-
-  override full(): boolean {
-    return this.unanswered.length >= MAX_QUEUE;
-  }
-
-  override problem(d: Data): ReturnType<Queue["problem"]> {
-    try {
-      const text = JSON.stringify(d);
-      if (text[0] !== "{") throw "not an object";
-      if (this.full() || new Blob([text]).size > MAX_BYTES) return tooMuch;
-    } catch (e) {
-      return because("invalid", `${e}`);
-    }
-  }
-
-  /** The connection is ready for messages, or will be only behind a frame. */
-  up(ready = true): void {
-    this.#ready = ready;
-    this.flush();
-  }
-
-  /** The connection is gone; tooBig says that a message was the cause. */
-  down(tooBig: boolean): void {
-    this.#ready = false;
-    this.#rendered = this.#acked = 0;
-    if (tooBig) this.finish((m) => m.flying, tooMuch);
-    for (const m of this.unanswered) m.flying = false;
-    this.report();
-  }
-
-  /** Frame s is rendered. */
-  ack(s: number): void {
-    this.#rendered = s;
-    if (document.hidden) this.flushAck(); // timers of hidden pages may take a minute
-    else this.#ackTimer ||= setTimeout(() => this.flushAck(), ACK_DELAY);
-  }
-
-  /** Sends an outstanding acknowledgement at once. */
-  flushAck(): void {
-    this.#ackTimer = 0;
-    if (this.#ready && this.#rendered > this.#acked) this.#transmit({});
-  }
-
-  #transmit(message: Record<string, unknown>): void {
-    if (this.#rendered > this.#acked) message.k = this.#acked = this.#rendered;
-    clearTimeout(this.#ackTimer);
-    this.#ackTimer = 0;
-    this.#socket().send(message);
-  }
-
-  override flush(): void {
-    clearTimeout(this.#paceTimer);
-    if (!this.#ready) return;
-    for (const m of this.unanswered) {
-      if (m.flying) continue;
-      if (!this.#take()) {
-        this.#paceTimer = setTimeout(() => this.flush(), 1000 / PER_SECOND);
-        return;
-      }
-      m.sent = m.flying = true;
-      this.#transmit({ a: m.a, d: m.d, i: m.i });
-      this.#socket().expect();
-    }
-  }
+  const transmit = (message: Record<string, unknown>) => {
+    if (rendered > acked) message.k = acked = rendered;
+    clearTimeout(ackTimer);
+    ackTimer = 0;
+    socket().send(message);
+  };
 
   /** Takes a token of the pace, if there is one. */
-  #take(): boolean {
+  const take = () => {
     const now = Date.now();
-    this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#refilled) / 1000) * PER_SECOND);
-    this.#refilled = now;
-    return this.#tokens >= 1 && this.#tokens-- > 0;
-  }
+    tokens = Math.min(BURST, tokens + ((now - refilled) / 1000) * PER_SECOND);
+    refilled = now;
+    return tokens >= 1 && tokens-- > 0;
+  };
+
+  const outbox = Object.assign(new Queue(fail), {
+    full: () => outbox.unanswered.length >= MAX_QUEUE,
+
+    problem(d: Data): ReturnType<Queue["problem"]> {
+      try {
+        const text = JSON.stringify(d);
+        if (text[0] !== "{") throw "not an object";
+        if (outbox.full() || new Blob([text]).size > MAX_BYTES) return tooMuch;
+      } catch (e) {
+        return because("invalid", `${e}`);
+      }
+    },
+
+    /** The connection is ready for messages, or will be only behind a frame. */
+    up(now = true) {
+      ready = now;
+      outbox.flush();
+    },
+
+    /** The connection is gone; tooBig says that a message was the cause. */
+    down(tooBig: boolean) {
+      ready = false;
+      rendered = acked = 0;
+      if (tooBig) outbox.finish((m) => m.flying, tooMuch);
+      for (const m of outbox.unanswered) m.flying = false;
+      outbox.report();
+    },
+
+    /** Frame s is rendered. */
+    ack(s: number) {
+      rendered = s;
+      if (document.hidden) outbox.flushAck(); // timers of hidden pages may take a minute
+      else ackTimer ||= setTimeout(outbox.flushAck, ACK_DELAY);
+    },
+
+    /** Sends an outstanding acknowledgement at once. */
+    flushAck() {
+      ackTimer = 0;
+      if (ready && rendered > acked) transmit({});
+    },
+
+    flush() {
+      clearTimeout(paceTimer);
+      if (!ready) return;
+      for (const m of outbox.unanswered) {
+        if (m.flying) continue;
+        if (!take()) {
+          paceTimer = setTimeout(outbox.flush, 1000 / PER_SECOND);
+          return;
+        }
+        m.sent = m.flying = true;
+        transmit({ a: m.a, d: m.d, i: m.i });
+        socket().expect();
+      }
+    },
+  });
+  return outbox;
 }

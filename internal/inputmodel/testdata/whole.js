@@ -3,7 +3,7 @@
 // fields, and frames are those of the protocol.
 
 import { createApp } from "./app";
-import { Outbox } from "./outbox";
+import { Queue } from "./queue";
 import { CITIES, FIELDS, PLANS, run, trace } from "WORLD";
 
 // ---- time and sockets
@@ -30,21 +30,22 @@ window.WebSocket = class FakeSocket {
 };
 
 // The oracle's book goes with each message.
-const { push, up } = Outbox.prototype;
+const { push, answered } = Queue.prototype;
 let made; // of the message that is being made
 const book = new WeakMap();
 const plain = (d) => {
   const { _target, row, ...rest } = d;
   return row ? { [row]: Object.values(rest)[0] } : rest;
 };
-Outbox.prototype.push = function (a, d, edit, settle) {
+Queue.prototype.push = function (a, d, edit, settle) {
   made = current.w.made(plain(d), a);
   const m = push.call(this, a, d, edit, settle);
   book.set(m, made);
   made = undefined;
   return m;
 };
-Outbox.prototype.up = function (ready) { current.outbox = this; up.call(this, ready); };
+// Each connection begins with an answer.
+Queue.prototype.answered = function (i) { current.outbox = this; answered.call(this, i); };
 
 // ---- the page
 const M = (n) => `\uFDD0${n}\uFDD0`;
