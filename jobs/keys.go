@@ -71,6 +71,7 @@ import (
 //	lmh         the token of the hand-out, while a worker has it
 //	lmw lmf     of another application's: until when its owner has the first choice, how often in vain
 //	lmv         since when it waits for another version of the worker
+//	lmno        the worker that could not run it last
 //	lmlost lmdead lmalone lmsus  see deaths.go
 //
 // Two things always hold. A run's scripts change nothing unless gen is its own,

@@ -117,7 +117,7 @@ func (m *misfits) putOff(ctx context.Context, queue, task, kind string, why *mis
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	most := p.cfg.VersionSkew
-	n, err := p.client.run(ctx, "misfit", []string{key}, p.prefetch.Token(task)).Int64()
+	n, err := p.client.run(ctx, "misfit", []string{key}, p.prefetch.Token(task), p.waker.name()).Int64()
 	switch waited := time.Duration(n) * time.Millisecond; {
 	case err != nil:
 		p.log.WarnContext(ctx, "wait of a task for another version not stored", "task", task, "action", kind, "error", err)

@@ -62,6 +62,14 @@ func newWaker(p *Pool) *waker {
 	return w
 }
 
+// name is what the worker waits under, "" for one that polls.
+func (w *waker) name() string {
+	if w == nil {
+		return ""
+	}
+	return w.id
+}
+
 // idle names those who wait for a queue, beside its list in the same slot.
 func (k keys) idle(pending string) string { return k.prefix + ":jobs:idle:" + pending }
 

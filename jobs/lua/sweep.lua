@@ -34,6 +34,7 @@ end
 -- One call moves a thousand tasks at most, for all others wait for it. What is left
 -- is due at once.
 local left = 1000
+local moved = 0 -- to the queue's pending tasks
 local function forward(from, pending, base)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", from, "-inf", now / 1000, "LIMIT", 0, math.min(100, left))) do
     left = left - 1
@@ -43,6 +44,7 @@ local function forward(from, pending, base)
       redis.call("ZADD", base .. "g:" .. group, t[1], id)
       redis.call("HSET", base .. "t:" .. id, "state", "aggregating")
     else
+      moved = moved + 1
       redis.call("LPUSH", pending, id)
       redis.call("HSET", base .. "t:" .. id, "state", "pending", "pending_since", string.format("%.0f", now * 1000000))
     end
@@ -74,6 +76,7 @@ local function takeOver(number, pending, retry, lease, own, active, base)
           redis.call("HSET", task, "state", "retry")
           sooner(again)
         else
+          moved = moved + 1
           redis.call("RPUSH", pending, id)
           redis.call("HSET", task, "state", "pending", "pending_since", string.format("%.0f", now * 1000000))
         end
@@ -87,6 +90,7 @@ end
 for i = 6, #ARGV do
   local number, k = i - 5, (i - 6) * 8 + 1
   local pending, paused, scheduled, retry, lease, idle, own, active = unpack(KEYS, k + 1, k + 8)
+  moved = 0
   forward(scheduled, pending, ARGV[i])
   forward(retry, pending, ARGV[i])
   if watched >= tonumber(ARGV[4]) then takeOver(number, pending, retry, lease, own, active, ARGV[i]) end
@@ -102,16 +106,21 @@ for i = 6, #ARGV do
   end
   local n = redis.call("LLEN", pending)
   if n > 0 and redis.call("EXISTS", paused) == 0 then
-    -- Others first: a task that is due comes by the sweep of the worker that has put
-    -- it off, and another may be able to run it.
-    if redis.call("ZSCORE", idle, ARGV[3]) then
-      redis.call("ZADD", idle, t[1] .. string.format("%06d", t[2]), ARGV[3])
+    local head = redis.call("LINDEX", pending, -1) or ""
+    local since, unable = unpack(redis.call("HMGET", ARGV[i] .. "t:" .. head, "pending_since", "lmno"))
+    local age = since and now - since / 1000000
+    -- Others first: the worker that has put the head off cannot run it, and another
+    -- may be able to.
+    if unable and redis.call("ZSCORE", idle, unable) then
+      redis.call("ZADD", idle, string.format("%.0f", t[1] * 1000000 + t[2] + 1), unable)
     end
-    local told = wake(idle, ARGV[1], pending, math.min(n, 16), ARGV[2])
+    -- What another's sweep made pending a moment ago has its worker on the way:
+    -- another wake could reach the one that cannot run it.
+    local due = moved > 0 or not age or age < 0 or age > 50
+    local told = due and wake(idle, ARGV[1], pending, math.min(n, 16), ARGV[2]) or 0
     -- Whoever sweeps looks too where nobody was told, or somebody in vain. Else a
     -- task would go back to the worker that has just put it off.
-    local since = redis.call("HGET", ARGV[i] .. "t:" .. (redis.call("LINDEX", pending, -1) or ""), "pending_since")
-    if told < 1 or not since or now - since / 1000000 > 500 then work[#work + 1] = number end
+    if due and told < 1 or not age or age > 500 then work[#work + 1] = number end
   end
 end
 return {soon, work, over, taken, stuck, t[1] - 30, charged}
