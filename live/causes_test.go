@@ -219,7 +219,7 @@ func TestNavigationOfABacklogInAGet(t *testing.T) {
 				c := &deeds{}
 				n := startNode(t, e.store, live.Config{})
 				v := view(t, n, c, deed{}, deedHTML)
-				b := livetest.NewBrowser(t)
+				b := e.browser()
 				b.Peek(v, "/")
 				session := sessionOf(t, n, b)
 				for _, a := range []string{"Say", action, "Say"} {

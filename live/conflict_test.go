@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"lastmile/live"
-	"lastmile/live/livetest"
 	"lastmile/push"
 )
 
@@ -83,7 +82,7 @@ func TestTopicMessageOfAPushThatRanAgain(t *testing.T) {
 		n := startNode(t, rival, live.Config{})
 		ears := viewNamed(t, n, "ears", chat{}, plain{}, `{{.N}}`)
 		mouth := viewNamed(t, n, "mouth", shouting{}, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		listener, speaker := b.Open(ears, "/"), b.Open(mouth, "/")
 		rival.set(func() { rival.wins = 1 })
 		trigger(t, sessionOf(t, n, b), "Shout", nil)
@@ -144,7 +143,7 @@ func TestBurialThatWaitsDoesNotOvertake(t *testing.T) {
 			}
 		}}
 		v1, v2 := view(t, one, c, list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v1, "/")
 		session := sessionOf(t, one, b)
 		trigger(t, session, "Put", put(1))
@@ -181,7 +180,7 @@ func TestOnConnectOutlivesAConflict(t *testing.T) {
 				t, rival := e.t, &rivalStates{store: e.store}
 				n := startNode(t, rival, live.Config{})
 				v := view(t, n, greeter{newListing()}, list{}, listHTML)
-				b := livetest.NewBrowser(t)
+				b := e.browser()
 				p := b.Open(v, "/")
 				p.WaitText("a=c ")
 				p.Drop()

@@ -16,13 +16,14 @@ import (
 	"lastmile/live/internal/wire"
 )
 
-// conn is one WebSocket and the page behind it. One goroutine, the loop, owns
-// the page and writes frames; a second one reads the socket; a third lives as
-// long as the socket takes no more of a frame.
+// conn is one connection and the page behind it. One goroutine, the loop, owns
+// the page and writes frames; a second one reads the socket, which is a WebSocket
+// or stands in for one; a third lives as long as the socket takes no more of a
+// frame.
 type conn struct {
 	page   *page
 	hub    *Hub
-	socket *wire.Socket
+	socket wire.Transport
 
 	// Read state. The reader writes heard and hands messages over by inbox; gone
 	// tells the loop that it has ended.
@@ -95,6 +96,18 @@ const (
 // serveSocket takes a WebSocket. The handler returns at once: what it holds
 // would double the memory of an idle connection.
 func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
+	p.connect(w, r, func(Identity) (wire.Transport, error) {
+		return wire.Accept(w, r, p.hub.cfg.AllowedOrigins, p.readLimit())
+	})
+}
+
+// readLimit bounds a message: between once and twice the bound there is an
+// answer.
+func (p *page) readLimit() int64 { return 2 * int64(p.hub.cfg.MaxMessageBytes) }
+
+// connect starts a connection for a browser that may have one. accept answers the
+// request, or fails.
+func (p *page) connect(w http.ResponseWriter, r *http.Request, accept func(Identity) (wire.Transport, error)) {
 	seen := p.hub.disconnects.Load()
 	id, err := p.hub.identify(w, r)
 	if err != nil {
@@ -106,11 +119,10 @@ func (p *page) serveSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
-	// Between once and twice the bound there is an answer.
-	socket, err := wire.Accept(w, r, p.hub.cfg.AllowedOrigins, 2*int64(p.hub.cfg.MaxMessageBytes))
+	socket, err := accept(id)
 	if err != nil {
 		p.hub.discharge(id.Session)
-		p.hub.log.DebugContext(r.Context(), "websocket refused", "view", p.name, "error", err)
+		p.hub.log.DebugContext(r.Context(), "connection refused", "view", p.name, "error", err)
 		return
 	}
 	c := &conn{

@@ -64,7 +64,7 @@ func TestDrainedConnectionsGoOnElsewhere(t *testing.T) {
 		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v1, "/")
 		session := sessionOf(t, two, b)
 		trigger(t, session, "Put", put(1))
@@ -96,7 +96,7 @@ func TestSlowBrowserIsCutAndLosesNothing(t *testing.T) {
 		log := &journal{}
 		c := &noisy{log: log}
 		v := view(t, n, c, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Load(v, "/")
 		ws := dial(t, b, v, p) // says hello and never reads
 		session := sessionOf(t, n, b)
@@ -184,7 +184,7 @@ func TestClicksAreNotRunTwice(t *testing.T) {
 		flaky := &flakyStates{store: s}
 		n := startNode(t, flaky, live.Config{})
 		v := view(t, n, counting{}, counter{}, counterHTML)
-		p := livetest.Open(t, v, "/")
+		p := e.browser().Open(v, "/")
 		p.Click("Add", nil)
 		p.WaitText("n=1")
 		// The store takes the commit and its answer is lost, again and again.
@@ -226,7 +226,7 @@ func TestSessionClosed(t *testing.T) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, counting{}, counter{}, counterHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v, "/")
 		session := sessionOf(t, n, b)
 		if err := s.CloseSession(t.Context(), session.ID()); err != nil {

@@ -17,7 +17,7 @@ func TestCrashLoopIsFoundOut(t *testing.T) {
 		n := startNode(t, s, live.Config{})
 		c := newListing()
 		v := view(t, n, c, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v, "/")
 		session := sessionOf(t, n, b)
 		p.Drop()
@@ -51,7 +51,7 @@ func TestTabsThatComeBackTogetherAreNoCrashLoop(t *testing.T) {
 		const tabs = 6
 		var pages []*livetest.Page
 		var views []*live.View[list]
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		var session push.Session
 		for range tabs { // each on a node of its own
 			n := startNode(t, s, live.Config{})

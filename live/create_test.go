@@ -11,7 +11,6 @@ import (
 	"github.com/coder/websocket"
 
 	"lastmile/live"
-	"lastmile/live/livetest"
 	"lastmile/push"
 )
 
@@ -57,7 +56,7 @@ func TestRecordOfAPageIsMadeOnce(t *testing.T) {
 		states.mumbles.Store(true)
 		one, two := startNode(t, states, live.Config{}), startNode(t, e.store, live.Config{})
 		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		b.Get(v2, "/") // for the cookie
 
 		first := frames(t, dialWith(t, b, v1, "", ""))

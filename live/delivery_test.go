@@ -95,17 +95,30 @@ func put(item any) map[string]any { return map[string]any{"item": fmt.Sprint(ite
 type env struct {
 	t     *testing.T
 	store store
+	lanes bool
 }
 
-// onBoth runs a test on both stores, in a bubble.
+// browser returns a browser whose pages connect as the test is to have it.
+func (e env) browser() *livetest.Browser {
+	b := livetest.NewBrowser(e.t)
+	if e.lanes {
+		b.WithoutWebSockets()
+	}
+	return b
+}
+
+// onBoth runs a test on both stores, and without WebSockets, in a bubble.
 func onBoth(t *testing.T, test func(env)) {
 	t.Helper()
-	for name, newStore := range map[string]func(*testing.T) store{
-		"memory": func(t *testing.T) store { t.Helper(); return memStore(t) }, "redis": redisStore,
-	} {
-		t.Run(name, func(t *testing.T) {
+	memory := func(t *testing.T) store { t.Helper(); return memStore(t) }
+	for _, c := range []struct {
+		name  string
+		store func(*testing.T) store
+		lanes bool
+	}{{"memory", memory, false}, {"redis", redisStore, false}, {"lanes", memory, true}} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { test(env{t, newStore(t)}) })
+			synctest.Test(t, func(t *testing.T) { test(env{t, c.store(t), c.lanes}) })
 		})
 	}
 }
@@ -117,7 +130,7 @@ func TestTabsOnTwoNodesSeePushesOnceInOrder(t *testing.T) {
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		c1, c2 := newListing(), newListing()
 		v1, v2 := view(t, one, c1, list{}, listHTML), view(t, two, c2, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p1, p2 := b.Open(v1, "/"), b.Open(v2, "/")
 		session := sessionOf(t, one, b)
 		var want []string
@@ -140,7 +153,7 @@ func TestReconnectToAnotherNodeAfterACrash(t *testing.T) {
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		c1, c2 := newListing(), newListing()
 		v1, v2 := view(t, one, c1, list{}, listHTML), view(t, two, c2, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v1, "/")
 		session := sessionOf(t, two, b)
 		trigger(t, session, "Put", put(1))
@@ -169,7 +182,7 @@ func TestSplitBrain(t *testing.T) {
 		one := startNode(t, s, live.Config{})
 		var conn string
 		v1 := view(t, one, connName{&conn}, plain{}, `{{.N}}`)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v1, "/")
 		p.Click("Inc", nil)
 		p.WaitText("1")
@@ -203,7 +216,7 @@ func TestPersistedFieldsOfTwoTabs(t *testing.T) {
 		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p1, p2 := b.Open(v1, "/"), b.Open(v2, "/")
 		session := sessionOf(t, one, b)
 		for range 50 {
@@ -288,7 +301,7 @@ func TestHopelessPushGoesToTheDeadLetters(t *testing.T) {
 				c := newListing()
 				c.err, c.sleep, c.fails["bad"] = tt.err, tt.sleep, 100
 				v := view(t, n, c, list{}, listHTML)
-				b := livetest.NewBrowser(t)
+				b := e.browser()
 				p := b.Open(v, "/")
 				session := sessionOf(t, n, b)
 				trigger(t, session, "Put", put("bad"))
@@ -323,7 +336,7 @@ func TestUnknownActionWaitsForAViewThatHasIt(t *testing.T) {
 		plainPage := viewNamed(t, n, "other", connName{new(string)}, plain{}, `{{.N}}`)
 		c := newListing()
 		lists := viewNamed(t, n, "lists", c, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(plainPage, "/")
 		session := sessionOf(t, n, b)
 		trigger(t, session, "Put", put(1))

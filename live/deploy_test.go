@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"lastmile/live"
-	"lastmile/live/livetest"
 )
 
 // oldListing is the listing before Put was written.
@@ -25,7 +24,7 @@ func TestNewVersionAppliesWhatTheOldOneSkipped(t *testing.T) {
 		t, s := e.t, e.store
 		before, after := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, before, oldListing{}, list{}, listHTML), view(t, after, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v1, "/")
 		session := sessionOf(t, before, b)
 		trigger(t, session, "Put", put("new"))

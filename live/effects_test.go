@@ -25,7 +25,7 @@ func TestTopics(t *testing.T) {
 		}}
 		one, two := startNode(t, s, cfg), startNode(t, s, cfg)
 		v1, v2 := view(t, one, chat{}, plain{}, `{{.N}}`), view(t, two, chat{}, plain{}, `{{.N}}`)
-		p1, p2 := livetest.Open(t, v1, "/"), livetest.Open(t, v2, "/")
+		p1, p2 := e.browser().Open(v1, "/"), e.browser().Open(v2, "/")
 		if err := p1.Try("Join", map[string]any{"topic": "secret"}); err == nil {
 			t.Error("a topic that the ACL refuses can be joined")
 		}
@@ -158,7 +158,7 @@ func TestTopicThatIsNoLongerAllowed(t *testing.T) {
 			return nil
 		}})
 		v := view(t, n, chat{}, plain{}, `{{.N}}`)
-		p := livetest.Open(t, v, "/")
+		p := e.browser().Open(v, "/")
 		p.Click("Join", map[string]any{"topic": "room:1"})
 		p.Click("Join", map[string]any{"topic": "room:2"})
 		hear := func(topic string) {

@@ -11,6 +11,7 @@ import (
 
 	"lastmile/live/internal/delivery"
 	"lastmile/live/internal/wire"
+	"lastmile/push"
 	"lastmile/push/cookie"
 )
 
@@ -30,6 +31,7 @@ type Hub struct {
 	topics   topicTable
 	pages    *delivery.Deps
 	frames   wire.Pool
+	lanes    lanes
 	// opening bounds the connections that are being set up, so that a crowd
 	// that comes back at once does not overrun the store.
 	opening chan struct{}
@@ -73,6 +75,7 @@ func New(deps Deps, cfg Config) (*Hub, error) {
 		tracer: cfg.TracerProvider.Tracer("lastmile/live"), spanKind: trace.WithSpanKind(trace.SpanKindConsumer),
 		origins: http.NewCrossOriginProtection(),
 		opening: make(chan struct{}, maxOpening),
+		lanes:   lanes{node: push.NewID()},
 		views:   map[string]*page{}, actions: map[string]bool{},
 		conns: map[*conn]struct{}{}, byID: map[string]*conn{}, sessions: map[string]int{},
 	}

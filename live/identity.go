@@ -76,27 +76,6 @@ func (h *Hub) disconnectHere(who Identity) {
 	}
 }
 
-// hearDisconnects follows what other nodes disconnect, until ctx ends.
-func hearDisconnects(ctx context.Context, h *Hub) {
-	for failures := 0; h.deps.Broker != nil; failures++ {
-		stop, err := h.deps.Broker.Follow(ctx, disconnectTopic, h.heardDisconnect)
-		if err == nil {
-			<-ctx.Done()
-			h.topics.endLater(stop)
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		h.log.WarnContext(ctx, "disconnects of other nodes are not heard, trying again", "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(push.Backoff(failures, h.cfg.RetryBase, h.cfg.RetryMax)):
-		}
-	}
-}
-
 // heardDisconnect takes a message of disconnectTopic, this node's own too.
 func (h *Hub) heardDisconnect(payload []byte) {
 	var m disconnected

@@ -68,7 +68,9 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 	}
 	conns := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "live_connections", Help: "Open connections."},
 		func() float64 { return float64(h.live.Load()) })
-	return m, register(reg, conns, m.actions, m.actionTime, m.commits, m.mounts, m.frames, m.frameBytes, m.pushLatency,
+	lanes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "live_lanes", Help: "Open connections that are no WebSockets, because those do not pass."},
+		func() float64 { return float64(h.lanes.count()) })
+	return m, register(reg, conns, lanes, m.actions, m.actionTime, m.commits, m.mounts, m.frames, m.frameBytes, m.pushLatency,
 		m.retries, m.deadLettered, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits, m.irregular)
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lastmile/live"
-	"lastmile/live/livetest"
 )
 
 const unreadable = "live_persisted_fields_unreadable_total"
@@ -47,7 +46,7 @@ func TestPersistedFieldOfAnotherType(t *testing.T) {
 		before, after := startNode(t, s, live.Config{}), startNode(t, s, live.Config{Registerer: reg})
 		const text = `n={{.N}} keep={{.Keep}}.`
 		v1, v2 := view(t, before, wordedActions{}, worded{}, text), view(t, after, numberedActions{}, numbered{}, text)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Open(v1, "/")
 		p.Click("Set", nil)
 		p.Close()
@@ -72,7 +71,7 @@ func TestPersistedFieldsThatDoNotFitIn(t *testing.T) {
 		t := e.t
 		n := startNode(t, e.store, live.Config{MaxStateBytes: 2000})
 		v := view(t, n, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		full, other := b.Open(v, "/"), b.Open(v, "/")
 		full.Click("Put", put(strings.Repeat("y", 1200)))
 		large := strings.Repeat("a", 1200)

@@ -58,7 +58,7 @@ func TestWithoutJavaScript(t *testing.T) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, forming{}, form{}, formHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		d := b.Get(v, "/form?tab=2")
 		if got := d.Text(); !strings.Contains(got, "name= seen=0") {
 			t.Fatalf("first page shows %q", got)
@@ -151,7 +151,7 @@ func TestParkedPushesMeetTheNextPage(t *testing.T) {
 		n := startNode(t, s, live.Config{})
 		c := newListing()
 		v := view(t, n, c, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		session := sessionOf(t, n, b)
 		trigger(t, session, "Put", put("a"))
 		trigger(t, session, "Tally", nil)
@@ -179,7 +179,7 @@ func TestUnconfirmedPageLosesNothing(t *testing.T) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		session := sessionOf(t, n, b)
 		trigger(t, session, "Put", put("a"))
 		if got := b.Load(v, "/").Text(); !strings.HasSuffix(got, "a") {
@@ -202,7 +202,7 @@ func TestFailingParkedPushWaitsForTheSocket(t *testing.T) {
 		c := newListing()
 		c.err = errors.New("not yet")
 		v := view(t, n, c, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		session := sessionOf(t, n, b)
 		trigger(t, session, "Put", put("a"))
 		c.fails["b"] = 5

@@ -201,7 +201,7 @@ func TestConflictingClicksOfManyTabs(t *testing.T) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		var wg sync.WaitGroup
 		pages := []*livetest.Page{b.Open(v, "/"), b.Open(v, "/"), b.Open(v, "/"), b.Open(v, "/")}
 		session := sessionOf(t, n, b)
@@ -242,7 +242,7 @@ func TestTwoTabsMountAnewWithTheSamePushes(t *testing.T) {
 		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p1, p2 := b.Load(v1, "/"), b.Load(v2, "/")
 		session := sessionOf(t, one, b)
 		time.Sleep(5 * time.Minute) // what the pages left is gone

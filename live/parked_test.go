@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"lastmile/live"
-	"lastmile/live/livetest"
 )
 
 // TestPageMountedAnewLeavesOthersTheirPushes: a page whose record is gone mounts
@@ -17,7 +16,7 @@ func TestPageMountedAnewLeavesOthersTheirPushes(t *testing.T) {
 		n := startNode(t, s, live.Config{FirstTTL: time.Minute})
 		other := viewNamed(t, n, "other", connName{new(string)}, plain{}, `{{.N}}`)
 		lists := viewNamed(t, n, "lists", newListing(), list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Load(other, "/") // its script comes late
 		session := sessionOf(t, n, b)
 		trigger(t, session, "Put", put(1))

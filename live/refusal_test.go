@@ -53,7 +53,7 @@ func TestRefusalOutlivesItsConnection(t *testing.T) {
 				one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 				ran1, ran2 := &journal{}, &journal{}
 				v1, v2 := view(t, one, choosy{ran1}, list{}, listHTML), view(t, two, choosy{ran2}, list{}, listHTML)
-				b := livetest.NewBrowser(t)
+				b := e.browser()
 				token := dataOf(b.Load(v1, "/").HTML()).Token
 				r := rawResume(t, b, v1, token)
 				r.send(take, "bad", 1)
@@ -103,7 +103,7 @@ func TestRefusalBeforeACrash(t *testing.T) {
 		one, two := startNode(t, dying, live.Config{}), startNode(t, e.store, live.Config{})
 		ran1, ran2 := &journal{}, &journal{}
 		v1, v2 := view(t, one, choosy{ran1}, list{}, listHTML), view(t, two, choosy{ran2}, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		token := dataOf(b.Load(v1, "/").HTML()).Token
 		r := rawResume(t, b, v1, token)
 		dying.down(true)
@@ -137,7 +137,7 @@ func TestRefusalIsForgottenOnceItIsShown(t *testing.T) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, choosy{&journal{}}, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		token := dataOf(b.Load(v, "/").HTML()).Token
 		r := rawResume(t, b, v, token)
 		r.send(take, "bad", 1)
@@ -218,7 +218,7 @@ func TestUnconfirmedRefusalsAreBounded(t *testing.T) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{MessageRate: 1000, MessageBurst: 1000})
 		v := view(t, n, choosy{&journal{}}, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		token := dataOf(b.Load(v, "/").HTML()).Token
 		r := rawResume(t, b, v, token)
 		const all = 200
@@ -257,7 +257,7 @@ func TestRecordsOfOtherVersions(t *testing.T) {
 				t, s := e.t, e.store
 				n := startNode(t, s, live.Config{})
 				v := view(t, n, choosy{&journal{}}, list{}, listHTML)
-				b := livetest.NewBrowser(t)
+				b := e.browser()
 				token := dataOf(b.Load(v, "/").HTML()).Token
 				rec := recordOf(t, s, sessionOf(t, n, b), token)
 				rec.State, rec.Client = []byte(state), 2
@@ -313,7 +313,7 @@ func TestCopyOfATabClicks(t *testing.T) {
 		n := startNode(t, s, live.Config{})
 		ran := &journal{}
 		v := view(t, n, choosy{ran}, list{}, listHTML)
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		p := b.Load(v, "/")
 		original := rawResume(t, b, v, dataOf(p.HTML()).Token)
 		original.send(take, "one", 1)

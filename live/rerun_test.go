@@ -36,7 +36,7 @@ func TestTabsNeverLookBack(t *testing.T) {
 		t := e.t
 		var rendered [2]journal
 		var pages [2]*livetest.Page
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		var last *node
 		for i := range pages {
 			last = startNode(t, e.store, live.Config{})

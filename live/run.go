@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lastmile/push"
 )
 
 const (
@@ -33,21 +36,40 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	h.phase = phaseRunning
 	h.mu.Unlock()
-	hearing := make(chan struct{})
-	go func() {
-		defer close(hearing)
-		hearDisconnects(ctx, h)
-	}()
+	var hearing sync.WaitGroup
+	hearing.Go(func() { hearNodes(ctx, h, disconnectTopic, h.heardDisconnect) })
+	hearing.Go(func() { hearNodes(ctx, h, laneTopic(h.lanes.node), h.heardLane) })
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			<-hearing
+			hearing.Wait()
 			h.drain()
 			return nil
 		case <-tick.C:
 			h.sweep(time.Now())
+		}
+	}
+}
+
+// hearNodes follows what nodes tell each other on a topic, until ctx ends.
+func hearNodes(ctx context.Context, h *Hub, topic string, heard func([]byte)) {
+	for failures := 0; h.deps.Broker != nil; failures++ {
+		stop, err := h.deps.Broker.Follow(ctx, topic, heard)
+		if err == nil {
+			<-ctx.Done()
+			h.topics.endLater(stop)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		h.log.WarnContext(ctx, "other nodes are not heard, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(push.Backoff(failures, h.cfg.RetryBase, h.cfg.RetryMax)):
 		}
 	}
 }

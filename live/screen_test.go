@@ -126,7 +126,7 @@ func newScreen(e env, shown string) *screen {
 	process := &mortal{store: e.store}
 	n := startNode(e.t, process, live.Config{})
 	v := view(e.t, n, unhurried{}, list{}, listHTML)
-	b, other := livetest.NewBrowser(e.t), livetest.NewBrowser(e.t)
+	b, other := e.browser(), e.browser()
 	s := &screen{
 		t: e.t, store: e.store, shown: shown, page: b.Open(v, "/"), other: other.Open(v, "/"),
 		mine: sessionOf(e.t, n, b), theirs: sessionOf(e.t, n, other),

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"lastmile/live"
-	"lastmile/live/livetest"
 )
 
 // TestLoadingThePageEverywhereIsNoCrashLoop: a browser that never acknowledges
@@ -14,7 +13,7 @@ func TestLoadingThePageEverywhereIsNoCrashLoop(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(e env) {
 		t := e.t
-		b := livetest.NewBrowser(t)
+		b := e.browser()
 		for i := range 6 {
 			n := startNode(t, e.store, live.Config{})
 			v := view(t, n, newListing(), list{}, listHTML)

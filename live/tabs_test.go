@@ -111,7 +111,7 @@ type tabTest struct {
 
 func newTabTest(e env, sameNode bool) *tabTest {
 	e.t.Helper()
-	x := &tabTest{t: e.t, states: &countedStates{store: e.store}, browser: livetest.NewBrowser(e.t)}
+	x := &tabTest{t: e.t, states: &countedStates{store: e.store}, browser: e.browser()}
 	cfg := live.Config{Topics: func(live.Identity, string) error { return nil }}
 	x.one, x.two = startNode(e.t, x.states, cfg), startNode(e.t, x.states, cfg)
 	x.v1, x.v2 = view(e.t, x.one, tabs{}, tab{}, tabHTML), view(e.t, x.two, tabs{}, tab{}, tabHTML)
@@ -166,7 +166,7 @@ func TestSharedFieldsReachTheOtherTabs(t *testing.T) {
 			t.Run(cause+"/"+where, func(t *testing.T) {
 				t.Parallel()
 				onBoth(t, func(e env) {
-					x := newTabTest(env{e.t, e.store}, o.sameNode)
+					x := newTabTest(e, o.sameNode)
 					if o.before != nil {
 						o.before(x)
 					}
@@ -275,7 +275,7 @@ func TestCostOfSharedFields(t *testing.T) {
 		states := &countedStates{store: e.store}
 		n := startNode(e.t, states, live.Config{})
 		v := view(e.t, n, plainTabs{}, plain{}, `<p>{{.N}}</p><button id="add" live-click="Add">Add</button>`)
-		b := livetest.NewBrowser(e.t)
+		b := e.browser()
 		p, other := b.Open(v, "/"), b.Open(v, "/")
 		p.Click("#add", nil)
 		trigger(e.t, sessionOf(e.t, n, b), "Add", nil)

@@ -59,7 +59,7 @@ func newSuspects(e env, cfg live.Config, starts int, pushed ...string) *suspects
 	e.t.Cleanup(func() { close(c.never) })
 	s.view = view(e.t, n, c, list{}, listHTML)
 	for _, item := range pushed {
-		b := livetest.NewBrowser(e.t)
+		b := e.browser()
 		p := b.Open(s.view, "/")
 		s.browsers, s.pages, s.sessions = append(s.browsers, b), append(s.pages, p), append(s.sessions, sessionOf(e.t, n, b))
 		p.Drop()
@@ -251,7 +251,7 @@ func TestTabsOfAProcessCountOnce(t *testing.T) {
 				m := &mortal{store: e.store}
 				n := startNode(e.t, m, live.Config{})
 				v := view(e.t, n, &paced{}, list{}, listHTML)
-				b := livetest.NewBrowser(e.t)
+				b := e.browser()
 				s := &suspects{t: e.t, store: m, view: v}
 				for range 4 {
 					p := b.Open(v, "/")
@@ -352,10 +352,11 @@ func TestWhatOthersHaveAppliedIsNotBuried(t *testing.T) {
 		m := &mortal{store: e.store}
 		n := startNode(e.t, m, live.Config{})
 		v := view(e.t, n, &paced{}, list{}, listHTML)
-		b := livetest.NewBrowser(e.t)
+		b := e.browser()
 		s := &suspects{t: e.t, store: m, view: v, pages: []*livetest.Page{b.Open(v, "/"), b.Open(v, "/")}}
 		s.sessions = []push.Session{sessionOf(e.t, n, b)}
 		s.pages[1].Drop()
+		synctest.Wait()       // or it takes the push
 		s.pages[0].Mute(true) // nobody acknowledges it
 		s.receipts = []push.Receipt{s.push(0, "0s")}
 		waitItems(e.t, s.pages[0], "0s")

@@ -90,7 +90,7 @@ func (v *View[S]) Name() string { return v.page.name }
 // With Config.Dev it also has the rows with the same key that were met so far.
 func (v *View[S]) Diagnostics() []string { return v.page.set.Diagnostics() }
 
-// ServeHTTP serves the page, its forms, its WebSocket and its assets.
+// ServeHTTP serves the page, its forms, its connections and its assets.
 func (v *View[S]) ServeHTTP(w http.ResponseWriter, r *http.Request) { v.page.serve(w, r) }
 
 // page is a View without its type parameter.
@@ -216,6 +216,10 @@ func (p *page) documentTitle(state any) string {
 func (p *page) serve(w http.ResponseWriter, r *http.Request) {
 	live := r.URL.Query().Get(queryLive)
 	switch {
+	case live == askLane:
+		p.serveLane(w, r)
+	case live == askSend:
+		p.serveSend(w, r)
 	case live != "":
 		p.serveAsset(w, r, live)
 	case upgrades(r):

@@ -65,8 +65,10 @@ func Start(t testing.TB, run func(context.Context) error) (stop func()) {
 
 // Browser is a cookie jar: its pages share a session.
 type Browser struct {
-	t   testing.TB
-	jar http.CookieJar
+	t     testing.TB
+	jar   http.CookieJar
+	lanes bool
+	nodes []http.Handler
 }
 
 // NewBrowser returns a browser without cookies.
@@ -76,8 +78,13 @@ func NewBrowser(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatalf("livetest: cookie jar: %v", err)
 	}
-	return &Browser{t, jar}
+	return &Browser{t: t, jar: jar}
 }
+
+// WithoutWebSockets has the pages that connect from now on do so as where
+// WebSockets do not pass. Their messages go to the node that they connect to, or to
+// the nodes in turn, as behind a load balancer.
+func (b *Browser) WithoutWebSockets(nodes ...http.Handler) { b.lanes, b.nodes = true, nodes }
 
 // Open opens a live page in a browser of its own. See Browser.Open.
 func Open(t testing.TB, h http.Handler, path string) *Page {

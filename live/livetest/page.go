@@ -316,12 +316,10 @@ func (p *Page) Mute(muted bool) {
 }
 
 // Drop cuts the connection, as a network does.
-func (p *Page) Drop() { p.leave(func(s *socket) { _ = s.ws.CloseNow() }) } // gone either way
+func (p *Page) Drop() { p.leave(func(s *socket) { s.ws.Cut() }) }
 
 // Close leaves the page, as a user does.
-func (p *Page) Close() {
-	p.leave(func(s *socket) { _ = s.ws.Close(websocket.StatusGoingAway, "") }) // gone either way
-}
+func (p *Page) Close() { p.leave(func(s *socket) { s.ws.Leave() }) }
 
 func (p *Page) leave(end func(*socket)) {
 	p.mu.Lock()

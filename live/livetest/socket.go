@@ -49,7 +49,7 @@ type frame struct {
 type socket struct {
 	page    *Page
 	handler http.Handler
-	ws      *websocket.Conn
+	ws      link
 	out     chan message
 	done    chan struct{}
 	before  int  // frames that the page had seen before
@@ -122,30 +122,51 @@ func (p *Page) connect(h http.Handler) websocket.StatusCode {
 	return p.State().Closed
 }
 
-// TryConnect opens the page's WebSocket and does not wait for an answer.
+// TryConnect opens the page's connection and does not wait for an answer.
 func (p *Page) TryConnect(h http.Handler) error {
 	p.t.Helper()
 	ctx := context.WithoutCancel(p.t.Context()) // a page outlives the test's context by its cleanup
-	ws, err := p.browser.Dial(h, p.path)
+	p.mu.Lock()
+	hello := message{Version: 1, Token: p.config.Token, Hash: p.config.Hash, Manifest: p.config.Manifest, Last: p.last, Number: p.number + 1}
+	if p.manifest != "" {
+		hello.Manifest = p.manifest
+	}
+	p.mu.Unlock()
+	first, err := json.Marshal(hello)
 	if err != nil {
 		return err
 	}
-	ws.SetReadLimit(16 << 20)
-	s := &socket{page: p, handler: h, ws: ws, out: make(chan message, 1024), done: make(chan struct{})}
+	dial := p.dialSocket
+	if p.browser.lanes {
+		dial = p.dialLane
+	}
+	ws, err := dial(ctx, h, first)
+	if err != nil {
+		return err
+	}
+	s := &socket{page: p, handler: h, ws: ws, out: make(chan message, 1024), done: make(chan struct{}), hashed: hello.Hash != ""}
 	p.mu.Lock()
 	p.handler, p.socket, s.before = h, s, p.state.Frames
 	p.state.Closed, p.state.Snapshots = 0, 0
 	p.applied = 0
-	hello := message{Version: 1, Token: p.config.Token, Hash: p.config.Hash, Manifest: p.config.Manifest, Last: p.last, Number: p.number + 1}
-	s.hashed = p.config.Hash != ""
-	if p.manifest != "" {
-		hello.Manifest = p.manifest
-	}
 	p.config.Hash = "" // true only until the first frame
 	p.mu.Unlock()
-	s.out <- hello
 	go s.run(ctx)
 	return nil
+}
+
+// dialSocket opens a WebSocket and says hello.
+func (p *Page) dialSocket(ctx context.Context, h http.Handler, hello []byte) (link, error) {
+	ws, err := p.browser.Dial(h, p.path)
+	if err != nil {
+		return nil, err
+	}
+	ws.SetReadLimit(16 << 20)
+	if err := ws.Write(ctx, websocket.MessageText, hello); err != nil {
+		_ = ws.CloseNow() // it is over
+		return nil, err
+	}
+	return webSocket{ws}, nil
 }
 
 // run reads until the connection ends.
@@ -160,12 +181,12 @@ func (s *socket) run(ctx context.Context) {
 	var err error
 	for err == nil {
 		var b []byte
-		if _, b, err = s.ws.Read(ctx); err == nil {
+		if b, err = s.ws.Read(ctx); err == nil {
 			err = s.receive(ctx, b)
 		}
 	}
 	close(stop)
-	_ = s.ws.CloseNow() // it has ended
+	s.ws.Cut() // it has ended
 	<-writing
 	p := s.page
 	p.mu.Lock()
@@ -192,7 +213,7 @@ func (s *socket) write(ctx context.Context, stop <-chan struct{}) {
 		}
 		b, err := json.Marshal(m)
 		if err == nil {
-			err = s.ws.Write(ctx, websocket.MessageText, b)
+			err = s.ws.Write(ctx, b)
 		}
 		if err != nil {
 			return

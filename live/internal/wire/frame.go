@@ -47,6 +47,15 @@ func (f *Frame) bytes() []byte {
 	return b
 }
 
+// event returns the frame as an event of a stream. JSON has no line breaks.
+func (f *Frame) event() []byte {
+	const head = "data: "
+	f.b = append(f.b, "\n\n"...)
+	b := f.b[headRoom-len(head):]
+	copy(b, head)
+	return b
+}
+
 // Pool keeps frames for reuse: an idle connection holds none. The zero Pool is
 // ready, and safe for concurrent use.
 type Pool struct{ frames sync.Pool }

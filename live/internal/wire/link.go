@@ -56,7 +56,8 @@ func (l *link) handOver() {
 // begin writes what the socket takes of a frame at once. It returns the rest,
 // which goes to finish. held says that the frame has begun, and the link is its
 // own until finish returns.
-func (l *link) begin(frame []byte) (rest []byte, held bool, err error) {
+func (l *link) begin(f *Frame) (rest []byte, held bool, err error) {
+	frame := f.bytes()
 	if l.attempt == nil || !l.mu.TryLock() {
 		return frame, false, nil
 	}

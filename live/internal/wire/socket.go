@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -26,6 +27,11 @@ func Accept(w http.ResponseWriter, r *http.Request, origins []string, readLimit 
 	ws.SetReadLimit(readLimit)
 	s.ws = ws
 	return s, nil
+}
+
+// Writer returns the socket's only writer. A frame may take up to limit.
+func (s *Socket) Writer(pool *Pool, limit time.Duration) *Writer {
+	return newWriter(&s.link, pool, limit)
 }
 
 // Await blocks until the browser has sent something or is gone. A connection

@@ -10,14 +10,14 @@ import (
 // ErrSlow means that the browser has taken nothing off the wire for too long.
 var ErrSlow = errors.New("wire: the browser is slow")
 
-// Writer sends a socket's frames, one at a time. It belongs to one goroutine;
-// what the socket does not take at once, another one sees to, which lives until
+// Writer sends a transport's frames, one at a time. It belongs to one goroutine;
+// what the network does not take at once, another one sees to, which lives until
 // that has left.
 type Writer struct {
 	// Pool gives frames, and takes them back once they have left.
 	Pool *Pool
 
-	link  *link
+	out   outlet
 	limit time.Duration
 	// busy says that a frame is on its way. Whoever writes it sets err and sends
 	// on left, once; the owner then calls Result.
@@ -26,22 +26,30 @@ type Writer struct {
 	left chan struct{}
 }
 
-// Writer returns the socket's only writer. A frame may take up to limit.
-func (s *Socket) Writer(pool *Pool, limit time.Duration) *Writer {
-	return &Writer{Pool: pool, link: &s.link, limit: limit, left: make(chan struct{}, 1)}
+// outlet is where a transport's frames leave.
+type outlet interface {
+	// begin writes what can be written without waiting. It returns the rest, which
+	// goes to finish, and whether the outlet is held until then.
+	begin(f *Frame) (rest []byte, held bool, err error)
+	// finish writes the rest within the limit.
+	finish(rest []byte, held bool, limit time.Duration) error
+}
+
+func newWriter(out outlet, pool *Pool, limit time.Duration) *Writer {
+	return &Writer{Pool: pool, out: out, limit: limit, left: make(chan struct{}, 1)}
 }
 
 // Send sends a frame, which is the writer's from now on. If Busy reports true
 // afterwards, Left tells when the frame has left. The writer must not be busy.
 func (w *Writer) Send(f *Frame) error {
-	rest, held, err := w.link.begin(f.bytes())
+	rest, held, err := w.out.begin(f)
 	if err != nil || len(rest) == 0 {
 		w.Pool.Put(f)
 		return err
 	}
 	w.busy = true
 	go func() {
-		w.err = w.link.finish(rest, held, w.limit)
+		w.err = w.out.finish(rest, held, w.limit)
 		w.Pool.Put(f)
 		w.left <- struct{}{}
 	}()
@@ -56,7 +64,7 @@ func (w *Writer) Busy() bool { return w.busy }
 func (w *Writer) Left() <-chan struct{} { return w.left }
 
 // Result ends the wait for a frame. It returns why the frame could not leave:
-// ErrSlow, or what the socket says.
+// ErrSlow, or what the network says.
 func (w *Writer) Result() error {
 	w.busy = false
 	if errors.Is(w.err, os.ErrDeadlineExceeded) {
