@@ -28,8 +28,8 @@ func TestRefusedAtAnyWrite(t *testing.T) {
 		lasts   time.Duration
 	}{
 		{"full", jobstest.Full, 40 * time.Second}, // longer than any lease
-		{"unsaved", jobstest.Unsaved, 20 * time.Second},
-		{"replica", jobstest.ReadOnly, 20 * time.Second},
+		{"unsaved", jobstest.Unsaved, 40 * time.Second},
+		{"replica", jobstest.ReadOnly, 40 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -61,7 +61,9 @@ func (f *refuser) refuse(c *server.Peer, cmd string, _ ...string) bool {
 	if nested && !refused {
 		f.runs[c.Ctx] = true
 	}
-	if refused {
+	if refused && nested {
+		c.WriteError("-" + string(f.refusal)) // as Redis 6 has it within the error of a script
+	} else if refused {
 		c.WriteError(string(f.refusal))
 	}
 	return refused
