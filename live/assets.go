@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lastmile/live/client"
 	"lastmile/live/internal/engine"
 	"lastmile/push"
 )
@@ -24,16 +25,21 @@ type asset struct {
 	plain, zipped []byte
 }
 
-// assets are the files of one view: the client and the manifest.
+// assets are the files of one view: the client, in two parts, and the manifest.
 type assets struct {
 	script string // the client's name
+	lane   string // that of its module for connections without WebSockets
 	files  map[string]asset
 }
 
-func newAssets(scriptName string, script []byte, set *engine.Set) (*assets, error) {
-	a := &assets{script: scriptName, files: map[string]asset{}}
-	if err := a.add(scriptName, "text/javascript; charset=utf-8", script); err != nil {
-		return nil, err
+func newAssets(set *engine.Set) (*assets, error) {
+	script, scriptBody := client.Script()
+	lane, laneBody := client.Lane()
+	a := &assets{script: script, lane: lane, files: map[string]asset{}}
+	for name, body := range map[string][]byte{script: scriptBody, lane: laneBody} {
+		if err := a.add(name, "text/javascript; charset=utf-8", body); err != nil {
+			return nil, err
+		}
 	}
 	return a, a.add("manifest."+set.Fingerprint()+".json", "application/json", set.Manifest())
 }

@@ -21,6 +21,7 @@ type dataLive struct {
 	Token     string `json:"token"`
 	Hash      string `json:"hash"`
 	Manifest  string `json:"manifest"`
+	Lane      string `json:"lane"`
 	Dev       bool   `json:"dev,omitempty"`
 	Heartbeat int64  `json:"heartbeat,omitempty"`
 }
@@ -120,7 +121,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 func (p *page) container(who *visitor, m *mounted, content []byte, hash string) (template.HTML, error) {
 	data, err := json.Marshal(dataLive{
 		View: p.name, Token: p.hub.connToken(who.conn, who.Identity, p.name), Hash: hash,
-		Manifest: p.set.Fingerprint(), Dev: p.hub.cfg.Dev, Heartbeat: p.hub.cfg.Heartbeat.Milliseconds(),
+		Manifest: p.set.Fingerprint(), Lane: p.assets.lane, Dev: p.hub.cfg.Dev, Heartbeat: p.hub.cfg.Heartbeat.Milliseconds(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("live: encode page data: %w", err)

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"unicode"
 
-	"lastmile/live/client"
 	"lastmile/live/internal/engine"
 )
 
@@ -193,8 +192,7 @@ func (p *page) prepare(tmpl *template.Template, state reflect.Type) (err error) 
 	if p.cfg.Layout, err = layout.Clone(); err != nil {
 		p.cfg.Layout = layout
 	}
-	name, script := client.Script()
-	p.assets, err = newAssets(name, script, p.set)
+	p.assets, err = newAssets(p.set)
 	return err
 }
 

@@ -191,7 +191,7 @@ export function createApp(root: HTMLElement) {
   const page = createPage(host);
   const socket = createSocket(host);
 
-  listen(root, address, inputs, send);
+  listen(root, address, inputs, send, () => met);
   follow();
   prepare();
   kept(show);

@@ -17,12 +17,21 @@ import (
 //go:embed dist/live.min.js
 var script string
 
+//go:embed dist/lane.min.js
+var lane string
+
 // Script returns the bundled script and a file name that changes with its
 // content ("client.<hash>.js"), so that it may be cached for ever under that
 // name. It hashes the script at each call: call it once and keep the result,
 // which belongs to the caller.
-func Script() (name string, body []byte) {
-	body = []byte(script)
+func Script() (name string, body []byte) { return named("client", script) }
+
+// Lane is Script for the module that the client loads where WebSockets do not
+// pass ("lane.<hash>.js").
+func Lane() (name string, body []byte) { return named("lane", lane) }
+
+func named(kind, text string) (name string, body []byte) {
+	body = []byte(text)
 	sum := sha256.Sum256(body)
-	return "client." + hex.EncodeToString(sum[:8]) + ".js", body
+	return kind + "." + hex.EncodeToString(sum[:8]) + ".js", body
 }

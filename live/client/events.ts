@@ -11,7 +11,7 @@ import type { Entry } from "./queue";
 /** Interactive elements that keep their own click inside a clickable area. */
 const INTERACTIVE = "a[href],button,input,select,textarea,label,summary";
 
-export function listen(root: HTMLElement, page: string, { fields, all }: Inputs, send: Send): void {
+export function listen(root: HTMLElement, page: string, { fields, all }: Inputs, send: Send, met: () => boolean): void {
   /** The last submission of each form that has no answer yet. */
   const pending = new WeakMap<Element, Entry>();
   const fieldsOf = (form: Element) => all().filter((f) => f.form === form);
@@ -34,8 +34,9 @@ export function listen(root: HTMLElement, page: string, { fields, all }: Inputs,
     const form = e.target as HTMLFormElement;
     const button = e.submitter;
     const action = submitAction(form, button, page);
-    if (!action) return;
     const method = button?.getAttribute("formmethod") ?? attr(form, "method");
+    // Before the server has ever answered, a form that can be posted is the browser's: it works without us.
+    if (!action || (!met() && /post/i.test(method ?? ""))) return;
     if (method !== "dialog") e.preventDefault(); // a dialog closes besides
     const data: Data = { ...formData(form, button), ...values(form), ...values(button) };
     const old = pending.get(form);

@@ -19,6 +19,8 @@ export interface Config {
   hash: string;
   /** Fingerprint of the view's manifest. */
   manifest: string;
+  /** Name of the module for connections where WebSockets do not pass. */
+  lane?: string;
   dev?: boolean;
   /** Milliseconds between heartbeats. Defaults to 25000. */
   heartbeat?: number;

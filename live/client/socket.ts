@@ -1,5 +1,6 @@
-// One WebSocket at a time, for ever: it notices dead connections, reconnects
-// with jitter and never gives up. What the messages mean is not its business.
+// One connection at a time, for ever: it notices dead ones, reconnects with
+// jitter and never gives up. That is a WebSocket, or what lane.ts has for it where
+// those do not pass. What the messages mean is not its business.
 
 import { CODE_SLOW, type Config, type Frame } from "./protocol";
 
@@ -26,18 +27,24 @@ const STABLE = 5000;
 /** Closes that a fast retry would only repeat: policy, try later, and ours from here on. */
 const SLOW_CODES = [1008, 1013];
 const RESTART = 1012;
+/** How long a page's first WebSocket may take to open where there is another way, and when that is loaded. */
+const FIRST_PATIENCE = 2000;
+const LOAD_AFTER = 1000;
 
 export type Socket = ReturnType<typeof createSocket>;
 
 export function createSocket(host: SocketHost) {
   let ws: WebSocket | undefined;
+  /** What the next connection goes over. */
+  let Way = WebSocket;
   let attempt = 0;
   let since = 0; // when the server's first frame came, 0 before
   let retry = 0;
   let beat = 0;
   let probing = 0;
   let dying = 0;
-  const heartbeat = host.config.heartbeat || HEARTBEAT; // the other deadlines follow it
+  const { config } = host;
+  const heartbeat = config.heartbeat || HEARTBEAT; // the other deadlines follow it
 
   /** Sends if the connection is open. */
   const send = (message: object) => {
@@ -69,8 +76,20 @@ export function createSocket(host: SocketHost) {
     return MIN_DELAY + Math.random() * (Math.min(window, MAX_DELAY) - MIN_DELAY);
   };
 
+  /** Loads the other way, and has the next connection go it when this one has failed. */
+  const turn = async (failed?: typeof Way) => {
+    try {
+      // A failure to load may be kept under its name.
+      const { default: next } = config.lane && (await import(host.address.replace(/\?.*|$/, `?_live=${config.lane}#${attempt & 7}`)));
+      if (failed) Way = next(failed);
+    } catch {
+      // This way is all there is for now.
+    }
+  };
+
   /** Gives this connection up; the usual reconnect follows. */
   const drop = (code = 1006, reason = "") => {
+    if (!since) void turn(Way);
     if (since && Date.now() - since > STABLE) attempt = 0;
     release();
     retry = setTimeout(connect, delay(code, reason));
@@ -102,9 +121,14 @@ export function createSocket(host: SocketHost) {
   const connect = () => {
     release();
     since = 0;
-    ws = new WebSocket(host.address.replace(/^http/, "ws"));
-    deadline(0.4);
-    ws.onopen = () => send(host.hello());
+    ws = new Way(host.address.replace(/^http/, "ws"));
+    dying = setTimeout(() => drop(), attempt ? heartbeat * 0.4 : FIRST_PATIENCE);
+    setTimeout(() => since || turn(), LOAD_AFTER);
+    ws.onopen = () => {
+      calm();
+      deadline(0.4);
+      send(host.hello());
+    };
     ws.onclose = (e) => drop(e.code, e.reason);
     ws.onmessage = (e) => hear(e.data);
     beat = setInterval(() => probe(0.4), heartbeat);

@@ -1,4 +1,5 @@
-// Command clientbuild bundles live/client/*.ts into live/client/dist/live.min.js,
+// Command clientbuild bundles live/client/*.ts into live/client/dist/live.min.js
+// and, where WebSockets do not pass, lane.min.js beside it,
 // or with -modules builds push/pushhttp/script/*.ts, each into an ES module in
 // its dist. Run it from the module's root, or through go generate in live/client
 // and push/pushhttp. It checks no types: the TypeScript compiler does, in .ci/run.
@@ -46,6 +47,13 @@ func run(dir, out string, modules bool) error {
 	}
 	if out == "" {
 		out = filepath.Join(dir, bundle.Output)
+		lane, err := bundle.BuildLane(dir)
+		if err == nil {
+			err = write(filepath.Join(dir, bundle.LaneOutput), lane)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return write(out, script)
 }

@@ -11,8 +11,12 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// Output is the bundle's place, relative to the sources.
-const Output = "dist/live.min.js"
+// Output is the bundle's place, relative to the sources, and LaneOutput that of
+// the module for connections where WebSockets do not pass.
+const (
+	Output     = "dist/live.min.js"
+	LaneOutput = "dist/lane.min.js"
+)
 
 // main is what the shipped script starts with. Modules run before those that
 // import them in any case; beyond that the order is one that gzip likes: 86 bytes.
@@ -47,9 +51,15 @@ func Modules() []string { return []string{"push", "useLastmile"} }
 // BuildModule builds the ES module <name>.ts of dir, for other programs to import:
 // what it exports keeps its name, and what it imports stays an import.
 func BuildModule(dir, name string) ([]byte, error) {
+	return module(dir, name, "/* Lastmile, push/pushhttp */")
+}
+
+// BuildLane builds the module that the client loads where WebSockets do not pass.
+func BuildLane(dir string) ([]byte, error) { return module(dir, "lane", banner) }
+
+func module(dir, name, banner string) ([]byte, error) {
 	return run(dir, api.BuildOptions{
-		EntryPoints: []string{name + ".ts"}, Format: api.FormatESModule,
-		Banner: map[string]string{"js": "/* Lastmile, push/pushhttp */"},
+		EntryPoints: []string{name + ".ts"}, Format: api.FormatESModule, Banner: map[string]string{"js": banner},
 	})
 }
 

@@ -50,6 +50,27 @@ func TestBundleIsWhatTheSourcesBuild(t *testing.T) {
 	}
 }
 
+func TestLaneIsWhatItsSourceBuilds(t *testing.T) {
+	t.Parallel()
+	built, err := bundle.BuildLane(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := os.ReadFile(filepath.Join(sources, bundle.LaneOutput))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(built, shipped) {
+		t.Error("live/client/dist/lane.min.js is not what its source builds: run go generate ./live/client")
+	}
+	const limit = 2048 // bytes
+	size := zipped(t, built)
+	t.Logf("report: lane: %d B gzip, at most %d", size, limit)
+	if size > limit {
+		t.Errorf("lane: %d B gzip, want at most %d", size, limit)
+	}
+}
+
 // modules are where the modules for other programs are.
 const modules = "../../../../" + bundle.Module
 
