@@ -128,7 +128,7 @@ func (p *parts) delivery(ctx context.Context) error {
 	}
 	// The sessions have live pages too: a reader names its actions.
 	p.readers, err = pushhttp.New(pushhttp.Deps{Node: p.node}, pushhttp.Config{
-		Secrets: [][]byte{p.secret}, RequireActions: true, AllowedOrigins: s.AllowedOrigins,
+		Secrets: [][]byte{p.secret}, RequireActions: true, Render: plain.Render(), AllowedOrigins: s.AllowedOrigins,
 		DrainTimeout: s.ShutdownTimeout, Logger: p.log, Registerer: p.reg,
 	})
 	return err

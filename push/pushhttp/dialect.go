@@ -3,45 +3,76 @@ package pushhttp
 import (
 	"bytes"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"lastmile/push"
 )
 
-// dialect is how events are written for a kind of client.
-type dialect string
+// form is what events hold.
+type form string
 
 const (
-	// dialectJSON has the action as the event's name and the push's data.
-	dialectJSON dialect = ""
-	// dialectHTML has fragments in events without a name: what Turbo's stream
-	// source and htmx put into the page by themselves.
-	dialectHTML dialect = "html"
-	// dialectDatastar has fragments in the events that Datastar knows.
-	dialectDatastar dialect = "datastar"
+	// formJSON has the action as the event's name and the push's data.
+	formJSON form = ""
+	// formHTML has fragments in events without a name: what Turbo's stream source
+	// and htmx put into the page by themselves.
+	formHTML form = "html"
+	// formDatastar has fragments in the events that Datastar knows.
+	formDatastar form = "datastar"
 )
 
-// dialectOf reads the parameter "as" of a reader.
-func (h *Handler) dialectOf(as string) (dialect, *problem) {
-	switch d := dialect(as); d {
-	case dialectJSON, "json":
-		return dialectJSON, nil
-	case dialectHTML, dialectDatastar:
-		if h.cfg.Render != nil {
-			return d, nil
-		}
+// dialect is how events are written for a kind of client.
+type dialect struct {
+	form form
+	// place is where Datastar puts fragments, as lines of its events. None means
+	// in place of the element that has the fragment's id.
+	place []string
+}
+
+// maxSelector bounds a selector, in bytes.
+const maxSelector = 256
+
+// dialectOf reads the parameters "as", "selector" and "mode" of a reader. The place
+// of fragments is the page's to say, as it is with htmx and Turbo.
+func (h *Handler) dialectOf(query url.Values) (dialect, *problem) {
+	as, selector, mode := form(query.Get("as")), query.Get("selector"), query.Get("mode")
+	switch {
+	case as == formJSON, as == "json":
+		return dialect{}, nil
+	case as != formHTML && as != formDatastar, h.cfg.Render == nil:
+		return dialect{}, newProblem(http.StatusBadRequest, "as", "as is json, or html or datastar where the program renders fragments.")
+	case as == formHTML:
+		return dialect{form: as}, nil
+	case len(selector) > maxSelector || strings.ContainsAny(selector, "\r\n"):
+		return dialect{}, newProblem(http.StatusBadRequest, "selector", fmt.Sprintf("selector is one line of %d bytes at most.", maxSelector))
 	}
-	return "", newProblem(400, "as", "as is json, or html or datastar where the program renders fragments.")
+	d := dialect{form: as}
+	if selector != "" {
+		d.place = append(d.place, "selector "+selector)
+	}
+	switch mode {
+	case "":
+	case "outer", "inner", "replace", "prepend", "append", "before", "after":
+		d.place = append(d.place, "mode "+mode)
+	default:
+		return dialect{}, newProblem(http.StatusBadRequest, "mode", "mode is outer, inner, replace, prepend, append, before or after.")
+	}
+	return d, nil
 }
 
 // event appends an event to b.
 func (d dialect) event(b []byte, id string, e push.Entry, html string) []byte {
 	b = fmt.Appendf(b, "id: %s\n", id)
-	switch d {
-	case dialectHTML:
+	switch d.form {
+	case formHTML:
 		b = lines(b, "data: ", html)
-	case dialectDatastar:
+	case formDatastar:
 		b = append(b, "event: datastar-patch-elements\n"...)
+		for _, line := range d.place {
+			b = fmt.Appendf(b, "data: %s\n", line)
+		}
 		b = lines(b, "data: elements ", html)
 	default:
 		b = fmt.Appendf(b, "event: %s\n", e.Action)

@@ -3,6 +3,7 @@ package pushhttp_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,8 @@ func TestDialects(t *testing.T) {
 		{"json", block{event: "Did", data: `{"n":1}`}},
 		{"html", block{data: "<li>Did\n1</li>"}},
 		{"datastar", block{event: "datastar-patch-elements", data: "elements <li>Did\nelements 1</li>"}},
+		{"datastar&selector=%23list&mode=append", block{event: "datastar-patch-elements", data: "selector #list\nmode append\nelements <li>Did\nelements 1</li>"}},
+		{"html&selector=%23list&mode=append", block{data: "<li>Did\n1</li>"}},
 	} {
 		t.Run("as "+tt.as, func(t *testing.T) {
 			t.Parallel()
@@ -76,6 +79,23 @@ func TestFragmentsNeedARenderer(t *testing.T) {
 		for _, as := range []string{"html", "datastar", "xml"} {
 			if a := s.answer(call{method: http.MethodGet, path: "events?as=" + as, session: alice}); a.status != http.StatusBadRequest || a.kind() != "as" {
 				t.Errorf("as %s: %d %s", as, a.status, a.body)
+			}
+		}
+	})
+}
+
+// TestPlacesThatAreNone: a selector of two lines would be an event of the reader's
+// own making.
+func TestPlacesThatAreNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t, mempush.Config{}, pushhttp.Config{Render: fragment})
+		for query, field := range map[string]string{
+			"selector=a%0Adata:+x": "selector", "selector=a%0Db": "selector", "selector=" + strings.Repeat("a", 257): "selector",
+			"mode=somewhere": "mode", "mode=append%0A": "mode",
+		} {
+			if a := s.answer(call{method: http.MethodGet, path: "events?as=datastar&" + query, session: alice}); a.status != http.StatusBadRequest || a.kind() != field {
+				t.Errorf("%s: %d %s", query, a.status, a.body)
 			}
 		}
 	})

@@ -20,12 +20,12 @@ func spread(from, to int) int { return from + rand.N(to-from+1) } //nolint:gosec
 
 // events serves a stream of events, or a long poll.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request, who caller) {
-	as, p := h.dialectOf(r.URL.Query().Get("as"))
+	as, p := h.dialectOf(r.URL.Query())
 	if p != nil {
 		p.write(w, r)
 		return
 	}
-	if as != dialectJSON {
+	if as.form != formJSON {
 		who.render = h.cfg.Render
 	}
 	if !accepts(r, "text/event-stream") && accepts(r, "application/json") {

@@ -211,7 +211,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, name string, p 
 	}
 	h.metrics.refused.WithLabelValues(reason).Inc()
 	if p.Status == http.StatusServiceUnavailable && name == "events" && !accepts(r, "application/json") {
-		h.busy(w, r, dialectJSON) // a status would end an EventSource for good
+		h.busy(w, r, dialect{}) // a status would end an EventSource for good
 		return
 	}
 	p.write(w, r)

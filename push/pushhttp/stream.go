@@ -51,7 +51,7 @@ func (h *Handler) newStream(w http.ResponseWriter, r *http.Request, as dialect) 
 	head.Set("X-Accel-Buffering", "no")
 	head.Set("X-Content-Type-Options", "nosniff")
 	s := &stream{as: as, w: w, rc: http.NewResponseController(w), timeout: h.cfg.WriteTimeout}
-	s.chunked = r.ProtoMajor == 1 && as == dialectDatastar
+	s.chunked = r.ProtoMajor == 1 && as.form == formDatastar
 	if r.ProtoMajor == 1 && !s.chunked {
 		// HAProxy holds chunks back for 200 ms. Datastar takes the end of an answer
 		// without chunks for one that is meant, and does not come back.

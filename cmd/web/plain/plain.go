@@ -1,5 +1,7 @@
-// Package plain shows pushes in a page that is not live: by the browser's own
-// EventSource, and by push.js. The page shows the source of both.
+// Package plain shows pushes in pages that are not live: by the browser's own
+// EventSource and by push.js, and in a page each by htmx, Turbo, Datastar and React.
+// Each page shows its source. The libraries lie in vendor, as package frontends of
+// internal/tools writes them.
 package plain
 
 import (
@@ -7,7 +9,9 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"net/http"
+	"slices"
 
 	"lastmile/cmd/web/ui"
 	"lastmile/live"
@@ -15,7 +19,7 @@ import (
 	"lastmile/push/pushhttp"
 )
 
-//go:embed page.html eventsource.js pushjs.js
+//go:embed *.html *.js react/page.jsx vendor
 var files embed.FS
 
 // action is what the page's readers ask for.
@@ -40,14 +44,25 @@ type page struct {
 
 // Register adds the page, its scripts and its form to mux.
 func Register(mux *http.ServeMux, d Deps) error {
-	tmpl, err := template.ParseFS(files, "page.html")
+	tmpl, err := template.ParseFS(files, "page.html", "frontend.html")
 	if err != nil {
 		return fmt.Errorf("plain: %w", err)
 	}
 	p := &page{deps: d, tmpl: tmpl}
 	mux.HandleFunc("GET /plain", p.show)
 	mux.HandleFunc("POST /plain", p.say)
-	for _, name := range []string{"eventsource.js", "pushjs.js"} {
+	for _, f := range frontends() {
+		show, err := p.showFrontend(f)
+		if err != nil {
+			return err
+		}
+		mux.HandleFunc("GET /plain/"+f.Key, show)
+	}
+	scripts, err := fs.Glob(files, "vendor/*.js")
+	if err != nil {
+		return fmt.Errorf("plain: %w", err)
+	}
+	for _, name := range append(scripts, "eventsource.js", "pushjs.js", "form.js", "htmx.js", "turbo.js") {
 		mux.HandleFunc("GET /plain/"+name, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-cache")
 			http.ServeFileFS(w, r, files, name)
@@ -56,27 +71,32 @@ func Register(mux *http.ServeMux, d Deps) error {
 	return nil
 }
 
-// show serves the page. The cursor is taken first: what is pushed while the page
-// is made comes behind it.
+// show serves the page of EventSource and push.js.
 func (p *page) show(w http.ResponseWriter, r *http.Request) {
+	p.serve(w, r, action, "Plain page", "page.html", func(cursor string) (any, error) {
+		return map[string]any{"Cursor": cursor, "EventSource": source("eventsource.js"), "PushJS": source("pushjs.js"), "Others": frontends()}, nil
+	})
+}
+
+// serve serves a page. The cursor is taken first: what is pushed while the page is
+// made comes behind it.
+func (p *page) serve(w http.ResponseWriter, r *http.Request, action, title, name string, data func(cursor string) (any, error)) {
 	cursor, err := p.deps.Readers.Cursor(w, r, action)
 	if err != nil {
 		p.deps.UI.Write(w, r, ui.Message{
 			Status: http.StatusServiceUnavailable, View: "plain", Heading: "Not now", Text: "The store does not answer. Try again in a moment.",
-			Link: "/plain", LinkText: "Try again",
+			Link: r.URL.Path, LinkText: "Try again",
 		})
 		return
 	}
-	source := func(name string) string {
-		text, _ := files.ReadFile(name)
-		return string(text)
+	var content, whole bytes.Buffer
+	values, err := data(cursor)
+	if err == nil {
+		err = p.tmpl.ExecuteTemplate(&content, name, values)
 	}
-	var content bytes.Buffer
-	err = p.tmpl.Execute(&content, map[string]string{"Cursor": cursor, "EventSource": source("eventsource.js"), "PushJS": source("pushjs.js")})
-	var whole bytes.Buffer
 	if err == nil {
 		err = p.deps.UI.Layout().Execute(&whole, live.Page{
-			Title: "Plain page", Lang: "en", View: "plain", Content: template.HTML(content.String()), //nolint:gosec // html/template made it
+			Title: title, Lang: "en", View: "plain", Content: template.HTML(content.String()), //nolint:gosec // html/template made it
 		})
 	}
 	if err != nil {
@@ -95,12 +115,20 @@ func (p *page) say(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no session", http.StatusForbidden)
 		return
 	}
-	text := r.FormValue("text")
+	text, to, back := r.FormValue("text"), action, "/plain"
+	if key := r.FormValue("to"); key != "" {
+		i := slices.IndexFunc(frontends(), func(f frontend) bool { return f.Key == key })
+		if i < 0 {
+			http.Error(w, "to is not one of the front ends", http.StatusBadRequest)
+			return
+		}
+		to, back = frontends()[i].action, "/plain/"+key
+	}
 	if text == "" || len(text) > maxText {
 		http.Error(w, "a text of 1 to 500 bytes is needed", http.StatusBadRequest)
 		return
 	}
-	if _, err := p.deps.Publisher.Session(session).Trigger(r.Context(), action, map[string]any{"text": text}); err != nil {
+	if _, err := p.deps.Publisher.Session(session).Trigger(r.Context(), to, map[string]any{"text": text}); err != nil {
 		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 		return
 	}
@@ -108,5 +136,5 @@ func (p *page) say(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	http.Redirect(w, r, "/plain", http.StatusSeeOther)
+	http.Redirect(w, r, back, http.StatusSeeOther)
 }
