@@ -122,7 +122,7 @@ func (p *page) say(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "to is not one of the front ends", http.StatusBadRequest)
 			return
 		}
-		to, back = frontends()[i].action, "/plain/"+key
+		to, back = frontends()[i].action, "/plain/"+frontends()[i].Key
 	}
 	if text == "" || len(text) > maxText {
 		http.Error(w, "a text of 1 to 500 bytes is needed", http.StatusBadRequest)
