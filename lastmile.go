@@ -211,6 +211,9 @@ func (a *App) wire(ctx context.Context) error {
 			return fmt.Errorf("lastmile: the secret of the application's processes: %w", err)
 		}
 	}
+	if cfg.Publisher.Broker == nil {
+		cfg.Publisher.Broker = transport.Topics()
+	}
 	if a.publisher, err = push.NewPublisher(transport, cfg.Publisher); err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (p *page) serveLane(w http.ResponseWriter, r *http.Request) {
 	}
 	var lane *wire.Lane
 	var name string
-	p.connect(w, r, func(who Identity) (wire.Transport, error) {
+	p.connect(w, r, func(who Identity) (wire.Transport, error) { //nolint:contextcheck // the request has it
 		name, lane = p.hub.laneName(who), wire.NewLane(w, p.readLimit())
 		p.hub.lanes.add(name, lane)
 		err := lane.Open(r, name, hello)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -58,9 +59,7 @@ func (l *rawLane) do(method, query, body string, header http.Header) *http.Respo
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Origin", l.server.URL)
-	for k, v := range header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, header)
 	if l.cookie != nil {
 		r.AddCookie(l.cookie)
 	}
@@ -299,7 +298,7 @@ func TestLaneMessagesComeToAnyNode(t *testing.T) {
 		var want []string
 		for i := range 50 {
 			p.Send("Put", put(i))
-			want = append(want, fmt.Sprint(i))
+			want = append(want, strconv.Itoa(i))
 			if i%10 == 9 { // the server takes 20 a second
 				time.Sleep(time.Second)
 			}

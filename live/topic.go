@@ -1,11 +1,8 @@
 package live
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"lastmile/push"
 )
@@ -13,8 +10,6 @@ import (
 const (
 	// selfPrefix begins the topics that belong to sessions.
 	selfPrefix = "self:"
-	// maxTopicLen bounds a topic's name, in bytes.
-	maxTopicLen = 128
 	// maxTopics bounds a connection's subscriptions.
 	maxTopics = 64
 	// maxPublishes bounds what one action may publish.
@@ -23,10 +18,8 @@ const (
 
 // topicMessage is an action for the subscribers of a topic.
 type topicMessage struct {
-	Topic  string          `json:"-"`
-	From   string          `json:"f,omitempty"` // the publishing connection, which is left out
-	Action string          `json:"a"`
-	Data   json.RawMessage `json:"d,omitempty"`
+	Topic string `json:"-"`
+	push.TopicMessage
 }
 
 // SelfTopic names the topic of this session's own connections. It needs no
@@ -121,30 +114,17 @@ func (h *Hub) allows(who Identity, topic string) (err error) {
 }
 
 func newTopicMessage(topic, from, action string, data any) (topicMessage, error) {
-	if err := push.ValidAction(action); err != nil {
-		return topicMessage{}, fmt.Errorf("live: publish on %q: %w", topic, err)
-	}
-	m := topicMessage{Topic: topic, From: from, Action: action}
-	if data == nil {
-		return m, nil
-	}
-	b, err := json.Marshal(data)
+	m, err := push.NewTopicMessage(action, data)
 	if err != nil {
 		return topicMessage{}, fmt.Errorf("live: publish %s on %q: %w", action, topic, err)
 	}
-	if string(b) == "null" {
-		return m, nil
-	}
-	if b[0] != '{' {
-		return topicMessage{}, fmt.Errorf("live: publish %s on %q: %w: the data is not a JSON object", action, topic, push.ErrInvalid)
-	}
-	m.Data = b
-	return m, nil
+	m.From = from
+	return topicMessage{topic, m}, nil
 }
 
 func validTopic(topic string) error {
-	if topic == "" || len(topic) > maxTopicLen || !utf8.ValidString(topic) || strings.ContainsFunc(topic, unicode.IsControl) {
-		return fmt.Errorf("%w: a name has 1 to %d bytes of printable UTF-8", ErrTopic, maxTopicLen)
+	if err := push.ValidTopic(topic); err != nil {
+		return fmt.Errorf("%w: %w", ErrTopic, err)
 	}
 	return nil
 }

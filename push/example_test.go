@@ -174,6 +174,36 @@ func ExamplePublisher_Publish() {
 	// false true
 }
 
+// A process without pages tells those that follow a topic, on any node.
+func ExamplePublisher_PublishTopic() {
+	store, _ := mempush.New(mempush.Config{}) // of Redis: push.PublisherConfig{Broker: transport.Topics()}
+	publisher, err := push.NewPublisher(store, push.PublisherConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stop, err := store.Follow(context.Background(), "stock", func(payload []byte) { fmt.Println(string(payload)) })
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stop()
+	fmt.Println(publisher.PublishTopic(context.Background(), "stock", "Changed", map[string]int{"item": 7}))
+	// Output:
+	// {"a":"Changed","d":{"item":7}}
+	// <nil>
+}
+
+// A program that has a Broker and no Publisher makes the message itself.
+func ExampleNewTopicMessage() {
+	m, err := push.NewTopicMessage("Changed", map[string]int{"item": 7})
+	fmt.Println(m.Action, string(m.Data), err)
+	fmt.Println(errors.Is(push.ValidTopic("two\nlines"), push.ErrInvalid))
+	// Output:
+	// Changed {"item":7} <nil>
+	// true
+}
+
 func ExampleBackoff() {
 	for attempt := range 8 {
 		d := push.Backoff(attempt, 50*time.Millisecond, 5*time.Second)

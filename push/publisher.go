@@ -49,6 +49,9 @@ type PublisherConfig struct {
 	// without a word about replicas, what is kept does not stop publishing
 	// either: the oldest goes. Defaults to 5 minutes.
 	ReplicaTimeout time.Duration
+	// Broker carries what PublishTopic sends. Defaults to the publisher's store if
+	// that is one, else to none.
+	Broker Broker
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Registerer receives the push_publish* and push_replay* metrics. Defaults
@@ -94,6 +97,9 @@ func NewPublisher(a Appender, cfg PublisherConfig) (*Publisher, error) {
 	metrics, err := newPublisherMetrics(cfg.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("push: register metrics: %w", err)
+	}
+	if b, ok := a.(Broker); ok && cfg.Broker == nil {
+		cfg.Broker = b
 	}
 	_, replicated := a.(Replication)
 	return &Publisher{

@@ -113,7 +113,7 @@ func (p *parts) delivery(ctx context.Context) error {
 	if p.secret, err = p.transport.Secret(ctx); err != nil {
 		return err
 	}
-	if p.publisher, err = push.NewPublisher(p.transport, push.PublisherConfig{Logger: p.log, Registerer: p.reg}); err != nil {
+	if p.publisher, err = push.NewPublisher(p.transport, push.PublisherConfig{Broker: p.transport.Topics(), Logger: p.log, Registerer: p.reg}); err != nil {
 		return err
 	}
 	if p.node, err = push.NewNode(p.transport, push.NodeConfig{Logger: p.log, Registerer: p.reg}); err != nil {

@@ -157,7 +157,7 @@ func (p *Page) TryConnect(h http.Handler) error {
 
 // dialSocket opens a WebSocket and says hello.
 func (p *Page) dialSocket(ctx context.Context, h http.Handler, hello []byte) (link, error) {
-	ws, err := p.browser.Dial(h, p.path)
+	ws, err := p.browser.Dial(h, p.path) //nolint:contextcheck // it is the test's
 	if err != nil {
 		return nil, err
 	}

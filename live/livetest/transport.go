@@ -42,7 +42,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	select {
 	case <-w.streams:
-		res := w.Result() //nolint:bodyclose // it is replaced
+		res := w.Result()
 		res.Request, res.Body = r, &stream{w.client, cancel}
 		return res, nil
 	case <-w.hijacked:
