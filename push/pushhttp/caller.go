@@ -14,6 +14,7 @@ import (
 type caller struct {
 	session string
 	only    filter    // what it wants to read; none means all
+	topics  []string  // what it follows besides
 	expires time.Time // of its token; zero without one
 	// render is Config.Render for a reader of fragments.
 	render func(push.Entry) (html string, ok bool)
@@ -58,6 +59,11 @@ func (h *Handler) identify(w http.ResponseWriter, r *http.Request) (caller, *pro
 	} else if p := h.authenticate(w, r, &who); p != nil {
 		return caller{}, p
 	}
+	topics, p := h.topicsOf(r, who.session)
+	if p != nil {
+		return caller{}, p
+	}
+	who.topics = topics
 	if h.cfg.RequireActions && len(who.only) == 0 {
 		return caller{}, newProblem(http.StatusBadRequest, "actions", "Name the actions to read: ?actions=Name,Other.")
 	}

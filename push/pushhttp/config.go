@@ -36,6 +36,8 @@ type Deps struct {
 	// Publisher stores what POST publish takes. Needed with Config.PublishKeys
 	// alone; it must use the Node's store.
 	Publisher *push.Publisher
+	// Broker carries topics, see Config.Topics. Without one nobody follows any.
+	Broker push.Broker
 }
 
 // PublishKey lets a program in another language publish.
@@ -62,6 +64,10 @@ type Config struct {
 	// sessions have live pages: a reader of all actions takes what was meant for a
 	// page that is not open. Defaults to false.
 	RequireActions bool
+	// Topics decides whether a reader of a session may follow a topic (?topics=a,b)
+	// while it is connected: nil allows. What publishers and pages say there comes
+	// to it as events without an ID, at most once. Defaults to refusing all.
+	Topics func(session, topic string) error
 	// Render makes the fragment of a push for readers that ask for HTML
 	// (?as=html, ?as=datastar). What it has no fragment for (false) is passed
 	// over, as if a filter had left it out. Defaults to none: then there are no

@@ -62,9 +62,11 @@ func (h *Handler) dialectOf(query url.Values) (dialect, *problem) {
 	return d, nil
 }
 
-// event appends an event to b.
+// event appends an event to b. Without an ID the reader's place stays.
 func (d dialect) event(b []byte, id string, e push.Entry, html string) []byte {
-	b = fmt.Appendf(b, "id: %s\n", id)
+	if id != "" {
+		b = fmt.Appendf(b, "id: %s\n", id)
+	}
 	switch d.form {
 	case formHTML:
 		b = lines(b, "data: ", html)

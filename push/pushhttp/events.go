@@ -29,6 +29,10 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, who caller) {
 		who.render = h.cfg.Render
 	}
 	if !accepts(r, "text/event-stream") && accepts(r, "application/json") {
+		if len(who.topics) > 0 {
+			newProblem(http.StatusBadRequest, "topics", "A poll follows no topics: they come to who is connected.").write(w, r)
+			return
+		}
 		h.poll(w, r, who)
 		return
 	}

@@ -30,6 +30,8 @@ type follower struct {
 	// written are the places that were written to the connection and are not
 	// confirmed yet, oldest first.
 	written []mark
+	// topics are the messages of topics that wait; nil without topics.
+	topics chan push.TopicMessage
 	// passed says that the reader has a place that it was not told of.
 	passed bool
 }
@@ -43,6 +45,14 @@ type mark struct {
 
 // run writes until the reader is gone or has to go.
 func (f *follower) run(ctx context.Context) {
+	stop, err := f.followTopics(ctx)
+	if err != nil {
+		f.h.cfg.Logger.WarnContext(ctx, "reader sent away", "session", push.Redact(f.who.session), "error", err)
+		f.out.control("stopping", "", spread(500, 2000))
+		_ = f.out.flush() // it has left
+		return
+	}
+	defer stop()
 	if f.reset {
 		f.out.control("reset", f.id(), 0)
 	} else {
@@ -72,6 +82,8 @@ func (f *follower) run(ctx context.Context) {
 		}
 		select {
 		case <-f.feed.Ready():
+		case m := <-f.topics:
+			f.tell(m)
 		case <-ctx.Done():
 			return
 		case <-f.h.stopping:

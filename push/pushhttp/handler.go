@@ -21,6 +21,7 @@ const openers = 32
 // use.
 type Handler struct {
 	node    *push.Node
+	broker  push.Broker // nil without topics
 	cfg     Config
 	keys    keys
 	metrics metrics
@@ -55,7 +56,7 @@ func New(d Deps, cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{
-		node: d.Node, cfg: cfg, keys: k, metrics: m, origins: make(map[string]bool), slots: make(chan struct{}, openers),
+		node: d.Node, broker: d.Broker, cfg: cfg, keys: k, metrics: m, origins: make(map[string]bool), slots: make(chan struct{}, openers),
 		sessions: make(map[string]int), stopping: make(chan struct{}), idle: make(chan struct{}, 1),
 	}
 	if h.scripts, err = newScripts(); err != nil {

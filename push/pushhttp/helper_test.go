@@ -73,7 +73,7 @@ func newSite(t *testing.T, store push.Transport, cfg pushhttp.Config) *site {
 	if s.pub, err = push.NewPublisher(store, push.PublisherConfig{Logger: quiet}); err != nil {
 		t.Fatal(err)
 	}
-	if s.handler, err = pushhttp.New(pushhttp.Deps{Node: s.node, Publisher: s.pub}, cfg); err != nil {
+	if s.handler, err = pushhttp.New(pushhttp.Deps{Node: s.node, Publisher: s.pub, Broker: brokerOf(store)}, cfg); err != nil {
 		t.Fatal(err)
 	}
 	s.start()
