@@ -31,6 +31,7 @@ func TestPushesPassProxies(t *testing.T) {
 	first := browser.New(t)
 	for kind := range proxyKinds {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			front := "http://" + startProxy(t, kind, addr)
 			readStream(t, front)
 			useBoard(browser.Isolated(first, t), t, front, kind)
