@@ -60,7 +60,7 @@ func TestOnDisconnectKnowsStateAndReason(t *testing.T) {
 
 func TestDrainedConnectionsGoOnElsewhere(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
@@ -90,7 +90,7 @@ func TestDrainedConnectionsGoOnElsewhere(t *testing.T) {
 
 func TestSlowBrowserIsCutAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		log := &journal{}
@@ -179,7 +179,7 @@ func TestSilentConnectionIsCut(t *testing.T) {
 
 func TestClicksAreNotRunTwice(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		flaky := &flakyStates{store: s}
 		n := startNode(t, flaky, live.Config{})
@@ -222,7 +222,7 @@ func TestClicksAreNotRunTwice(t *testing.T) {
 
 func TestSessionClosed(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, counting{}, counter{}, counterHTML)

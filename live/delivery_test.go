@@ -107,25 +107,34 @@ func (e env) browser() *livetest.Browser {
 	return b
 }
 
-// onBoth runs a test on both stores, and without WebSockets, in a bubble.
+// onBoth runs a test on both stores, in a bubble.
 func onBoth(t *testing.T, test func(env)) {
 	t.Helper()
-	memory := func(t *testing.T) store { t.Helper(); return memStore(t) }
-	for _, c := range []struct {
-		name  string
-		store func(*testing.T) store
-		lanes bool
-	}{{"memory", memory, false}, {"redis", redisStore, false}, {"lanes", memory, true}} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { test(env{t, c.store(t), c.lanes}) })
-		})
-	}
+	inBubble(t, "memory", inMemory, false, test)
+	inBubble(t, "redis", redisStore, false, test)
+}
+
+// onAll is onBoth, and once more without WebSockets: for what a connection
+// promises.
+func onAll(t *testing.T, test func(env)) {
+	t.Helper()
+	onBoth(t, test)
+	inBubble(t, "lanes", inMemory, true, test)
+}
+
+func inMemory(t *testing.T) store { t.Helper(); return memStore(t) }
+
+func inBubble(t *testing.T, name string, newStore func(*testing.T) store, lanes bool, test func(env)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) { test(env{t, newStore(t), lanes}) })
+	})
 }
 
 func TestTabsOnTwoNodesSeePushesOnceInOrder(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		c1, c2 := newListing(), newListing()
@@ -148,7 +157,7 @@ func TestTabsOnTwoNodesSeePushesOnceInOrder(t *testing.T) {
 
 func TestReconnectToAnotherNodeAfterACrash(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		c1, c2 := newListing(), newListing()
@@ -177,7 +186,7 @@ func TestReconnectToAnotherNodeAfterACrash(t *testing.T) {
 
 func TestSplitBrain(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		one := startNode(t, s, live.Config{})
 		var conn string
@@ -212,7 +221,7 @@ func (c connName) Inc(s plain, ctx *live.Context) (plain, error) {
 
 func TestPersistedFieldsOfTwoTabs(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, one, newListing(), list{}, listHTML), view(t, two, newListing(), list{}, listHTML)
@@ -295,7 +304,7 @@ func TestHopelessPushGoesToTheDeadLetters(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(e env) {
+			onAll(t, func(e env) {
 				t, s := e.t, e.store
 				n := startNode(t, s, live.Config{})
 				c := newListing()
@@ -330,7 +339,7 @@ func TestHopelessPushGoesToTheDeadLetters(t *testing.T) {
 
 func TestUnknownActionWaitsForAViewThatHasIt(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		plainPage := viewNamed(t, n, "other", connName{new(string)}, plain{}, `{{.N}}`)

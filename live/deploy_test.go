@@ -20,7 +20,7 @@ func (oldListing) Tally(s list, _ *live.Context) (list, error) {
 // newer pushes and acknowledge; the new version's pages still get it.
 func TestNewVersionAppliesWhatTheOldOneSkipped(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		before, after := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 		v1, v2 := view(t, before, oldListing{}, list{}, listHTML), view(t, after, newListing(), list{}, listHTML)

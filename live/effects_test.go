@@ -15,7 +15,7 @@ import (
 
 func TestTopics(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		cfg := live.Config{Topics: func(_ live.Identity, topic string) error {
 			if !strings.HasPrefix(topic, "room:") {
@@ -145,7 +145,7 @@ func (effecting) GoWrong(s plain, ctx *live.Context) (plain, error) {
 // again, as a stranger would have to.
 func TestTopicThatIsNoLongerAllowed(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		var closed, broken atomic.Bool
 		n := startNode(t, s, live.Config{Topics: func(_ live.Identity, topic string) error {

@@ -21,7 +21,7 @@ func (listener) Put(s list, ctx *live.Context) (list, error) {
 // TestTopicFromAProcessWithoutAHub: a worker has a publisher and nothing else.
 func TestTopicFromAProcessWithoutAHub(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		allow := live.Config{Topics: func(live.Identity, string) error { return nil }}
 		one, two := startNode(e.t, e.store, allow), startNode(e.t, e.store, allow)
 		p1 := e.browser().Open(view(e.t, one, listener{}, list{}, listHTML), "/")

@@ -48,7 +48,7 @@ func TestRefusalOutlivesItsConnection(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(e env) {
+			onAll(t, func(e env) {
 				t, s := e.t, e.store
 				one, two := startNode(t, s, live.Config{}), startNode(t, s, live.Config{})
 				ran1, ran2 := &journal{}, &journal{}
@@ -98,7 +98,7 @@ func TestRefusalOutlivesItsConnection(t *testing.T) {
 // clicks run anew, and the browser hears what became of them then.
 func TestRefusalBeforeACrash(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, dying := e.t, &flakyStates{store: e.store}
 		one, two := startNode(t, dying, live.Config{}), startNode(t, e.store, live.Config{})
 		ran1, ran2 := &journal{}, &journal{}
@@ -133,7 +133,7 @@ func TestRefusalBeforeACrash(t *testing.T) {
 // kept, and a record that holds what it heard of later costs it nothing.
 func TestRefusalIsForgottenOnceItIsShown(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		v := view(t, n, choosy{&journal{}}, list{}, listHTML)
@@ -214,7 +214,7 @@ func TestAnswersAreFreeOfLimits(t *testing.T) {
 // and hears of each message in the end.
 func TestUnconfirmedRefusalsAreBounded(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{MessageRate: 1000, MessageBurst: 1000})
 		v := view(t, n, choosy{&journal{}}, list{}, listHTML)
@@ -253,7 +253,7 @@ func TestRecordsOfOtherVersions(t *testing.T) {
 	} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(e env) {
+			onAll(t, func(e env) {
 				t, s := e.t, e.store
 				n := startNode(t, s, live.Config{})
 				v := view(t, n, choosy{&journal{}}, list{}, listHTML)
@@ -308,7 +308,7 @@ func TestMessageThatIsTooLargeIsNamed(t *testing.T) {
 // them may be taken for one of the original's.
 func TestCopyOfATabClicks(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t, s := e.t, e.store
 		n := startNode(t, s, live.Config{})
 		ran := &journal{}

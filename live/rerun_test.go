@@ -32,7 +32,7 @@ func (tallying) Touch(s tally, _ *live.Context) (tally, error) { return s, nil }
 // the page meanwhile.
 func TestTabsNeverLookBack(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t := e.t
 		var rendered [2]journal
 		var pages [2]*livetest.Page

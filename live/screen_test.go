@@ -83,7 +83,7 @@ func TestNothingOnTheScreenGoesBack(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(e env) {
+			onAll(t, func(e env) {
 				s := newScreen(e, "a b c d e f")
 				s.died(s.receipts[0], tt.died)
 				store := &hindering{store: e.store}

@@ -11,7 +11,7 @@ import (
 // (no JavaScript, no pictures) may load its page on any number of nodes.
 func TestLoadingThePageEverywhereIsNoCrashLoop(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(e env) {
+	onAll(t, func(e env) {
 		t := e.t
 		b := e.browser()
 		for i := range 6 {

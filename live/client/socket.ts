@@ -28,7 +28,7 @@ const STABLE = 5000;
 const SLOW_CODES = [1008, 1013];
 const RESTART = 1012;
 /** How long a page's first WebSocket may take to open where there is another way, and when that is loaded. */
-const FIRST_PATIENCE = 2000;
+const FIRST_PATIENCE = 2500;
 const LOAD_AFTER = 1000;
 
 export type Socket = ReturnType<typeof createSocket>;
@@ -122,7 +122,7 @@ export function createSocket(host: SocketHost) {
     release();
     since = 0;
     ws = new Way(host.address.replace(/^http/, "ws"));
-    dying = setTimeout(() => drop(), attempt ? heartbeat * 0.4 : FIRST_PATIENCE);
+    dying = setTimeout(() => drop(), attempt || !config.lane ? heartbeat * 0.4 : FIRST_PATIENCE);
     setTimeout(() => since || turn(), LOAD_AFTER);
     ws.onopen = () => {
       calm();
