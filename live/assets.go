@@ -29,14 +29,17 @@ type asset struct {
 type assets struct {
 	script string // the client's name
 	lane   string // that of its module for connections without WebSockets
-	files  map[string]asset
+	// address is that of its module for pages that follow their address.
+	address string
+	files   map[string]asset
 }
 
 func newAssets(set *engine.Set) (*assets, error) {
 	script, scriptBody := client.Script()
 	lane, laneBody := client.Lane()
-	a := &assets{script: script, lane: lane, files: map[string]asset{}}
-	for name, body := range map[string][]byte{script: scriptBody, lane: laneBody} {
+	address, addressBody := client.Address()
+	a := &assets{script: script, lane: lane, address: address, files: map[string]asset{}}
+	for name, body := range map[string][]byte{script: scriptBody, lane: laneBody, address: addressBody} {
 		if err := a.add(name, "text/javascript; charset=utf-8", body); err != nil {
 			return nil, err
 		}

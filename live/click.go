@@ -93,6 +93,9 @@ func (c *conn) nextClick(ctx context.Context) bool {
 		return true
 	}
 	h := c.page.model.actions[m.Action]
+	if m.Action == onURL {
+		return c.nextMove(ctx, m)
+	}
 	if h == nil || c.page.pushOnly[m.Action] {
 		c.dropClick()
 		c.refuse(frameError{Code: codeUnknown, Text: fmt.Sprintf("There is no action %q.", m.Action), Number: m.Number, Action: m.Action})

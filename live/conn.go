@@ -44,6 +44,7 @@ type conn struct {
 	session   *delivery.Session
 	connected bool // OnConnect has run
 	openBy    time.Time
+	placed    *string // the query of the page's address, once it was patched
 
 	// Write state, the loop's alone.
 	tree    *engine.View // what the browser was sent last

@@ -61,9 +61,11 @@ type stdContext = context.Context
 // kept.
 type Context struct {
 	stdContext
-	hub *Hub
-	who *visitor
-	inv invocation
+	page    *page
+	hub     *Hub
+	who     *visitor
+	request Request // as it was when the action began
+	inv     invocation
 
 	mu    sync.Mutex
 	ended bool
@@ -110,6 +112,7 @@ type effects struct {
 	flashes   []Flash
 	events    []event
 	navigate  *navigate
+	patch     *patch
 	publishes []topicMessage
 	// topics maps a topic to whether it was subscribed or unsubscribed.
 	topics map[string]bool
@@ -123,6 +126,9 @@ func (fx *effects) add(later effects) {
 	if later.navigate != nil {
 		fx.navigate = later.navigate
 	}
+	if later.patch != nil {
+		fx.patch = fx.patch.then(*later.patch)
+	}
 	if fx.topics == nil {
 		fx.topics = later.topics
 	} else {
@@ -132,7 +138,7 @@ func (fx *effects) add(later effects) {
 
 // Visible implements delivery.Effects.
 func (fx *effects) Visible() bool {
-	return len(fx.flashes) > 0 || len(fx.events) > 0 || fx.navigate != nil
+	return len(fx.flashes) > 0 || len(fx.events) > 0 || fx.navigate != nil || fx.patch != nil
 }
 
 // event is a DOM event for the page's own scripts.
@@ -153,8 +159,8 @@ type navigate struct {
 	Replace bool   `json:"r,omitempty"`
 }
 
-func newContext(ctx context.Context, h *Hub, who *visitor, inv invocation) *Context {
-	return &Context{stdContext: ctx, hub: h, who: who, inv: inv}
+func newContext(ctx context.Context, p *page, who *visitor, inv invocation) *Context {
+	return &Context{stdContext: ctx, page: p, hub: p.hub, who: who, request: who.request, inv: inv}
 }
 
 // Session addresses the session that this page belongs to. It may be kept and
@@ -186,8 +192,8 @@ func (c *Context) ActionID() string { return c.inv.cause.id() }
 func (c *Context) Reason() Reason { return c.who.reason }
 
 // Request returns what is known of the request that opened the page or its
-// connection.
-func (c *Context) Request() Request { return c.who.request }
+// connection. Its query is the one that the page has now, see PatchURL.
+func (c *Context) Request() Request { return c.request }
 
 // SetFlash shows a short message to the user once. kind is the layout's to
 // style, such as "info" or "error". It works without JavaScript, and also when

@@ -79,8 +79,12 @@ func (s screen) Changed() { s.c.out.changed() }
 func (s screen) Applied(e push.Entry) { s.c.out.older(e.Seq.Time()) }
 
 func (s screen) Subscribed(ctx context.Context, fx delivery.Effects) {
-	if topics := unboxed(fx).topics; len(topics) > 0 {
-		s.c.topics.change(ctx, topics)
+	e := unboxed(fx)
+	if len(e.topics) > 0 {
+		s.c.topics.change(ctx, e.topics)
+	}
+	if e.patch != nil { // it is stored with the state
+		s.c.moveTo(e.patch.query)
 	}
 }
 
@@ -109,7 +113,7 @@ func (s screen) Over(end delivery.End) { s.c.end(endings[end]) }
 
 func (s screen) Document(snap delivery.Snapshot, owed *delivery.Receipt) ([]byte, error) {
 	return encodeConn(snap.Encoded, connExtras{
-		Topics: topicList(s.c.who.topics), Owed: owed, Applied: snap.Applied.Encode(), Refused: s.c.refused.below(snap.Client),
+		Topics: topicList(s.c.who.topics), Owed: owed, Applied: snap.Applied.Encode(), Refused: s.c.refused.below(snap.Client), Place: s.c.placed,
 	})
 }
 

@@ -75,6 +75,15 @@
 // status 500 and a connection is closed, or waits; the browser comes back, and what
 // the state and the mailbox hold stays there until then.
 //
+// # The address
+//
+// Context.PatchURL gives the page another query without leaving it, and the
+// controller's OnURL, with the signature of an action, makes of a state what the
+// address says. OnURL runs when a page is made (after Mount), behind each action
+// that patches, and when the browser goes back or forward: so a link, a reload and
+// the history show the same. What caused the action makes no difference. OnURL
+// should set all that the address says, not only what has changed.
+//
 // # HTML
 //
 // A form with a button or hidden field named live-action posts without

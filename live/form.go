@@ -64,6 +64,8 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 	}
 	if m.fx.navigate != nil {
 		target = m.fx.navigate.URL
+	} else if to := m.fx.patch.patched(r); to != "" {
+		target = to
 	}
 	p.hub.setFlashCookie(w, r, m.fx.flashes)
 	http.Redirect(w, r, target, http.StatusSeeOther) //nolint:gosec // pageAddress makes a local path; Redirect's is the program's
@@ -125,7 +127,7 @@ func (p *page) runForm(ctx context.Context, who *visitor, m *mounted, action str
 		m.fx.flashes = append(m.fx.flashes, Flash{"error", p.hub.publicText(inv, err)})
 		return false, nil
 	}
-	m.fx.navigate = out.fx.navigate
+	m.fx.navigate, m.fx.patch = out.fx.navigate, out.fx.patch
 	m.fx.publishes = append(m.fx.publishes, out.fx.publishes...)
 	if input != nil {
 		m.fx.flashes = append(m.fx.flashes, Flash{"error", input.Error()})

@@ -46,6 +46,12 @@ func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
 		p.hub.fail(w, r, p.name, err)
 		return
 	}
+	if to := m.fx.patch.patched(r); to != "" && m.fx.navigate == nil {
+		// All that mounting did comes again with the page at that address.
+		p.hub.setFlashCookie(w, r, slices.Concat(p.hub.takeFlashCookie(w, r), m.rejected))
+		http.Redirect(w, r, to, http.StatusSeeOther)
+		return
+	}
 	flashes := slices.Concat(p.hub.takeFlashCookie(w, r), m.rejected, m.fx.flashes)
 	if n := m.fx.navigate; n != nil {
 		p.sendOff(r.Context(), who, m)
@@ -106,7 +112,7 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 	err = p.cfg.Layout.Execute(&b, Page{
 		Title: p.documentTitle(m.State), Lang: p.cfg.Lang, View: p.name, Flashes: flashes,
 		UserID: who.UserID, Request: who.request, State: m.State,
-		Head:    template.HTML(`<script defer src="?` + queryLive + `=` + p.assets.script + `"></script>`), //nolint:gosec // a constant and a hex hash
+		Head:    p.head(),
 		Content: container,
 	})
 	if err != nil {
@@ -114,6 +120,15 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 		return "", fmt.Errorf("live: layout of %q: %w", p.name, err)
 	}
 	return b.String(), nil
+}
+
+// head loads the client.
+func (p *page) head() template.HTML {
+	head := `<script defer src="?` + queryLive + `=` + p.assets.script + `"></script>`
+	if p.model.onURL != nil {
+		head += `<script type="module" src="?` + queryLive + `=` + p.assets.address + `"></script>`
+	}
+	return template.HTML(head) //nolint:gosec // constants and hex hashes
 }
 
 // container wraps the content for the client, and lets a browser without
@@ -172,13 +187,21 @@ func hashText(hash uint64) string { return strconv.FormatUint(hash, 16) }
 
 // pageAddress is the page's own address as a local path, to go back to.
 func pageAddress(r *http.Request) string {
-	u, err := url.ParseRequestURI(r.RequestURI) // r.URL may have lost a prefix
-	if err != nil {
-		u = r.URL
-	}
-	path := "/" + strings.TrimLeft(u.EscapedPath(), `/\`)
-	if u.RawQuery != "" {
-		path += "?" + u.RawQuery
+	path := publicPath(r)
+	if q := publicURL(r).RawQuery; q != "" {
+		path += "?" + q
 	}
 	return path
+}
+
+// publicPath is the page's path as the browser has it.
+func publicPath(r *http.Request) string {
+	return "/" + strings.TrimLeft(publicURL(r).EscapedPath(), `/\`)
+}
+
+func publicURL(r *http.Request) *url.URL {
+	if u, err := url.ParseRequestURI(r.RequestURI); err == nil { // r.URL may have lost a prefix
+		return u
+	}
+	return r.URL
 }

@@ -71,14 +71,23 @@ func (p *page) run(ctx context.Context, who *visitor, h handler, state any, inv 
 	defer span.End()
 	limit := withLimit(ctx, p.hub.cfg.ActionTimeout)
 	defer limit.end()
-	c := newContext(limit, p.hub, who, inv) //nolint:contextcheck // limit stands on ctx
+	c := newContext(limit, p, who, inv) //nolint:contextcheck // limit stands on ctx
 	next, err := call(h, state, c)
 	out := outcome{state: next, fx: c.end()}
+	if to := out.fx.patch; err == nil && to != nil && inv.action != onURL {
+		inv.action, inv.data = onURL, nil
+		c = newContext(limit, p, who.at(to.query), inv) //nolint:contextcheck // likewise
+		out.state, err = call(p.model.onURL, next, c)
+		out.fx.add(c.end())
+	}
+	if err != nil {
+		out.fx.patch = nil
+	}
 	if err != nil && errors.Is(limit.Err(), context.DeadlineExceeded) {
 		err = &timeoutError{err}
 	}
 	if err == nil {
-		out.encoded, err = encode(next)
+		out.encoded, err = encode(out.state)
 	}
 	took := time.Since(start)
 	if took > p.hub.cfg.ActionTimeout+time.Second {

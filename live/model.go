@@ -25,6 +25,7 @@ type model struct {
 	actions      map[string]handler
 	mount        handler // nil when the controller has none
 	onConnect    handler // nil when the controller has none
+	onURL        handler // nil when the controller has none
 	onDisconnect func(state any, ctx *Context)
 	shared       []sharedField
 	sharedNames  []string
@@ -159,7 +160,7 @@ func findActions[S any](m *model, controller any) error {
 			}
 		}
 	}
-	if len(m.actions) == 0 && m.mount == nil && m.onConnect == nil && m.loaded.hook == nil && v.NumMethod() == 0 && v.Kind() == reflect.Struct &&
+	if len(m.actions) == 0 && m.mount == nil && m.onConnect == nil && m.onURL == nil && m.loaded.hook == nil && v.NumMethod() == 0 && v.Kind() == reflect.Struct &&
 		reflect.PointerTo(v.Type()).NumMethod() > 0 {
 		return fmt.Errorf("live: controller %T has its methods on the pointer: pass &%T{}", controller, controller)
 	}
@@ -179,6 +180,8 @@ func (m *model) addAction(name string, h handler) error {
 		m.mount = h
 	case "OnConnect":
 		m.onConnect = h
+	case onURL:
+		m.onURL = h
 	case onLoad:
 		m.loaded.hook = h
 	case "OnDisconnect":
@@ -193,7 +196,7 @@ func (m *model) addAction(name string, h handler) error {
 }
 
 func lifecycle(name string) bool {
-	return name == "Mount" || name == "OnConnect" || name == "OnDisconnect" || name == onLoad
+	return name == "Mount" || name == "OnConnect" || name == "OnDisconnect" || name == onLoad || name == onURL
 }
 
 // nearMiss tells whether a signature mentions the state or the Context: then it

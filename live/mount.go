@@ -65,18 +65,32 @@ func (p *page) mount(ctx context.Context, who *visitor) (*mounted, error) {
 	m.Mount, err = delivery.NewMount(ctx, p.hub.pages, p.key(who), code, state, func(ctx context.Context) (push.Backlog, error) {
 		return p.hub.deps.Node.Pending(ctx, session, 0)
 	})
-	if err != nil || p.model.mount == nil {
-		return m, err
-	}
-	inv := invocation{source: sourceMount, action: "Mount", cause: cause{"mount", push.NewID()}}
-	out, err := code.call(ctx, m.State, p.model.mount, inv)
-	m.fx = unboxed(out.Effects)
 	if err != nil {
-		p.logFailure(ctx, who, inv, 1, err)
-		return nil, fmt.Errorf("%w: %w", errMount, err)
+		return nil, err
+	}
+	id := cause{"mount", push.NewID()}
+	if err := m.run(ctx, code, p.model.mount, invocation{source: sourceMount, action: "Mount", cause: id}); err != nil {
+		return nil, err
+	}
+	if m.fx.patch != nil || m.fx.navigate != nil {
+		return m, nil // OnURL has run, or will on another page
+	}
+	return m, m.run(ctx, code, p.model.onURL, invocation{source: sourceMount, action: onURL, cause: id})
+}
+
+// run runs one of the methods that make a page, if the controller has it.
+func (m *mounted) run(ctx context.Context, code program, h handler, inv invocation) error {
+	if h == nil {
+		return nil
+	}
+	out, err := code.call(ctx, m.State, h, inv)
+	m.fx.add(unboxed(out.Effects))
+	if err != nil {
+		code.page.logFailure(ctx, code.who, inv, 1, err)
+		return fmt.Errorf("%w: %w", errMount, err)
 	}
 	m.Take(out)
-	return m, nil
+	return nil
 }
 
 // key names the page for package delivery.

@@ -125,6 +125,13 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (deli
 	from.Fence, from.Epoch, from.Created, from.Owed = r.Fence, r.Epoch, true, doc.Owed
 	from.Effects = boxed(effects{events: doc.Events}) // the record forgets them before they happen
 	c.refused = refusalsOf(doc.Refused)
+	if to := doc.Place; to != nil && !sameQuery(*to, c.who.request.RawQuery) {
+		// The browser has not heard of it, or has moved on and will say so.
+		c.out.add(effects{patch: &patch{query: *to}})
+	}
+	if doc.Place != nil {
+		c.moveTo(*doc.Place)
+	}
 	for _, topic := range doc.Topics {
 		c.who.subscribed(map[string]bool{topic: true})
 	}
@@ -166,7 +173,7 @@ func (c *conn) leavePage() {
 		c.session.Close()
 		c.session = nil
 	}
-	c.connected, c.refused = false, nil
+	c.connected, c.refused, c.placed = false, nil, nil
 	c.out.restart()
 	c.openBy = time.Now().Add(openPatience)
 }

@@ -34,6 +34,7 @@ type output struct {
 	events   []event
 	errs     []frameError
 	navigate *navigate
+	patch    *patch
 	// leaveBy is when navigate goes out though the store has not confirmed that
 	// the pushes that the browser shows are acknowledged.
 	leaveBy time.Time
@@ -101,6 +102,9 @@ func (o *output) restart() {
 func (o *output) add(fx effects) {
 	o.flashes = bounded(append(o.flashes, fx.flashes...))
 	o.events = bounded(append(o.events, fx.events...))
+	if fx.patch != nil {
+		o.patch = o.patch.then(*fx.patch)
+	}
 	if fx.navigate != nil {
 		o.navigate, o.leaveBy = fx.navigate, time.Now().Add(leavePatience)
 	}

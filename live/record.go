@@ -28,10 +28,12 @@ type connExtras struct {
 	// Events were emitted while the page was made for a GET: HTML cannot carry
 	// them, so they wait for the first WebSocket.
 	Events []event `json:"e,omitempty"`
+	// Place is the query of the page's address, once the page has patched it.
+	Place *string `json:"u,omitempty"`
 }
 
 func (x *connExtras) none() bool {
-	return len(x.Topics) == 0 && x.Owed == nil && len(x.Applied) == 0 && len(x.Refused) == 0 && len(x.Events) == 0
+	return len(x.Topics) == 0 && x.Owed == nil && len(x.Applied) == 0 && len(x.Refused) == 0 && len(x.Events) == 0 && x.Place == nil
 }
 
 // encodeConn writes a connection's document around its encoded state.

@@ -18,6 +18,7 @@ type Request struct {
 	// RemoteAddr is the peer's address, the proxy's if there is one.
 	RemoteAddr string
 
+	public    string // the path as the browser has it
 	wildcards map[string]string
 }
 
@@ -34,10 +35,12 @@ func (r Request) PathValue(name string) string { return r.wildcards[name] }
 // keepRequest copies what outlives the request.
 func keepRequest(r *http.Request) Request {
 	q := r.URL.Query()
-	q.Del(queryLive)
-	q.Del(queryToken)
+	if q.Has(queryLive) {
+		q.Del(queryLive)
+		q.Del(queryToken)
+	}
 	out := Request{
-		Path: strings.Clone(r.URL.Path), RawQuery: q.Encode(),
+		Path: strings.Clone(r.URL.Path), RawQuery: q.Encode(), public: strings.Clone(publicPath(r)),
 		Language:   strings.Clone(r.Header.Get("Accept-Language")),
 		UserAgent:  strings.Clone(r.UserAgent()),
 		RemoteAddr: r.RemoteAddr,

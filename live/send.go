@@ -93,6 +93,9 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 	}
 	if !o.behind {
 		f.Events = o.events // their listeners look at the screen
+		if o.patch != nil {
+			f.Events = append(f.Events[:len(f.Events):len(f.Events)], o.patch.event())
+		}
 	}
 	replied := c.answer(&f)
 	b, err := appendHead(dst, &f)
@@ -119,7 +122,7 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 		o.flashes, o.navigate = nil, nil
 	}
 	if !o.behind {
-		o.events = nil
+		o.events, o.patch = nil, nil
 	}
 	if f.Title != nil {
 		o.title = *f.Title

@@ -114,10 +114,10 @@ const maxViewLen = 64
 //	func(S, *Context) (S, error)
 //
 // A method that mentions S or *Context in another way is an error, as is a
-// state that does not survive JSON. Four names are special: Mount, called for
+// state that does not survive JSON. Five names are special: Mount, called for
 // every first page and every connection without a saved state, OnConnect, called
-// for each WebSocket, OnLoad, which fills the fields tagged `live:"load"`, all with
-// that signature, and OnDisconnect, which is func(S, *Context). The template's dot is S. initial is copied.
+// for each WebSocket, OnLoad, which fills the fields tagged `live:"load"`, OnURL,
+// which follows the page's address (Context.PatchURL), all with that signature, and OnDisconnect, which is func(S, *Context). The template's dot is S. initial is copied.
 func NewView[S any](hub *Hub, name string, controller any, initial S, tmpl *template.Template, cfg ViewConfig) (*View[S], error) {
 	switch {
 	case hub == nil:

@@ -34,7 +34,7 @@ export function createApp(root: HTMLElement) {
   const pending = new WeakMap<Element, number>();
 
   const config: Config = JSON.parse(root.dataset.live!);
-  const address = location.href.replace(/#.*/, "");
+  const path = location.href.replace(/[?#].*/, "");
 
   /** A fault of the machinery: for the page's scripts and the console. */
   const report = (code: string, message: string) => {
@@ -83,7 +83,7 @@ export function createApp(root: HTMLElement) {
    */
   const ask = async (told: boolean) => {
     try {
-      const r = await fetch(address, { redirect: "manual" });
+      const r = await fetch(host.address, { redirect: "manual" });
       // 0 is a redirect; beyond 410 (gone) an answer says more of the server than of the page.
       const other = r.status <= GONE && (told || !(await r.text()).includes("data-live"));
       if (other && (told || !up)) reload("refused", `${r.status}`, met);
@@ -123,7 +123,7 @@ export function createApp(root: HTMLElement) {
   };
 
   const navigate = (u: string, replace?: boolean) => {
-    const target = new URL(u, address);
+    const target = new URL(u, host.address);
     if (!/^https?:$/.test(target.protocol)) return report("navigate", u);
     outbox.flushAck();
     location[replace ? "replace" : "assign"](target);
@@ -148,7 +148,11 @@ export function createApp(root: HTMLElement) {
   const inputs = createInputs(root, outbox);
 
   const host: PageHost & SocketHost = {
-    root, address, config, hooks, inputs, report, reload, lost,
+    root, path, config, hooks, inputs, report, reload, lost,
+
+    get address() {
+      return path + location.search;
+    },
 
     hello: () => ({ v: VERSION, t: config.token, i: outbox.next, ...page.hello() }),
 
@@ -191,7 +195,7 @@ export function createApp(root: HTMLElement) {
   const page = createPage(host);
   const socket = createSocket(host);
 
-  listen(root, address, inputs, send, () => met);
+  listen(root, path, inputs, send, () => met);
   follow();
   prepare();
   kept(show);

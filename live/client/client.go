@@ -20,6 +20,9 @@ var script string
 //go:embed dist/lane.min.js
 var lane string
 
+//go:embed dist/address.min.js
+var address string
+
 // Script returns the bundled script and a file name that changes with its
 // content ("client.<hash>.js"), so that it may be cached for ever under that
 // name. It hashes the script at each call: call it once and keep the result,
@@ -29,6 +32,10 @@ func Script() (name string, body []byte) { return named("client", script) }
 // Lane is Script for the module that the client loads where WebSockets do not
 // pass ("lane.<hash>.js").
 func Lane() (name string, body []byte) { return named("lane", lane) }
+
+// Address is Script for the module that pages have besides whose controller
+// follows their address ("address.<hash>.js").
+func Address() (name string, body []byte) { return named("address", address) }
 
 func named(kind, text string) (name string, body []byte) {
 	body = []byte(text)

@@ -58,7 +58,7 @@ export function submitAction(form: HTMLFormElement, submitter: HTMLElement | nul
   const attribute = (name: string) => button?.getAttribute("form" + name) ?? attr(form, name) ?? "";
   if (typeof action !== "string" || attribute("target")) return "";
   const address = new URL(attribute("action") || page, document.baseURI);
-  if (address.origin + address.pathname !== page.replace(/\?.*/, "")) return "";
+  if (address.origin + address.pathname !== page) return "";
   for (const value of fields.values()) {
     if (value instanceof File && value.name) return "";
   }

@@ -9,8 +9,8 @@ import { fire, type Config, type Frame } from "./protocol";
 /** What a page needs of the program around it. */
 export interface PageHost {
   readonly root: HTMLElement;
-  /** The page's own address. */
-  readonly address: string;
+  /** The page's own address, without its query. */
+  readonly path: string;
   readonly config: Config;
   readonly hooks: Hooks;
   readonly inputs: Inputs;
@@ -72,7 +72,7 @@ export function createPage(host: PageHost) {
   /** Loads a manifest; false when that failed for now. */
   const load = async (wanted: string) => {
     try {
-      const response = await fetch(host.address.replace(/\?.*|$/, `?_live=manifest.${wanted}.json`));
+      const response = await fetch(`${host.path}?_live=manifest.${wanted}.json`);
       if (!response.ok) throw response.status;
       const manifest = (await response.json()) as Manifest;
       print = wanted;

@@ -6,8 +6,9 @@ import { CODE_SLOW, type Config, type Frame } from "./protocol";
 
 /** What a socket needs of the program around it. */
 export interface SocketHost {
-  /** The page's own address. */
+  /** The page's own address, and the same without its query. */
   readonly address: string;
+  readonly path: string;
   readonly config: Config;
   /** The first message of a connection. */
   hello(): object;
@@ -80,7 +81,7 @@ export function createSocket(host: SocketHost) {
   const turn = async (failed?: typeof Way) => {
     try {
       // A failure to load may be kept under its name.
-      const { default: next } = config.lane && (await import(host.address.replace(/\?.*|$/, `?_live=${config.lane}#${attempt & 7}`)));
+      const { default: next } = config.lane && (await import(`${host.path}?_live=${config.lane}#${attempt & 7}`));
       if (failed) Way = next(failed);
     } catch {
       // This way is all there is for now.

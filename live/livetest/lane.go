@@ -28,7 +28,7 @@ type lane struct {
 
 // dialLane opens a lane with the hello.
 func (p *Page) dialLane(ctx context.Context, h http.Handler, hello []byte) (link, error) {
-	res, err := p.browser.post(ctx, h, resolve(p.path, "?_live=lane"), hello)
+	res, err := p.browser.post(ctx, h, resolve(p.history.at(), "?_live=lane"), hello)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (l *lane) send(ctx context.Context, messages string, code websocket.StatusC
 	n := l.number.Add(1)
 	batch := fmt.Appendf(nil, `{"n":%d,"m":[%s],"c":%d}`, n, messages, code)
 	node := l.nodes[n%uint64(len(l.nodes))]
-	res, err := l.page.browser.post(ctx, node, resolve(l.page.path, "?_live=send&l="+l.name), batch)
+	res, err := l.page.browser.post(ctx, node, resolve(l.page.history.at(), "?_live=send&l="+l.name), batch)
 	if err != nil {
 		return err
 	}

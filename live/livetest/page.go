@@ -23,7 +23,7 @@ import (
 type Page struct {
 	t       testing.TB
 	browser *Browser
-	path    string
+	history history
 
 	mu       sync.Mutex
 	handler  http.Handler
@@ -101,26 +101,36 @@ func (b *Browser) Open(h http.Handler, path string) *Page {
 // under way.
 func (b *Browser) Load(h http.Handler, path string) *Page {
 	b.t.Helper()
-	p := &Page{t: b.t, browser: b, path: path, handler: h, changed: make(chan struct{}), settled: map[uint64]*Error{}}
+	p := &Page{t: b.t, browser: b, history: history{entries: []string{path}}, handler: h, changed: make(chan struct{}), settled: map[uint64]*Error{}}
 	p.reload(h)
 	b.t.Cleanup(p.Drop)
 	return p
 }
 
+// maxRedirects bounds the redirects that a page may begin with.
+const maxRedirects = 10
+
 // reload loads the document, and forgets what the page was before.
 func (p *Page) reload(h http.Handler) {
 	p.t.Helper()
-	d := p.browser.get(h, p.path)
+	d := p.browser.get(h, p.history.at())
+	for range maxRedirects { // to another address of its own
+		to := d.Header.Get("Location")
+		if d.Status != http.StatusSeeOther || !p.history.replace(to) {
+			break
+		}
+		d = p.browser.get(h, to)
+	}
 	container := find(d.root, parseSelector("#live"))
 	if container == nil {
-		p.t.Fatalf("livetest: GET %s: status %d, no live container in:\n%s", p.path, d.Status, d.HTML)
+		p.t.Fatalf("livetest: GET %s: status %d, no live container in:\n%s", p.history.at(), d.Status, d.HTML)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	data, _ := attr(container, "data-live")
 	p.config = config{}
 	if err := json.Unmarshal([]byte(data), &p.config); err != nil {
-		p.t.Fatalf("livetest: GET %s: data-live: %v", p.path, err)
+		p.t.Fatalf("livetest: GET %s: data-live: %v", p.history.at(), err)
 	}
 	p.document, p.shown, p.outbox, p.number, p.last = d.HTML, false, nil, 0, 0
 	if title := find(d.root, parseSelector("title")); title != nil && title.FirstChild != nil {
@@ -342,7 +352,7 @@ func (p *Page) Reconnect(h http.Handler) {
 
 // load fetches a manifest.
 func (p *Page) load(ctx context.Context, h http.Handler, fingerprint string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+resolve(p.path, "?_live=manifest."+fingerprint+".json"), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+resolve(p.history.at(), "?_live=manifest."+fingerprint+".json"), nil)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (p *Page) Connect(h http.Handler) {
 		p.connect(h)
 	}
 	if code := p.State().Closed; code != 0 {
-		p.t.Fatalf("livetest: connect %s: closed with %d", p.path, code)
+		p.t.Fatalf("livetest: connect %s: closed with %d", p.history.at(), code)
 	}
 }
 
@@ -110,7 +110,7 @@ func (p *Page) connect(h http.Handler) websocket.StatusCode {
 			break
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("livetest: connect %s: %v", p.path, err)
+			p.t.Fatalf("livetest: connect %s: %v", p.history.at(), err)
 		}
 		<-time.After(connectAgain) // a hub that is starting refuses
 	}
@@ -157,7 +157,7 @@ func (p *Page) TryConnect(h http.Handler) error {
 
 // dialSocket opens a WebSocket and says hello.
 func (p *Page) dialSocket(ctx context.Context, h http.Handler, hello []byte) (link, error) {
-	ws, err := p.browser.Dial(h, p.path) //nolint:contextcheck // it is the test's
+	ws, err := p.browser.Dial(h, p.history.at()) //nolint:contextcheck // it is the test's
 	if err != nil {
 		return nil, err
 	}
@@ -344,6 +344,10 @@ func (p *Page) note(f *frame) {
 		var name string
 		if err := json.Unmarshal(e[0], &name); err != nil {
 			p.t.Errorf("livetest: event name: %v", err)
+		}
+		if name == "live:address" {
+			p.history.patch(e[1])
+			continue
 		}
 		p.state.Events = append(p.state.Events, Event{name, e[1]})
 	}

@@ -54,6 +54,13 @@ func run(dir, out string, modules bool) error {
 		if err != nil {
 			return err
 		}
+		address, err := bundle.BuildAddress(dir)
+		if err == nil {
+			err = write(filepath.Join(dir, bundle.AddressOutput), address)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return write(out, script)
 }

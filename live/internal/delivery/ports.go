@@ -128,7 +128,8 @@ type Page interface {
 	Changed()
 	// Applied: a push went into the state.
 	Applied(e push.Entry)
-	// Subscribed: a run's effects may hold subscriptions, which begin at once.
+	// Subscribed: a run's effects may hold subscriptions, which begin at once, and
+	// what is stored with its state.
 	Subscribed(ctx context.Context, fx Effects)
 	// Happened: the state is stored, so its effects are to happen.
 	Happened(ctx context.Context, fx []Effects)

@@ -16,11 +16,13 @@ import (
 const (
 	Output     = "dist/live.min.js"
 	LaneOutput = "dist/lane.min.js"
+	// AddressOutput is that of the script for pages that follow their address.
+	AddressOutput = "dist/address.min.js"
 )
 
 // main is what the shipped script starts with. Modules run before those that
 // import them in any case; beyond that the order is one that gzip likes: 86 bytes.
-const main = `import "./fields"; import "./hydrate"; import "./morph"; import "./protocol"; import "./page"; import "./hooks"; import "./main"`
+const main = `import "./given"; import "./hydrate"; import "./morph"; import "./rebuild"; import "./page"; import "./hooks"; import "./main"`
 
 // private are names of properties that only the client's own code uses: the
 // bundle may shorten them. A name that the DOM, the wire or a page's scripts
@@ -56,6 +58,9 @@ func BuildModule(dir, name string) ([]byte, error) {
 
 // BuildLane builds the module that the client loads where WebSockets do not pass.
 func BuildLane(dir string) ([]byte, error) { return module(dir, "lane", banner) }
+
+// BuildAddress builds the script of pages that follow their address.
+func BuildAddress(dir string) ([]byte, error) { return module(dir, "address", banner) }
 
 func module(dir, name, banner string) ([]byte, error) {
 	return run(dir, api.BuildOptions{

@@ -71,6 +71,27 @@ func TestLaneIsWhatItsSourceBuilds(t *testing.T) {
 	}
 }
 
+func TestAddressIsWhatItsSourceBuilds(t *testing.T) {
+	t.Parallel()
+	built, err := bundle.BuildAddress(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := os.ReadFile(filepath.Join(sources, bundle.AddressOutput))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(built, shipped) {
+		t.Error("live/client/dist/address.min.js is not what its source builds: run go generate ./live/client")
+	}
+	const limit = 512 // bytes
+	size := zipped(t, built)
+	t.Logf("report: address: %d B gzip, at most %d", size, limit)
+	if size > limit {
+		t.Errorf("address: %d B gzip, want at most %d", size, limit)
+	}
+}
+
 // modules are where the modules for other programs are.
 const modules = "../../../../" + bundle.Module
 
