@@ -16,13 +16,13 @@ import (
 // in the queue wrote it.
 type order struct{ Item, Session string }
 
-// newPublisher is all that the worker needs of Lastmile: no hub, no node.
-func newPublisher(store *redisstream.Transport) (*push.Publisher, error) {
+// NewPublisher is all that the worker needs of Lastmile: no hub, no node.
+func NewPublisher(store *redisstream.Transport) (*push.Publisher, error) {
 	return push.NewPublisher(store, push.PublisherConfig{Broker: store.Topics()})
 }
 
-// handle is the handler, with what tells the pages at its end.
-func handle(publisher *push.Publisher) asynq.HandlerFunc {
+// Handle is the handler, with what tells the pages at its end.
+func Handle(publisher *push.Publisher) asynq.HandlerFunc {
 	return func(ctx context.Context, task *asynq.Task) error {
 		var o order
 		if err := json.Unmarshal(task.Payload(), &o); err != nil {

@@ -1,4 +1,4 @@
-package handler
+package handler_test
 
 import (
 	"log/slog"
@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"lastmile/examples/handler"
 	"lastmile/internal/patience"
 	"lastmile/push"
 	"lastmile/push/redisstream"
@@ -26,7 +27,7 @@ func TestHandlerTellsThePages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publisher, err := newPublisher(store)
+	publisher, err := handler.NewPublisher(store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestHandlerTellsThePages(t *testing.T) {
 	defer stop()
 	session := push.NewID()
 	task := asynq.NewTask("order", []byte(`{"Item":"lamp","Session":"`+session+`"}`))
-	if err := handle(publisher)(t.Context(), task); err != nil {
+	if err := handler.Handle(publisher)(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := patience.Receive(t, "the topic's message", heard), `{"a":"Changed","d":{"item":"lamp"}}`; got != want {
