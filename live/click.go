@@ -94,7 +94,7 @@ func (c *conn) nextClick(ctx context.Context) bool {
 	}
 	h := c.page.model.actions[m.Action]
 	if m.Action == onURL {
-		return c.nextMove(ctx, m)
+		return nextMove(ctx, c, m)
 	}
 	if h == nil || c.page.pushOnly[m.Action] {
 		c.dropClick()

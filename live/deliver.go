@@ -84,7 +84,7 @@ func (s screen) Subscribed(ctx context.Context, fx delivery.Effects) {
 		s.c.topics.change(ctx, e.topics)
 	}
 	if e.patch != nil { // it is stored with the state
-		s.c.moveTo(e.patch.query)
+		moveTo(s.c, e.patch.query)
 	}
 }
 

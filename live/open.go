@@ -130,7 +130,7 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (deli
 		c.out.add(effects{patch: &patch{query: *to}})
 	}
 	if doc.Place != nil {
-		c.moveTo(*doc.Place)
+		moveTo(c, *doc.Place)
 	}
 	for _, topic := range doc.Topics {
 		c.who.subscribed(map[string]bool{topic: true})

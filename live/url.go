@@ -123,7 +123,7 @@ func (p *patch) patched(r *http.Request) string {
 
 // moveTo notes the address that the browser has, or is to have. The record keeps
 // it: a frame may be lost.
-func (c *conn) moveTo(query string) {
+func moveTo(c *conn, query string) {
 	c.who.request.RawQuery = strings.TrimPrefix(query, "?")
 	c.placed = &query
 }
@@ -147,7 +147,7 @@ func moved(data json.RawMessage) (string, error) {
 
 // nextMove runs OnURL for the browser's oldest message: it has gone back or
 // forward, and says where it is.
-func (c *conn) nextMove(ctx context.Context, m message) bool {
+func nextMove(ctx context.Context, c *conn, m message) bool {
 	query, err := moved(m.Data)
 	if err != nil {
 		c.dropClick()
@@ -158,7 +158,7 @@ func (c *conn) nextMove(ctx context.Context, m message) bool {
 		return true
 	}
 	c.dropClick()
-	c.moveTo(query)
+	moveTo(c, query)
 	m.Data = nil
 	c.click(ctx, m, func(state any, ctx *Context) (any, error) {
 		// What the address is in the end: the browser may have been sent another
