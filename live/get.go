@@ -49,7 +49,7 @@ func (p *page) servePage(w http.ResponseWriter, r *http.Request) {
 	if to := m.fx.patch.patched(r); to != "" && m.fx.navigate == nil {
 		// All that mounting did comes again with the page at that address.
 		p.hub.setFlashCookie(w, r, slices.Concat(p.hub.takeFlashCookie(w, r), m.rejected))
-		http.Redirect(w, r, to, http.StatusSeeOther)
+		http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // the request's own path, and a query that PatchURL has checked
 		return
 	}
 	flashes := slices.Concat(p.hub.takeFlashCookie(w, r), m.rejected, m.fx.flashes)

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/coder/websocket"
@@ -94,7 +95,7 @@ func (c *conn) compose(dst []byte) ([]byte, string, error) {
 	if !o.behind {
 		f.Events = o.events // their listeners look at the screen
 		if o.patch != nil {
-			f.Events = append(f.Events[:len(f.Events):len(f.Events)], o.patch.event())
+			f.Events = append(slices.Clip(f.Events), o.patch.event())
 		}
 	}
 	replied := c.answer(&f)
