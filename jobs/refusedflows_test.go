@@ -89,9 +89,18 @@ func (s *scene) step(what string) jobs.Step {
 
 func flows() []flow {
 	return []flow{
-		{"batch", playBatch}, {"chain", playChain}, {"children", playChildren}, {"unique", playUnique}, {"cron", playCron},
-		{"adopted", playAdopted}, {"retry all", playRetryAll}, {"cancel all", playCancelAll}, {"outbox", playOutbox},
-		{"worker dies", playDeath}, {"worker stops", playStop}, {"cancelled waiting", playCancelWaiting},
+		{"batch", playBatch},
+		{"chain", playChain},
+		{"children", playChildren},
+		{"unique", playUnique},
+		{"cron", playCron},
+		{"adopted", playAdopted},
+		{"retry all", playRetryAll},
+		{"cancel all", playCancelAll},
+		{"outbox", playOutbox},
+		{"worker dies", playDeath},
+		{"worker stops", playStop},
+		{"cancelled waiting", playCancelWaiting},
 	}
 }
 
