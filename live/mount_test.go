@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"lastmile/live"
 	"lastmile/live/livetest"
@@ -47,6 +48,31 @@ func (reading) Mount(s list, ctx *live.Context) (list, error) {
 		s.Title = id + " " + ctx.Request().Query().Get("q")
 		return s, nil
 	}
+}
+
+// TestMountedAnewHasTheSameQuery: whichever way a page connects, a Mount for it reads
+// the query of its address, and nothing that the way itself asks with.
+func TestMountedAnewHasTheSameQuery(t *testing.T) {
+	t.Parallel()
+	onAll(t, func(e env) {
+		v := view(e.t, startNode(e.t, e.store, live.Config{}), querying{}, list{}, listHTML)
+		p := e.browser().Open(v, "/?q=a+b&t=5&l=6")
+		want := p.Text()
+		p.Drop()
+		time.Sleep(2 * time.Hour) // its state is gone
+		p.Connect(v)
+		p.Wait("the mount", func() bool { return p.State().Mounts == 1 })
+		if got := p.Text(); got != want || !strings.Contains(got, "l=6&q=a+b&t=5") {
+			e.t.Errorf("the page shows %q, before %q", got, want)
+		}
+	})
+}
+
+type querying struct{}
+
+func (querying) Mount(s list, ctx *live.Context) (list, error) {
+	s.Title = ctx.Request().Query().Encode()
+	return s, nil
 }
 
 func TestAuthenticator(t *testing.T) {

@@ -35,9 +35,11 @@ func (r Request) PathValue(name string) string { return r.wildcards[name] }
 // keepRequest copies what outlives the request.
 func keepRequest(r *http.Request) Request {
 	q := r.URL.Query()
-	if q.Has(queryLive) {
+	if ask := q.Get(queryLive); ask != "" {
 		q.Del(queryLive)
-		q.Del(queryToken)
+		if ask != askLane { // which stands in for the page's own address
+			q.Del(queryToken)
+		}
 	}
 	out := Request{
 		Path: strings.Clone(r.URL.Path), RawQuery: q.Encode(), public: strings.Clone(publicPath(r)),

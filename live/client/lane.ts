@@ -42,6 +42,7 @@ class Lane {
 
   #ws: string;
   #page: string;
+  #query: string;
   #name = "";
   #number = 0;
   #out: string[] = [];
@@ -52,7 +53,9 @@ class Lane {
 
   constructor(ws: string) {
     this.#ws = ws;
-    this.#page = ws.replace(/^ws/, "http").replace(/\?.*|$/, "?_live=");
+    const [page, query] = ws.replace(/^ws/, "http").split(/\?(.*)/);
+    this.#page = page + "?_live=";
+    this.#query = query ? "&" + query : ""; // a page that is mounted anew reads it
     if (passes) return again(ws) as never;
     queueMicrotask(() => {
       if (this.readyState !== WebSocket.CONNECTING) return;
@@ -94,7 +97,7 @@ class Lane {
   async #read(hello: string): Promise<void> {
     this.#number = 1; // of the next request
     try {
-      const response = await fetch(this.#page + "lane", {
+      const response = await fetch(this.#page + "lane" + this.#query, {
         method: "POST", body: hello, headers: JSON_BODY, cache: "no-store", redirect: "manual", signal: this.#ending.signal,
       });
       if (!response.ok) throw response.status;

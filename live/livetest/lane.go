@@ -28,7 +28,11 @@ type lane struct {
 
 // dialLane opens a lane with the hello.
 func (p *Page) dialLane(ctx context.Context, h http.Handler, hello []byte) (link, error) {
-	res, err := p.browser.post(ctx, h, resolve(p.history.at(), "?_live=lane"), hello)
+	ask := "?_live=lane"
+	if _, query, _ := strings.Cut(p.history.at(), "?"); query != "" {
+		ask += "&" + query // a page that is mounted anew reads it
+	}
+	res, err := p.browser.post(ctx, h, resolve(p.history.at(), ask), hello)
 	if err != nil {
 		return nil, err
 	}
