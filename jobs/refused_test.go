@@ -33,6 +33,23 @@ type flow struct {
 	play func(s *scene) (check func())
 }
 
+func flows() []flow {
+	return []flow{
+		{"batch", playBatch},
+		{"chain", playChain},
+		{"children", playChildren},
+		{"unique", playUnique},
+		{"cron", playCron},
+		{"adopted", playAdopted},
+		{"retry all", playRetryAll},
+		{"cancel all", playCancelAll},
+		{"outbox", playOutbox},
+		{"worker dies", playDeath},
+		{"worker stops", playStop},
+		{"cancelled waiting", playCancelWaiting},
+	}
+}
+
 // TestRefusedAtEachWrite: Redis begins to refuse at each write of what is more than
 // one job, or is nobody's run, for longer than a lease: what was told is what
 // happened, each end comes once, and nothing is missing.

@@ -87,23 +87,6 @@ func (s *scene) step(what string) jobs.Step {
 	return s.kind.Step(args{s.name + "/" + what}, notify(s.k))
 }
 
-func flows() []flow {
-	return []flow{
-		{"batch", playBatch},
-		{"chain", playChain},
-		{"children", playChildren},
-		{"unique", playUnique},
-		{"cron", playCron},
-		{"adopted", playAdopted},
-		{"retry all", playRetryAll},
-		{"cancel all", playCancelAll},
-		{"outbox", playOutbox},
-		{"worker dies", playDeath},
-		{"worker stops", playStop},
-		{"cancelled waiting", playCancelWaiting},
-	}
-}
-
 func playBatch(s *scene) func() {
 	id := "batch." + s.name
 	steps := []jobs.Step{s.step("a"), s.step("bad"), s.step("long"), s.kind.Step(args{s.name + "/quiet"})}
