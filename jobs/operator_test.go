@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -240,4 +241,28 @@ func TestProgress(t *testing.T) {
 			t.Errorf("last event is %s", events[len(events)-1].Action)
 		}
 	})
+}
+
+// TestQueueThatNobodyNamed: a pool that works on "default", since its configuration
+// names no queue, warns of a kind whose jobs lie in another one.
+func TestQueueThatNobodyNamed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		queue string
+		named map[string]int
+		want  int
+	}{{"mail", nil, 1}, {"default", nil, 0}, {"mail", map[string]int{"mail": 1}, 0}, {"mail", map[string]int{"default": 1}, 0}} {
+		bubble(t, func(t *testing.T, k *jobstest.Kit) {
+			t.Helper()
+			log := new(syncBuffer)
+			p, err := jobs.NewPool(k.Redis, k.Publisher, jobs.PoolConfig{Queues: tt.named, ClientConfig: jobs.ClientConfig{Logger: slog.New(slog.NewTextHandler(log, nil))}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			define(jobs.Queue(tt.queue)).Handle(p, quick)
+			if got := log.count("level=WARN"); got != tt.want || log.count(`queue=mail`) != tt.want {
+				t.Errorf("queue %s, named %v: %d warnings, want %d", tt.queue, tt.named, got, tt.want)
+			}
+		})
+	}
 }

@@ -27,7 +27,8 @@ type PoolConfig struct {
 	// Queues are the queues to work on with their weights: with
 	// {"critical": 6, "default": 3} two of three jobs come from "critical"
 	// while both have some. All of a cluster's load on one queue is on one
-	// Redis node. Defaults to {"default": 1}; at most 1,000.
+	// Redis node. Defaults to {"default": 1}, with a warning for each kind that has
+	// another queue; at most 1,000.
 	Queues map[string]int
 	// Strict empties queues of a higher weight before it looks at others.
 	Strict bool
@@ -152,6 +153,7 @@ type Pool struct {
 	handOuts    atomic.Int64
 	keeping     chan struct{}             // whoever renews late leases has its place
 	kept        atomic.Pointer[time.Time] // when all leases were renewed
+	named       bool                      // the configuration names queues
 	mark        string                    // what all tasks of this application carry
 	name        string                    // of this worker, for people
 	tracer      trace.Tracer
@@ -160,6 +162,7 @@ type Pool struct {
 // NewPool checks cfg and fills its defaults; pub is a *push.Publisher. It starts
 // nothing and does not own rdb, from whose options it makes a client of its own while it runs.
 func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, error) {
+	named := len(cfg.Queues) > 0
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
@@ -176,6 +179,7 @@ func NewPool(rdb redis.UniversalClient, pub Publisher, cfg PoolConfig) (*Pool, e
 		handlers: make(map[string]handling), kinds: make(map[string]*definition),
 		draining: make(chan struct{}), aborting: make(chan struct{}), givingUp: make(chan struct{}),
 		running:     make(map[string]map[*execution]struct{}),
+		named:       named,
 		mark:        tasks.Mark(c.prefix),
 		name:        workerName(),
 		adoptedDown: make(chan struct{}),
@@ -204,6 +208,10 @@ func (p *Pool) register(d *definition, h handling) {
 		p.setupErr = errors.Join(p.setupErr, fmt.Errorf("%w: kind %q registered twice", ErrInvalid, d.name))
 	default:
 		p.kinds[d.name], p.handlers[d.name] = d, h
+		if _, here := p.cfg.Queues[d.base.queue]; !here && !p.named {
+			p.log.Warn("jobs of a kind wait for another pool: this one works on the queue \"default\" unless PoolConfig.Queues says otherwise", "kind", d.name,
+				"queue", d.base.queue)
+		}
 	}
 }
 
