@@ -179,7 +179,7 @@ func (c *Client) abandon(ctx context.Context, t *task) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if _, err := c.number(ctx, "abandon", t.id, t.id, t.gen); err != nil {
-		c.log.WarnContext(ctx, "job that was not enqueued stays open: a watchdog enqueues it", "id", t.id, "error", err)
+		c.log.WarnContext(ctx, "job that was not enqueued stays open until the watchdog ends it", "id", t.id, "error", err)
 	}
 }
 

@@ -79,9 +79,6 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 			return h, nil // it has run, so it is in the queue
 		}
 		_, err := c.submit(ctx, t)
-		if err == nil {
-			noteEnqueued(ctx, c, t.id)
-		}
 		return h, err
 	case createNew:
 	}
@@ -94,11 +91,8 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 	if err == nil && taken {
 		err = c.supplant(ctx, t)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		c.abandon(ctx, t)
-	case !submitted:
-		noteEnqueued(ctx, c, t.id)
 	}
 	return h, err
 }
@@ -160,7 +154,7 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r
 			return created{}, false, err
 		}
 	}
-	answer, err := c.reply(ctx, "create", t.id, append(args, openedField, 1)...)
+	answer, err := c.reply(ctx, "create", t.id, args...)
 	if err != nil {
 		return created{}, false, err
 	}

@@ -74,37 +74,12 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 		err = c.supplant(ctx, t)
 	}
 	if err != nil {
-		return gen, err // a watchdog enqueues it: see awaitsTask
+		return gen, err
 	}
-	noteEnqueued(ctx, c, t.id)
 	if err := c.inspect.DeleteTask(c.inAsynq(rec.Queue), tasks.IDOf(rec.ID, rec.Gen)); err != nil {
 		c.log.DebugContext(ctx, "old task not removed", "id", rec.ID, "error", err)
 	}
 	return gen, nil
-}
-
-// noteEnqueued notes that the task of a generation that was opened is in the queue:
-// one that is gone from there was taken away.
-func noteEnqueued(ctx context.Context, c *Client, id string) {
-	if err := c.rdb.HDel(ctx, c.job(id)[0], openedField).Err(); err != nil {
-		c.log.DebugContext(ctx, "job still counts as not enqueued", "id", id, "error", err)
-	}
-}
-
-// awaitsTask tells whether rec is of a generation that was opened and whose task
-// may not be in the queue: whoever opened it died, or Redis refused the task.
-func (r *record) awaitsTask() bool {
-	return r.opened == r.Gen && !r.over() && r.Started.IsZero() && (r.State == StateQueued || r.State == StateScheduled)
-}
-
-// enqueueOpened puts the task of such a generation into the queue, unless it is there.
-func enqueueOpened(ctx context.Context, c *Client, rec *record) error {
-	t := &task{id: rec.ID, gen: rec.Gen, kind: rec.Kind, queue: rec.Queue, payload: rec.payload, opts: rec.opts, at: rec.NextAt, made: c.clock.now(ctx)}
-	if _, err := c.submit(ctx, t); err != nil {
-		return err
-	}
-	noteEnqueued(ctx, c, rec.ID)
-	return nil
 }
 
 // reopenTries is how often opening a generation is tried: when only its answer

@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,8 +48,6 @@ type Kit struct {
 	log   *slog.Logger
 	front *link
 
-	refuser atomic.Pointer[refuser] // the last one
-
 	mu    sync.Mutex
 	links []*link
 }
@@ -60,6 +57,12 @@ func New(t testing.TB, middleware ...jobs.Middleware[jobs.Handle]) *Kit {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
 	m.ClockTTL(true)
+	// The first connection starts it, so it is made here: others read what that writes.
+	if conn, err := m.Dial(); err != nil {
+		t.Fatalf("start Redis: %v", err)
+	} else {
+		_ = conn.Close() // nothing was said on it
+	}
 	k := &Kit{t: t, mini: m, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
 	k.front = newLink(m)
 	own, front := newLink(m).client(), k.front.client()
