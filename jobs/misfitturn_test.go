@@ -17,24 +17,34 @@ import (
 // is the next time; beside more of them, each has one more turn at most.
 func TestAbleWorkerHasTheNextTurn(t *testing.T) {
 	t.Parallel()
-	for _, cannot := range []int{1, 3} {
+	for _, tt := range []struct {
+		name   string
+		cannot int
+		queues map[string]int
+		put    func(*testing.T, *jobstest.Kit, *jobs.Kind[args, result], ...jobs.Option) string
+	}{
+		{"one", 1, nil, enqueue},
+		{"three", 3, nil, enqueue},
+		{"one, of two queues", 1, map[string]int{"default": 1, "other": 1}, enqueue},
+		{"one, without a session", 1, nil, plain},
+	} {
 		for _, after := range []time.Duration{0, 2500 * time.Millisecond, 31 * time.Second, 4 * time.Minute} {
-			t.Run(fmt.Sprint(cannot, " cannot, after ", after), func(t *testing.T) {
+			t.Run(fmt.Sprint(tt.name, " after ", after), func(t *testing.T) {
 				t.Parallel()
 				bubble(t, func(t *testing.T, k *jobstest.Kit) {
 					t.Helper()
 					reg, kind := prometheus.NewRegistry(), define()
-					for i := range cannot {
-						cfg := jobs.PoolConfig{}
+					for i := range tt.cannot {
+						cfg := jobs.PoolConfig{Queues: tt.queues}
 						if i == 0 {
 							cfg.Registerer = reg
 						}
 						k.Start(cfg, unable[[]int])
 					}
-					id := enqueue(t, k, kind)
+					id := tt.put(t, k, kind)
 					time.Sleep(after)
 					before := counter(t, reg, "jobs_version_skew_total", "bad_args")
-					k.Start(jobs.PoolConfig{}, func(p *jobs.Pool) { kind.Handle(p, quick) })
+					k.Start(jobs.PoolConfig{Queues: tt.queues}, func(p *jobs.Pool) { kind.Handle(p, quick) })
 					info := k.Wait(id)
 					if info.State != jobs.StateCompleted || info.Attempt != 1 {
 						t.Errorf("job is %s in attempt %d", info.State, info.Attempt)

@@ -283,7 +283,7 @@ func (s *street) checkOurs(ids []string, killed bool) {
 			s.t.Errorf("job %s started %d times, its end was told %d times", id, times[id], told[id])
 		}
 	}
-	s.checkMore("our jobs", more, killed)
+	s.checkMore("our jobs", more, killed, 1)
 }
 
 // checkTheirs wants each of their tasks completed, and charged for nothing but the
@@ -308,17 +308,17 @@ func (s *street) checkTheirs(killed bool) {
 		}
 		charged += info.Retried
 	}
-	s.checkMore("their tasks: retries", charged, killed)
+	s.checkMore("their tasks: retries", charged, killed, 2)
 	_, more := s.times(theirStarts)
-	s.checkMore("their tasks", more, killed)
+	s.checkMore("their tasks", more, killed, 2)
 }
 
-// checkMore: what ran again was in the hands of a process that died.
-func (s *street) checkMore(who string, more int, killed bool) {
+// checkMore: what ran again was in the hands of the processes that died at each kill.
+func (s *street) checkMore(who string, more int, killed bool, died int) {
 	s.t.Helper()
 	most := 0
 	if killed {
-		most = *neighbourKills * handsEach * 2
+		most = *neighbourKills * died * handsEach
 	}
 	if more > most {
 		s.t.Errorf("%s: %d more than one each, want at most %d", who, more, most)

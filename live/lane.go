@@ -1,6 +1,7 @@
 package live
 
 import (
+	"crypto/hmac"
 	"encoding/json"
 	"errors"
 	"io"
@@ -57,7 +58,7 @@ func laneTag(h *Hub, who Identity, id string) string {
 // nodeOf returns the node that holds a lane, "" when who may not use it.
 func nodeOf(h *Hub, name string, who Identity) string {
 	i := strings.LastIndexByte(name, '.')
-	if i < 0 || name[i+1:] != laneTag(h, who, name[:i]) {
+	if i < 0 || !hmac.Equal([]byte(name[i+1:]), []byte(laneTag(h, who, name[:i]))) {
 		return ""
 	}
 	node, _, _ := strings.Cut(name, ".")
