@@ -13,7 +13,7 @@ import (
 
 var (
 	roomFor    = flag.Duration("jobs.room", 0, "for how long Redis refuses writes in TestRefusedAtAnyWrite and TestRefusingRedis, if not for some seconds")
-	roomRounds = flag.Int("jobs.room.rounds", 8, "at how many points of the jobs' lives it begins to")
+	roomRounds = flag.Int("jobs.room.rounds", 4, "at how many points of the jobs' lives it begins to, for each way to refuse")
 )
 
 // TestRefusedAtAnyWrite: Redis begins to refuse writes at points all over the lives
@@ -22,7 +22,7 @@ var (
 func TestRefusedAtAnyWrite(t *testing.T) {
 	t.Parallel()
 	const writes = 240 // somewhat more than all lives need
-	for _, tt := range []struct {
+	tests := []struct {
 		name    string
 		refusal jobstest.Refusal
 		lasts   time.Duration
@@ -30,7 +30,9 @@ func TestRefusedAtAnyWrite(t *testing.T) {
 		{"full", jobstest.Full, 40 * time.Second}, // longer than any lease
 		{"unsaved", jobstest.Unsaved, 40 * time.Second},
 		{"replica", jobstest.ReadOnly, 40 * time.Second},
-	} {
+	}
+	points := *roomRounds * len(tests) // each at other points
+	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, k *jobstest.Kit) {
@@ -38,7 +40,7 @@ func TestRefusedAtAnyWrite(t *testing.T) {
 				l := newLiving()
 				w := k.Start(jobs.PoolConfig{Concurrency: 50}, func(p *jobs.Pool) { define().Handle(p, l.handle) })
 				for round := range *roomRounds {
-					liveThrough(t, k, l, w.Pool.Client(), tt.refusal, cmp.Or(*roomFor, tt.lasts), round*writes / *roomRounds)
+					liveThrough(t, k, l, w.Pool.Client(), tt.refusal, cmp.Or(*roomFor, tt.lasts), (round*len(tests)+i)*writes/points)
 				}
 			})
 		})
