@@ -25,21 +25,23 @@ type asset struct {
 	plain, zipped []byte
 }
 
-// assets are the files of one view: the client, in two parts, and the manifest.
+// assets are the files of one view: the client, in its parts, and the manifest.
 type assets struct {
 	script string // the client's name
 	lane   string // that of its module for connections without WebSockets
-	// address is that of its module for pages that follow their address.
-	address string
-	files   map[string]asset
+	// address is that of its module for pages that follow their address, disable
+	// that for templates with live-disable.
+	address, disable string
+	files            map[string]asset
 }
 
 func newAssets(set *engine.Set) (*assets, error) {
 	script, scriptBody := client.Script()
 	lane, laneBody := client.Lane()
 	address, addressBody := client.Address()
-	a := &assets{script: script, lane: lane, address: address, files: map[string]asset{}}
-	for name, body := range map[string][]byte{script: scriptBody, lane: laneBody, address: addressBody} {
+	disable, disableBody := client.Disable()
+	a := &assets{script: script, lane: lane, address: address, disable: disable, files: map[string]asset{}}
+	for name, body := range map[string][]byte{script: scriptBody, lane: laneBody, address: addressBody, disable: disableBody} {
 		if err := a.add(name, "text/javascript; charset=utf-8", body); err != nil {
 			return nil, err
 		}

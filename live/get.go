@@ -119,17 +119,42 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 		p.hub.metrics.renderErrs.Inc()
 		return "", fmt.Errorf("live: layout of %q: %w", p.name, err)
 	}
-	return b.String(), nil
+	return based(b.String(), who.request.public), nil
+}
+
+// ownAsset begins the attribute that names an asset of the page, relative to it:
+// what a proxy has put before its path is not known here.
+const ownAsset = `src="?` + queryLive + `=`
+
+// based keeps the page's own assets where they are when the layout has a <base>,
+// which every address behind it would go by.
+func based(document, path string) string {
+	for at := 0; ; {
+		i := strings.IndexByte(document[at:], '<')
+		if i < 0 || strings.HasPrefix(document[at+i:], containerTag) {
+			return document
+		}
+		at += i + 1
+		if len(document)-at > 4 && strings.EqualFold(document[at:at+4], "base") && strings.IndexByte(" \t\n\f\r/", document[at+4]) >= 0 {
+			return document[:at] + strings.ReplaceAll(document[at:], ownAsset, `src="`+template.HTMLEscapeString(path)+ownAsset[len(`src="`):])
+		}
+	}
 }
 
 // head loads the client.
 func (p *page) head() template.HTML {
-	head := `<script defer src="?` + queryLive + `=` + p.assets.script + `"></script>`
+	head := `<script defer ` + ownAsset + p.assets.script + `"></script>`
 	if p.model.onURL != nil {
-		head += `<script type="module" src="?` + queryLive + `=` + p.assets.address + `"></script>`
+		head += `<script type="module" ` + ownAsset + p.assets.address + `"></script>`
+	}
+	if p.disables {
+		head += `<script type="module" ` + ownAsset + p.assets.disable + `"></script>`
 	}
 	return template.HTML(head) //nolint:gosec // constants and hex hashes
 }
+
+// containerTag begins the element that holds a page.
+const containerTag = `<div id="live"`
 
 // container wraps the content for the client, and lets a browser without
 // JavaScript acknowledge what it shows.
@@ -142,7 +167,8 @@ func (p *page) container(who *visitor, m *mounted, content []byte, hash string) 
 		return "", fmt.Errorf("live: encode page data: %w", err)
 	}
 	var b strings.Builder
-	b.WriteString(`<div id="live" data-live="`)
+	b.WriteString(containerTag)
+	b.WriteString(` data-live="`)
 	b.WriteString(template.HTMLEscapeString(string(data)))
 	b.WriteString(`">`)
 	b.Write(content)
@@ -152,7 +178,7 @@ func (p *page) container(who *visitor, m *mounted, content []byte, hash string) 
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(`<noscript><img alt="" width="1" height="1" src="?` + queryLive + `=ack&amp;` + queryToken + `=` + token + `"></noscript>`)
+		b.WriteString(`<noscript><img alt="" width="1" height="1" ` + ownAsset + `ack&amp;` + queryToken + `=` + token + `"></noscript>`)
 	}
 	return template.HTML(b.String()), nil //nolint:gosec // html/template wrote the content; the rest is escaped above
 }

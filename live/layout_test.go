@@ -41,3 +41,39 @@ func TestLayoutKnowsWhoLooks(t *testing.T) {
 		}
 	})
 }
+
+// TestLayoutWithABase: the page's own scripts and its acknowledgement stay where
+// they are, wherever the layout's <base> is.
+func TestLayoutWithABase(t *testing.T) {
+	t.Parallel()
+	const relative, whole = ` src="?_live=client.`, ` src="/a%20b?_live=client.`
+	for _, tt := range []struct{ layout, want string }{
+		{`<head>{{.Head}}</head>{{.Content}}`, relative},
+		{`<head>{{.Head}}<base href="/else/"></head>{{.Content}}`, relative},
+		{`<head><base href="/else/">{{.Head}}</head>{{.Content}}`, whole},
+		{"<head><BASE\nhref=/else/>{{.Head}}</head>{{.Content}}", whole},
+		{`<head><base/>{{.Head}}</head>{{.Content}}`, whole},
+		{`<head><basefont>{{.Head}}</head>{{.Content}}`, relative},
+		{`<head><title>base</title>{{.Head}}</head>{{.Content}}<base href="/else/">`, relative},
+	} {
+		t.Run(tt.layout, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := startNode(t, memStore(t), live.Config{})
+				layout := template.Must(template.New("layout").Parse(tt.layout))
+				v, err := live.NewView(n.hub, "x", desk{}, plain{}, template.Must(template.New("x").Parse(`<p live-disable>{{.N}}</p>`)), live.ViewConfig{Layout: layout})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://live.test/a%20b?q=1", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, html := livetest.NewBrowser(t).Do(v, r) //nolint:bodyclose // Do closes it
+				if !strings.Contains(html, tt.want) || strings.Count(html, "src=\"?_live=") != strings.Count(html, relative)*2 {
+					t.Errorf("want %s, twice, in %s", tt.want, html)
+				}
+			})
+		})
+	}
+}

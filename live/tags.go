@@ -58,6 +58,11 @@ func (p *page) checkAttribute(t engine.Tag, a engine.TagAttr) error {
 		if !a.Dynamic && a.Value == "" {
 			return errors.New("live-hook names no hook")
 		}
+	case "live-disable":
+		if a.Dynamic || a.Value != "" {
+			return errors.New("live-disable has no value: style .live-pending to say what happens")
+		}
+		p.disables = true
 	case "live-reset", "live-force", "live-ignore":
 	case "name":
 		if a.Value == fieldAction && !a.Dynamic {
@@ -65,8 +70,8 @@ func (p *page) checkAttribute(t engine.Tag, a engine.TagAttr) error {
 		}
 	default:
 		if strings.HasPrefix(a.Name, attrPrefix) && !strings.HasPrefix(a.Name, attrValue) {
-			return fmt.Errorf("no attribute is called %s: there are live-change, live-click, live-debounce, live-force, live-hook, "+
-				"live-ignore, live-input, live-recover, live-reset and live-value-*", a.Name)
+			return fmt.Errorf("no attribute is called %s: there are live-change, live-click, live-debounce, live-disable, live-force, "+
+				"live-hook, live-ignore, live-input, live-recover, live-reset and live-value-*", a.Name)
 		}
 	}
 	return nil

@@ -101,6 +101,7 @@ type page struct {
 	set      *engine.Set
 	title    *template.Template // nil when the template defines none
 	pushOnly map[string]bool
+	disables bool // the template has live-disable
 	assets   *assets
 }
 

@@ -62,7 +62,7 @@ const boardPage = `{{define "title"}}{{.Count}} counted{{end}}
 <input id="q" name="q" live-input="Search"> <p id="found">You look for {{.Query}}.</p>
 <form method="post"><input name="text" id="text"><button name="live-action" value="Say">Say</button></form>
 <ul>{{range .Said}}<li>{{.}}</li>{{end}}</ul>
-<button id="ask" live-click="Ask" live-value-for="far">ask</button>{{with .Pushed}}<p id="pushed" live-hook="Note">{{.}}</p>{{end}}`
+<button id="ask" live-disable live-click="Ask" live-value-for="far">ask</button>{{with .Pushed}}<p id="pushed" live-hook="Note">{{.}}</p>{{end}}`
 
 // node is a web process with the board at its root.
 type node struct {
@@ -183,8 +183,11 @@ func TestBrowserRealServer(t *testing.T) {
 	browser.Do(ctx, t, chromedp.SendKeys("#text", "one <b>"), chromedp.Click("form button"))
 	text("li", "one <b>")
 	text(".live-flash-info", "said")
-	browser.Do(ctx, t, chromedp.Click("#ask"))
+	// Three clicks at once are one: the page has loaded what live-disable needs.
+	browser.WaitFor(ctx, t, `performance.getEntriesByType("resource").some((r) => r.name.includes("_live=disable.") && r.responseEnd)`)
+	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](`ask.click(); ask.click(); ask.click()`))
 	text("#pushed", "far")
+	browser.WaitFor(ctx, t, `!ask.disabled`)
 	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](`live.push("Ask", {for: "farther"})`))
 	text("#pushed", "farther")
 	browser.Do(ctx, t, chromedp.Evaluate[chromedp.Void](`live.push("Ask")`))

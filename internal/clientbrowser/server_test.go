@@ -168,6 +168,10 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		_, body := client.Script()
 		w.Header().Set("Content-Type", "text/javascript")
 		_, _ = w.Write(body)
+	case asset == "disable.js":
+		_, body := client.Disable()
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = w.Write(body)
 	case strings.HasPrefix(asset, "manifest."):
 		manifest, ok := s.manifests[strings.TrimSuffix(strings.TrimPrefix(asset, "manifest."), ".json")]
 		if !ok {
@@ -178,14 +182,18 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, manifest)
 	default:
 		config, _ := json.Marshal(s.config)
+		disable := ""
+		if strings.Contains(s.raw+s.layout, "live-disable") {
+			disable = `<script type="module" src="?_live=disable.js"></script>`
+		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		if s.policy != "" {
 			w.Header().Set("Content-Security-Policy", s.policy)
 		}
 		fmt.Fprintf(w, `<!doctype html><html lang=en><title>first</title><link rel=icon href=data:>
 <main><div id="live" data-live="%s">%s</div>%s</main>
-<script src="?_live=client.js" defer></script><script type="module">%s</script>`,
-			html.EscapeString(string(config)), s.content, s.layout, s.extra)
+<script src="?_live=client.js" defer></script>%s<script type="module">%s</script>`,
+			html.EscapeString(string(config)), s.content, s.layout, disable, s.extra)
 	}
 }
 

@@ -75,7 +75,7 @@ func TestBrowserShell(t *testing.T) {
 	t.Parallel()
 	ctx := browser.New(t)
 	for _, group := range []cases{
-		frameCases, clickCases, formCases, editCases, inputCases, domCases, connectionCases, staleCases, faultCases,
+		frameCases, clickCases, formCases, editCases, inputCases, domCases, disableCases, connectionCases, staleCases, faultCases,
 	} {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {

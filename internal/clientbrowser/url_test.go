@@ -48,8 +48,8 @@ const bookPage = `<p id="page">page {{.Page}}</p><button id="turn" live-click="T
 <form method="post"><input name="note" id="note"><button id="form" name="live-action" value="Turn">form</button></form>
 <a id="top" href="#top">top</a>`
 
-// bookLayout has a base that is not the page's address.
-const bookLayout = `<!doctype html><html><head>{{.Head}}<base href="/elsewhere/"><title>{{.Title}}</title></head><body>{{.Content}}</body></html>`
+// bookLayout has a base that is not the page's address, before all else.
+const bookLayout = `<!doctype html><html><head><base href="/elsewhere/">{{.Head}}<title>{{.Title}}</title></head><body>{{.Content}}</body></html>`
 
 // TestBrowserAddress: the address follows what the page shows, and the page its
 // address: back, forward, reload, a shared link, the back/forward cache.

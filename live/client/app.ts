@@ -20,6 +20,9 @@ const RELOAD_EVERY = 60_000;
 
 const GONE = 410;
 
+/** How many messages of an element have no answer. No form's field has such a name; disable.ts reads it. */
+const PENDING = Symbol.for("live");
+
 export function createApp(root: HTMLElement) {
   /** The server has started anew, and no frame has been applied since. */
   let anew = false;
@@ -31,7 +34,6 @@ export function createApp(root: HTMLElement) {
   let met = false;
   let stale = false;
   let staleTimer = 0;
-  const pending = new WeakMap<Element, number>();
 
   const config: Config = JSON.parse(root.dataset.live!);
   const path = location.href.replace(/[?#].*/, "");
@@ -51,11 +53,10 @@ export function createApp(root: HTMLElement) {
     if (fire(root, "live:error", error)) flash("error", error.message);
   };
 
-  const mark = (el: Element, by: number) => {
-    const count = (pending.get(el) ?? 0) + by;
-    pending.set(el, count);
-    of(el, "classList").toggle("live-pending", count > 0);
-    if (count) call(el, "setAttribute", "aria-busy", "true");
+  const mark = (el: Element & { [PENDING]?: number }, by: number) => {
+    el[PENDING] = by + (el[PENDING] ?? 0);
+    of(el, "classList").toggle("live-pending", !!el[PENDING]);
+    if (el[PENDING]) call(el, "setAttribute", "aria-busy", "true");
     else call(el, "removeAttribute", "aria-busy");
   };
 

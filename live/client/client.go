@@ -23,6 +23,9 @@ var lane string
 //go:embed dist/address.min.js
 var address string
 
+//go:embed dist/disable.min.js
+var disable string
+
 // Script returns the bundled script and a file name that changes with its
 // content ("client.<hash>.js"), so that it may be cached for ever under that
 // name. It hashes the script at each call: call it once and keep the result,
@@ -36,6 +39,10 @@ func Lane() (name string, body []byte) { return named("lane", lane) }
 // Address is Script for the module that pages have besides whose controller
 // follows their address ("address.<hash>.js").
 func Address() (name string, body []byte) { return named("address", address) }
+
+// Disable is Script for the module that pages have besides whose template has
+// live-disable ("disable.<hash>.js").
+func Disable() (name string, body []byte) { return named("disable", disable) }
 
 func named(kind, text string) (name string, body []byte) {
 	body = []byte(text)

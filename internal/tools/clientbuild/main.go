@@ -1,5 +1,5 @@
 // Command clientbuild bundles live/client/*.ts into live/client/dist/live.min.js
-// and, where WebSockets do not pass, lane.min.js beside it,
+// and, beside it, the parts that a page loads only when it needs them,
 // or with -modules builds push/pushhttp/script/*.ts, each into an ES module in
 // its dist. Run it from the module's root, or through go generate in live/client
 // and push/pushhttp. It checks no types: the TypeScript compiler does, in .ci/run.
@@ -47,19 +47,14 @@ func run(dir, out string, modules bool) error {
 	}
 	if out == "" {
 		out = filepath.Join(dir, bundle.Output)
-		lane, err := bundle.BuildLane(dir)
-		if err == nil {
-			err = write(filepath.Join(dir, bundle.LaneOutput), lane)
-		}
-		if err != nil {
-			return err
-		}
-		address, err := bundle.BuildAddress(dir)
-		if err == nil {
-			err = write(filepath.Join(dir, bundle.AddressOutput), address)
-		}
-		if err != nil {
-			return err
+		for _, name := range bundle.Parts() {
+			part, err := bundle.BuildPart(dir, name)
+			if err != nil {
+				return err
+			}
+			if err := write(filepath.Join(dir, bundle.PartOutput(name)), part); err != nil {
+				return err
+			}
 		}
 	}
 	return write(out, script)

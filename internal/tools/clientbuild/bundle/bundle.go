@@ -11,14 +11,8 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// Output is the bundle's place, relative to the sources, and LaneOutput that of
-// the module for connections where WebSockets do not pass.
-const (
-	Output     = "dist/live.min.js"
-	LaneOutput = "dist/lane.min.js"
-	// AddressOutput is that of the script for pages that follow their address.
-	AddressOutput = "dist/address.min.js"
-)
+// Output is the bundle's place, relative to the sources.
+const Output = "dist/live.min.js"
 
 // main is what the shipped script starts with. Modules run before those that
 // import them in any case; beyond that the order is one that gzip likes: 86 bytes.
@@ -53,18 +47,23 @@ func Modules() []string { return []string{"push", "useLastmile"} }
 // BuildModule builds the ES module <name>.ts of dir, for other programs to import:
 // what it exports keeps its name, and what it imports stays an import.
 func BuildModule(dir, name string) ([]byte, error) {
-	return module(dir, name, "/* Lastmile, push/pushhttp */")
+	return run(dir, api.BuildOptions{
+		EntryPoints: []string{name + ".ts"}, Format: api.FormatESModule, Banner: map[string]string{"js": "/* Lastmile, push/pushhttp */"},
+	})
 }
 
-// BuildLane builds the module that the client loads where WebSockets do not pass.
-func BuildLane(dir string) ([]byte, error) { return module(dir, "lane", banner) }
+// Parts are the modules that a page loads only when it needs them: lane where
+// WebSockets do not pass, address where the page follows its address, disable
+// where the template has live-disable.
+func Parts() []string { return []string{"lane", "address", "disable"} }
 
-// BuildAddress builds the script of pages that follow their address.
-func BuildAddress(dir string) ([]byte, error) { return module(dir, "address", banner) }
+// PartOutput is the place of a part, relative to the sources.
+func PartOutput(name string) string { return "dist/" + name + ".min.js" }
 
-func module(dir, name, banner string) ([]byte, error) {
+// BuildPart builds one of Parts, with what it imports in it.
+func BuildPart(dir, name string) ([]byte, error) {
 	return run(dir, api.BuildOptions{
-		EntryPoints: []string{name + ".ts"}, Format: api.FormatESModule, Banner: map[string]string{"js": banner},
+		EntryPoints: []string{name + ".ts"}, Bundle: true, Format: api.FormatESModule, Banner: map[string]string{"js": banner},
 	})
 }
 

@@ -50,45 +50,26 @@ func TestBundleIsWhatTheSourcesBuild(t *testing.T) {
 	}
 }
 
-func TestLaneIsWhatItsSourceBuilds(t *testing.T) {
+func TestPartsAreWhatTheirSourcesBuild(t *testing.T) {
 	t.Parallel()
-	built, err := bundle.BuildLane(sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	shipped, err := os.ReadFile(filepath.Join(sources, bundle.LaneOutput))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(built, shipped) {
-		t.Error("live/client/dist/lane.min.js is not what its source builds: run go generate ./live/client")
-	}
-	const limit = 2048 // bytes
-	size := zipped(t, built)
-	t.Logf("report: lane: %d B gzip, at most %d", size, limit)
-	if size > limit {
-		t.Errorf("lane: %d B gzip, want at most %d", size, limit)
-	}
-}
-
-func TestAddressIsWhatItsSourceBuilds(t *testing.T) {
-	t.Parallel()
-	built, err := bundle.BuildAddress(sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	shipped, err := os.ReadFile(filepath.Join(sources, bundle.AddressOutput))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(built, shipped) {
-		t.Error("live/client/dist/address.min.js is not what its source builds: run go generate ./live/client")
-	}
-	const limit = 512 // bytes
-	size := zipped(t, built)
-	t.Logf("report: address: %d B gzip, at most %d", size, limit)
-	if size > limit {
-		t.Errorf("address: %d B gzip, want at most %d", size, limit)
+	limits := map[string]int{"lane": 2048, "address": 512, "disable": 1280} // bytes
+	for _, name := range bundle.Parts() {
+		built, err := bundle.BuildPart(sources, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shipped, err := os.ReadFile(filepath.Join(sources, bundle.PartOutput(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(built, shipped) {
+			t.Errorf("live/client/%s is not what its source builds: run go generate ./live/client", bundle.PartOutput(name))
+		}
+		size := zipped(t, built)
+		t.Logf("report: %s: %d B gzip, at most %d", name, size, limits[name])
+		if size > limits[name] {
+			t.Errorf("%s: %d B gzip, want at most %d", name, size, limits[name])
+		}
 	}
 }
 
