@@ -1,0 +1,26 @@
+// Command desk is the order desk of docs/guide, from chapter 5 on. The chapters
+// show all of it.
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"lastmile"
+	"lastmile/devredis"
+)
+
+func main() {
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // until the process ends
+	desk := &Desk{}
+	err := lastmile.Run(ctx, lastmile.Config{
+		Setup: desk.Setup, Development: devredis.Open,
+		RedisURL: os.Getenv("REDIS_URL"), Role: lastmile.Role(os.Getenv("ROLE")), Addr: os.Getenv("ADDR"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
