@@ -85,7 +85,9 @@ func (a *App) Background(name string, run func(ctx context.Context) error) {
 }
 
 // ServeHTTP serves the pages and whatever else is registered.
-func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	service.Bodies(a.mux).ServeHTTP(w, r)
+}
 
 // Run does the process's work until ctx ends. Then jobs finish or are given back,
 // pages move to other nodes, and what pushes travel through ends last. It returns

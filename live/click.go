@@ -21,11 +21,15 @@ func (c *conn) receive(in *inbound) {
 		c.refuse(frameError{Code: in.err.code, Text: in.err.text, Number: in.err.number, Action: in.err.action})
 		return
 	}
+	if in.Ack > c.out.seq {
+		c.refuse(frameError{Code: codeInvalid, Text: fmt.Sprintf("field \"k\": frame %d was not sent", in.Ack), Number: in.Number, Action: in.Action})
+		return
+	}
 	if in.Ack > 0 {
 		c.session.Acks.Confirm(in.Ack)
 		c.refused.confirm(in.Ack)
 	}
-	if in.Snapshot != 0 {
+	if in.Snapshot != 0 && c.limiter.Allow() { // over its rate it is passed over: a browser asks again
 		c.out.wantSnapshot()
 	}
 	if in.Action == "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"lastmile/push/cookie"
 )
@@ -59,7 +60,15 @@ func (h *Hub) setFlashCookie(w http.ResponseWriter, r *http.Request, flashes []F
 			})
 			return
 		}
-		flashes = flashes[1:]
+		if len(flashes) > 1 {
+			flashes = flashes[1:]
+			continue
+		}
+		text := flashes[0].Text // better a part of it than nothing
+		flashes = []Flash{{Kind: flashes[0].Kind, Text: strings.ToValidUTF8(text[:len(text)/2], "") + "…"}}
+		if len(text) < len("…")*4 {
+			return
+		}
 	}
 }
 

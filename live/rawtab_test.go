@@ -22,6 +22,7 @@ type told struct {
 	Answered uint64          `json:"i"`
 	Error    *livetest.Error `json:"x"`
 	Seq      uint64          `json:"s"`
+	Snapshot json.RawMessage `json:"r"`
 }
 
 // rawTab speaks the protocol by hand. It confirms frames when it is told to.

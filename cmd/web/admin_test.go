@@ -105,6 +105,16 @@ func TestAdminToken(t *testing.T) {
 	if res := w.do(client, http.MethodGet, "/ops", nil); res.status != http.StatusOK {
 		t.Errorf("with the cookie: got status %d", res.status)
 	}
+	foreign := func(r *http.Request) {
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Origin", "https://evil.test")
+	}
+	if res := w.do(client, http.MethodPost, "/ops", foreign); res.status != http.StatusForbidden {
+		t.Errorf("a POST of another site with the cookie: got status %d, want 403", res.status)
+	}
+	if c := w.do(http.DefaultClient, http.MethodGet, "/ops", bearer).header.Get("Set-Cookie"); !strings.Contains(c, "HttpOnly; SameSite=Strict") {
+		t.Errorf("the operator's cookie is %q", c)
+	}
 	if strings.Contains(w.Log(), token) {
 		t.Error("the token is in the log")
 	}

@@ -72,7 +72,7 @@ func serve(ctx context.Context, s *settings, log *slog.Logger) error {
 		return errors.Join(err, listener.Close())
 	}
 	server := &http.Server{
-		Addr: s.Addr, Handler: obs.Trace(tracer, a.handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Addr: s.Addr, Handler: service.Bodies(obs.Trace(tracer, a.handler)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	announce(ctx, s, log, listener.Addr(), a.operators)
