@@ -23,7 +23,7 @@ const fromHere = 5
 var named = regexp.MustCompile("`(\\w+\\.go)`")
 
 // written finds the chapter in which a line is written.
-var written = regexp.MustCompile(`// chapter (\d+)$`)
+var written = regexp.MustCompile(`(?://|\{\{/\*) chapter (\d+)(?: \*/\}\})?$`)
 
 // chapter is what a chapter adds to the order desk.
 type chapter struct {

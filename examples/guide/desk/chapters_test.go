@@ -2,12 +2,16 @@ package main
 
 import (
 	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"lastmile"
 	"lastmile/devredis"
+	"lastmile/live"
 	"lastmile/live/livetest"
 )
 
@@ -16,8 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start runs the order desk as main does.
 func start(t *testing.T) *lastmile.App {
 	t.Helper()
-	desk := &Desk{}
-	app, err := lastmile.New(t.Context(), lastmile.Config{Setup: desk.Setup, Development: devredis.Open, Logger: slog.New(slog.DiscardHandler)})
+	desk := &Desk{password: "of the desk"}
+	app, err := lastmile.New(t.Context(), lastmile.Config{
+		Setup: desk.Setup, Development: devredis.Open, Logger: slog.New(slog.DiscardHandler),
+		Live: live.Config{Topics: topics, Authenticator: desk},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +54,7 @@ func TestForm(t *testing.T) {
 	if plain.Status != 422 || !plain.Has("input[value=2]") {
 		t.Errorf("without JavaScript: %d\n%s", plain.Status, plain.HTML)
 	}
-	if plain = plain.Submit("button", map[string]string{"item": "Cup"}); plain.Status != 200 {
+	if plain = plain.Submit("button", map[string]string{"item": "Cup", "pieces": "2"}); plain.Status != 200 {
 		t.Errorf("the second try: %d\n%s", plain.Status, plain.HTML)
 	}
 }
@@ -72,5 +79,83 @@ func TestMenu(t *testing.T) {
 	}
 	if doc := browser.Get(app, "/?item=Spoon"); !doc.Has("input[value=Spoon]") {
 		t.Errorf("the form for an item:\n%s", doc.HTML)
+	}
+}
+
+// signIn returns a browser of a clerk.
+func signIn(t *testing.T, app *lastmile.App) *livetest.Browser {
+	t.Helper()
+	browser := livetest.NewBrowser(t)
+	doc := browser.Post(app, "/sign-in", url.Values{"user": {"ann"}, "password": {"of the desk"}})
+	if doc.Status != http.StatusOK || !strings.Contains(doc.Text(), "Orders") {
+		t.Fatalf("signed in: %d\n%s", doc.Status, doc.HTML)
+	}
+	return browser
+}
+
+// The list shows what is ordered while it is open, and is in its address.
+func TestList(t *testing.T) {
+	t.Parallel()
+	app := start(t)
+	clerk := signIn(t, app)
+	list, sent := clerk.Open(app, "/orders"), clerk.Open(app, "/orders?show=sent")
+	form := livetest.Open(t, app, "/")
+	for range pageSize + 1 {
+		form.Submit("form", map[string]any{"item": "Tea", "pieces": "2"})
+	}
+	form.Submit("form", map[string]any{"item": "Cup", "pieces": "1"})
+	list.WaitText("Cup")
+	list.WaitText("Next page")
+	if got := sent.TextOf("table"); got != "No orders." {
+		t.Errorf("sent: %q", got)
+	}
+	list.Click("button[value=new]", nil)
+	if got := list.Address(); got != "/orders?show=new" {
+		t.Errorf("the address is %q", got)
+	}
+	if doc := clerk.Get(app, "/orders?page=1&show=new"); strings.Count(doc.HTML, "<tr") != 2 || strings.Contains(doc.HTML, "Next page") {
+		t.Errorf("the second page:\n%s", doc.HTML)
+	}
+	list.Reconnect(app)
+	list.WaitText("Cup")
+}
+
+// Who has not signed in sees no orders, and who signs out sees them no more.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	app := start(t)
+	stranger := livetest.NewBrowser(t)
+	if doc := stranger.Get(app, "/orders"); doc.Header.Get("Location") != "/sign-in" {
+		t.Errorf("a stranger is shown\n%s", doc.HTML)
+	}
+	if doc := stranger.Post(app, "/sign-in", url.Values{"user": {"ann"}, "password": {"guess"}}); doc.Status != http.StatusUnprocessableEntity {
+		t.Errorf("a guess: %d", doc.Status)
+	}
+	act := url.Values{"live-action": {"Filter"}, "show": {"new"}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/orders", strings.NewReader(act.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if res, body := stranger.Do(app, req); res.Header.Get("Location") != "/sign-in" { //nolint:bodyclose // Do has read and closed it
+		t.Errorf("a stranger's action: %s %v\n%s", res.Status, res.Header, body)
+	}
+	if ws, err := stranger.Dial(app, "/orders"); err == nil {
+		_ = ws.CloseNow()
+		t.Error("a stranger's WebSocket is let in")
+	}
+	clerk := signIn(t, app)
+	list := clerk.Open(app, "/orders")
+	if got := list.TextOf("form"); !strings.HasPrefix(got, "ann") {
+		t.Errorf("signed in: %q", got)
+	}
+	if doc := clerk.Post(app, "/sign-out", nil); doc.Status != http.StatusOK {
+		t.Errorf("signing out: %d", doc.Status)
+	}
+	if code := list.WaitClosed(); code != 4004 {
+		t.Errorf("the open list was closed with %d", code)
+	}
+	if doc := clerk.Get(app, "/orders"); doc.Header.Get("Location") != "/sign-in" {
+		t.Errorf("after that:\n%s", doc.HTML)
 	}
 }

@@ -13,15 +13,18 @@ import (
 
 // Desk is what all pages and jobs of the order desk share.
 type Desk struct {
-	app *lastmile.App
+	app      *lastmile.App
+	password string // chapter 8
 }
 
 // Setup registers what each chapter adds.
 func (d *Desk) Setup(app *lastmile.App) error {
 	d.app = app
 	return errors.Join(
-		d.form(), // chapter 5
-		d.menu(), // chapter 6
+		d.form(),  // chapter 5
+		d.menu(),  // chapter 6
+		d.list(),  // chapter 7
+		d.users(), // chapter 8
 	)
 }
 
@@ -41,7 +44,9 @@ func (d *Desk) put(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
-	return d.app.Redis().HSet(ctx, "desk:orders", o.ID, data).Err()
+	err = d.app.Redis().HSet(ctx, "desk:orders", o.ID, data).Err()
+	err = errors.Join(err, d.app.Publisher().PublishTopic(ctx, "orders", "Changed", nil)) // chapter 7
+	return err
 }
 
 // orders returns all orders, the newest first.

@@ -11,14 +11,20 @@ import (
 
 	"lastmile"
 	"lastmile/devredis"
+	"lastmile/live"
 )
 
 func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // until the process ends
 	desk := &Desk{}
+	desk.password = os.Getenv("DESK_PASSWORD") // chapter 8
 	err := lastmile.Run(ctx, lastmile.Config{
 		Setup: desk.Setup, Development: devredis.Open,
 		RedisURL: os.Getenv("REDIS_URL"), Role: lastmile.Role(os.Getenv("ROLE")), Addr: os.Getenv("ADDR"),
+		Live: live.Config{
+			Topics:        topics, // chapter 7
+			Authenticator: desk,   // chapter 8
+		},
 	})
 	if err != nil {
 		log.Fatal(err)
