@@ -34,6 +34,7 @@ type App struct {
 	pool       *jobs.Pool
 	health     *readiness.Health
 	mux        *http.ServeMux
+	front      []service.Task // besides the hub
 	background []service.Task
 	started    atomic.Bool
 }
@@ -121,6 +122,7 @@ func (a *App) tasks() (base, front, work []service.Task) {
 	if a.cfg.Role != Worker {
 		base = append(base, service.Task{Name: "node", Run: a.node.Run})
 		front = append(front, service.Task{Name: "hub", Run: a.hub.Run})
+		front = append(front, a.front...)
 	}
 	if a.works() {
 		work = append(work, service.Task{Name: "worker pool", Run: a.pool.Run}) // it is a watchdog too

@@ -159,3 +159,69 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("after that:\n%s", doc.HTML)
 	}
 }
+
+// A job packs, tells how far it is, can be stopped, and tells who ordered.
+func TestWork(t *testing.T) {
+	t.Parallel()
+	app := start(t)
+	clerk := signIn(t, app)
+	list, form := clerk.Open(app, "/orders"), livetest.Open(t, app, "/")
+	form.Submit("form", map[string]any{"item": "Tea", "pieces": "2"})
+	list.WaitText("Tea")
+	list.Click("button[value=Pack]", nil)
+	list.WaitText("Tea 2 sent")
+	form.WaitText("Tea is on its way.")
+
+	form.Submit("form", map[string]any{"item": "Spoon", "pieces": "100"})
+	list.WaitText("Spoon")
+	list.Click("button[value=Pack]", nil)
+	list.Wait("progress", func() bool { return list.Has("progress") })
+	list.Click("button[value=Stop]", nil)
+	list.WaitText("cancelled")
+}
+
+// The end of many jobs is one message.
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	app := start(t)
+	clerk := signIn(t, app)
+	list, form := clerk.Open(app, "/orders"), livetest.Open(t, app, "/")
+	if failed := list.Try("PackAll", nil); failed == nil {
+		t.Error("nothing was packed, and nothing said")
+	}
+	for _, item := range []string{"Cup", "Sugar", "Teapot"} {
+		form.Submit("form", map[string]any{"item": item, "pieces": "1"})
+		list.WaitText(item)
+	}
+	list.Click("PackAll", nil)
+	list.Wait("the end", func() bool { return len(list.State().Flashes) > 0 })
+	if got := list.State().Flashes[0]; got != [2]string{"info", "2 sent, 1 not"} {
+		t.Errorf("told %v", got)
+	}
+}
+
+// A page that is not live hears of the same job.
+func TestTrack(t *testing.T) {
+	t.Parallel()
+	app := start(t)
+	customer := livetest.NewBrowser(t)
+	customer.Get(app, "/").Submit("button", map[string]string{"item": "Tea", "pieces": "1"})
+	list := signIn(t, app).Open(app, "/orders")
+	list.Click("button[value=Pack]", nil)
+	for _, part := range []string{"/track.js", "/push/push.js"} {
+		if doc := customer.Get(app, part); doc.Status != http.StatusOK || !strings.Contains(doc.Header.Get("Content-Type"), "javascript") {
+			t.Errorf("%s: %d %v", part, doc.Status, doc.Header)
+		}
+	}
+	if doc := customer.Get(app, "/track"); !doc.Has("#sent") {
+		t.Errorf("the page:\n%s", doc.HTML)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/push/events?actions=Sent&wait=25", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json")
+	if res, body := customer.Do(app, req); !strings.Contains(body, "Tea is on its way.") { //nolint:bodyclose // Do has read and closed it
+		t.Errorf("the reader: %s %s", res.Status, body)
+	}
+}

@@ -25,6 +25,8 @@ func (d *Desk) Setup(app *lastmile.App) error {
 		d.menu(),  // chapter 6
 		d.list(),  // chapter 7
 		d.users(), // chapter 8
+		d.work(),  // chapter 9
+		d.track(), // chapter 10
 	)
 }
 

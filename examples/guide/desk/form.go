@@ -51,5 +51,8 @@ func (p *FormPage) Order(s Form, ctx *live.Context) (Form, error) {
 
 // form registers the page.
 func (d *Desk) form() error {
-	return lastmile.Page(d.app, "/{$}", &FormPage{d}, Form{}, formPage, live.ViewConfig{Title: "Order"})
+	return lastmile.Page(d.app, "/{$}", &FormPage{d}, Form{}, formPage, live.ViewConfig{
+		Title:    "Order",
+		PushOnly: []string{"Sent"}, // chapter 9
+	})
 }

@@ -7,17 +7,19 @@ import (
 	"net/url"
 	"strconv"
 
+	"lastmile/jobs" // chapter 9
 	"lastmile/live"
 	"lastmile/push"
 )
 
 // List is the state of the page that lists the orders.
 type List struct {
-	User   string  // chapter 8
-	Show   string  // new, sent, or empty for all
-	Page   int     // from 0
-	Orders []Order `live:"load"`
-	More   bool    `live:"load"` // there is a next page
+	User    string                // chapter 8
+	Show    string                // new, sent, or empty for all
+	Page    int                   // from 0
+	Orders  []Order               `live:"load"`
+	More    bool                  `live:"load"`    // there is a next page
+	Packing map[string]jobs.Event `live:"persist"` // chapter 9
 }
 
 // Next is the address of the next page.
@@ -32,8 +34,13 @@ var listPage = template.Must(template.New("list").Parse(`<h1>Orders</h1>
   <button name="show" value="">All</button> <button name="show" value="new">New</button> <button name="show" value="sent">Sent</button>
 </form>
 <table>{{range .Orders}}
-  <tr data-key="{{.ID}}"><td>{{.Item}}</td><td>{{.Pieces}}</td><td>{{.State}}</td></tr>
+  <tr data-key="{{.ID}}"><td>{{.Item}}</td><td>{{.Pieces}}</td><td>{{.State}}</td>
+    {{$job := index $.Packing .ID}}<td>{{if $job.State}}<progress value="{{$job.Fraction}}"></progress> {{$job.State}} {{$job.Error}}{{end}}</td>{{/* chapter 9 */}}
+    <td><form method="post"><input type="hidden" name="order" value="{{.ID}}">{{/* chapter 9 */}}
+      <button name="live-action" value="Pack" live-disable>Pack</button> <button name="live-action" value="Stop">Stop</button></form></td>{{/* chapter 9 */}}
+  </tr>
 {{else}}<tr><td>No orders.</td></tr>{{end}}</table>
+<form method="post"><button name="live-action" value="PackAll" live-disable>Pack all</button></form>{{/* chapter 9 */}}
 {{if .More}}<p><a href="{{.Next}}">Next page</a></p>{{end}}`))
 
 // ListPage has the list's actions.
@@ -92,8 +99,11 @@ func topics(_ live.Identity, topic string) error {
 
 func (d *Desk) list() error {
 	view, err := live.NewView(d.app.Hub(), "orders", &ListPage{d}, List{}, listPage, live.ViewConfig{
-		Title:    "Orders",
-		PushOnly: []string{"Changed"},
+		Title: "Orders",
+		PushOnly: []string{
+			"Changed",
+			"Told", "AllPacked", // chapter 9
+		},
 	})
 	if err != nil {
 		return err
