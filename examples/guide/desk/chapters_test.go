@@ -225,3 +225,29 @@ func TestTrack(t *testing.T) {
 		t.Errorf("the reader: %s %s", res.Status, body)
 	}
 }
+
+// Web and worker are the same program in two processes.
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	client, closeAll, err := devredis.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(closeAll)
+	apps := map[lastmile.Role]*lastmile.App{}
+	for _, role := range []lastmile.Role{lastmile.Web, lastmile.Worker} {
+		desk := &Desk{password: "of the desk", metrics: "127.0.0.1:0"}
+		apps[role], err = lastmile.New(t.Context(), lastmile.Config{
+			Setup: desk.Setup, Redis: client, Role: role, Logger: slog.New(slog.DiscardHandler),
+			Live: live.Config{Topics: topics, Authenticator: desk},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		livetest.Run(t, apps[role].Run)
+	}
+	form := livetest.Open(t, apps[lastmile.Web], "/")
+	form.Submit("form", map[string]any{"item": "Tea", "pieces": "1"})
+	signIn(t, apps[lastmile.Web]).Open(apps[lastmile.Web], "/orders").Click("button[value=Pack]", nil)
+	form.WaitText("Tea is on its way.")
+}

@@ -15,18 +15,20 @@ import (
 type Desk struct {
 	app      *lastmile.App
 	password string // chapter 8
+	metrics  string // chapter 12: the address to serve them on
 }
 
 // Setup registers what each chapter adds.
 func (d *Desk) Setup(app *lastmile.App) error {
 	d.app = app
 	return errors.Join(
-		d.form(),  // chapter 5
-		d.menu(),  // chapter 6
-		d.list(),  // chapter 7
-		d.users(), // chapter 8
-		d.work(),  // chapter 9
-		d.track(), // chapter 10
+		d.form(),    // chapter 5
+		d.menu(),    // chapter 6
+		d.list(),    // chapter 7
+		d.users(),   // chapter 8
+		d.work(),    // chapter 9
+		d.track(),   // chapter 10
+		d.operate(), // chapter 12
 	)
 }
 

@@ -8,6 +8,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time" // chapter 12
+
+	"github.com/prometheus/client_golang/prometheus" // chapter 12
 
 	"lastmile"
 	"lastmile/devredis"
@@ -18,6 +21,7 @@ func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // until the process ends
 	desk := &Desk{}
 	desk.password = os.Getenv("DESK_PASSWORD") // chapter 8
+	desk.metrics = os.Getenv("METRICS_ADDR")   // chapter 12
 	err := lastmile.Run(ctx, lastmile.Config{
 		Setup: desk.Setup, Development: devredis.Open,
 		RedisURL: os.Getenv("REDIS_URL"), Role: lastmile.Role(os.Getenv("ROLE")), Addr: os.Getenv("ADDR"),
@@ -25,6 +29,8 @@ func main() {
 			Topics:        topics, // chapter 7
 			Authenticator: desk,   // chapter 8
 		},
+		DrainDelay: 5 * time.Second,              // chapter 12
+		Registerer: prometheus.DefaultRegisterer, // chapter 12
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -73,7 +73,8 @@ func (d *Desk) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "try again", http.StatusServiceUnavailable)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: "login", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil})
+	https := r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" // as the proxy says
+	http.SetCookie(w, &http.Cookie{Name: "login", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: https})
 	http.Redirect(w, r, "/orders", http.StatusSeeOther)
 }
 
