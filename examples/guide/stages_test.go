@@ -141,7 +141,9 @@ func TestEachChapterBuilds(t *testing.T) {
 
 // compiled is a file of a package that is compiled and not linked, which takes most
 // of a build's time.
-func compiled(code string) string { return strings.Replace(code, "package main\n", "package stage\n", 1) }
+func compiled(code string) string {
+	return strings.Replace(code, "package main\n", "package stage\n", 1)
+}
 
 // before returns a file as it is after a chapter.
 func before(code string, number int) string {

@@ -16,7 +16,7 @@ import (
 // shown are the packages whose exported functions all have to be used in some
 // example, and the methods that are entrances as well.
 var shown = map[string][]string{
-	".": {"Run", "Handle", "ServeHTTP", "Background", "Pool", "Jobs"},
+	".": {"Run", "Handle", "ServeHTTP", "Background", "Pool", "Jobs", "Readers"},
 	"jobs": {
 		"Enqueue", "Handle", "With", "Step", "Args", "Result", "Progress", // Kind and Job
 		"Get", "Jobs", "Cancel", "Retry", "Batch", "BatchOf", "Run", // Client and Pool
