@@ -3,6 +3,7 @@ package guide_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,9 +113,7 @@ func TestEachChapterBuilds(t *testing.T) {
 	dir, overlay, packages := t.TempDir(), map[string]string{}, []string{}
 	files := map[string]string{}
 	for _, c := range chapters(t, root) {
-		for name, code := range c.files {
-			files[name] = code
-		}
+		maps.Copy(files, c.files)
 		stage := fmt.Sprintf("examples/guide/stage%d", c.number)
 		packages = append(packages, "./"+stage)
 		for name, code := range files {
