@@ -66,7 +66,7 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
 
 /** Makes instances in the page, before ref. */
 function insert(page: Page, rows: WireInstance[], ref: Node): Instance[] {
-  const made = rows.map((w) => make(page, w, ref.parentNode!, ref));
+  const made = rows.map((w) => make(page, w, of(ref, "parentNode")!, ref));
   for (const row of made) eachNode(row, page.mounted);
   return made;
 }

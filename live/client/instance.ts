@@ -48,7 +48,7 @@ export function moveNode(n: Node, parent: Node & { moveBefore?(n: Node, ref: Nod
 }
 
 export function move(inst: Instance, ref: Node): Instance {
-  eachNode(inst, (n) => moveNode(n, ref.parentNode!, ref));
+  eachNode(inst, (n) => moveNode(n, of(ref, "parentNode")!, ref));
   return inst;
 }
 

@@ -78,6 +78,7 @@ var edges = []edge{
 	{name: "title in svg", page: `<svg viewBox="0 0 9 9"><title>{{.S}}</title><linearGradient id="g"></linearGradient>{{if .A}}<text x="1">{{.S}}</text>{{end}}</svg>`, states: newlines},
 	{name: "page of one text", page: `{{.S}}`, states: newlines},
 	{name: "page of nothing else", page: `{{if .A}}{{.S}}{{end}}`, states: newlines},
+	{name: "rows that are forms", page: `<div>{{range .Words}}<form data-key="{{.}}"><input name="remove"><input name="nextSibling"><input name="parentNode" value="{{.}}"></form>{{end}}</div>`, states: lists},
 	{name: "page of rows", page: `{{range .Words}}<p data-key="{{.}}">{{.}}</p>{{end}}`, states: lists},
 }
 
