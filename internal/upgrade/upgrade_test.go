@@ -136,7 +136,7 @@ func goOn(t *testing.T, f frozen) {
 	// What had failed for good can be done again.
 	dead := s.app.Store().DeadLetters()
 	letters, err := dead.List(ctx, push.DeadQuery{})
-	if err != nil || len(letters) != 1 || letters[0].Entry.Message.Action != "Break" {
+	if err != nil || len(letters) != 1 || letters[0].Entry.Action != "Break" {
 		t.Fatalf("dead letters %v, %v", letters, err)
 	}
 	if _, err := dead.Replay(ctx, letters[0].ID); err != nil {
@@ -148,7 +148,7 @@ func goOn(t *testing.T, f frozen) {
 	}
 
 	second := livetest.NewBrowser(t)
-	second.Do(f.Away, httptest.NewRequestWithContext(ctx, "GET", "http://live.test/", nil)) // takes the cookie
+	second.Do(f.Away, httptest.NewRequestWithContext(ctx, "GET", "http://live.test/", nil)) //nolint:bodyclose // takes the cookie; Do has read and closed it
 	back := second.Open(s.app, "/")
 	back.WaitText("count 1 shared bob")
 	if text := browser.Open(s.app, "/other").Text(); !strings.HasPrefix(text, "count 1") {
