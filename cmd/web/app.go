@@ -11,15 +11,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"lastmile/cmd/internal/control"
 	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/journey"
 	"lastmile/cmd/internal/obs"
 	"lastmile/cmd/internal/profilejob"
+	"lastmile/cmd/web/guide"
+	"lastmile/cmd/web/home"
 	"lastmile/cmd/web/jobspage"
 	"lastmile/cmd/web/ops"
 	"lastmile/cmd/web/pages"
 	"lastmile/cmd/web/plain"
 	"lastmile/cmd/web/reports"
 	"lastmile/cmd/web/ui"
+	"lastmile/docs"
 	"lastmile/internal/readiness"
 	"lastmile/internal/service"
 	"lastmile/jobs"
@@ -137,7 +142,7 @@ func (p *parts) delivery(ctx context.Context) error {
 // topics allows what the pages subscribe to. Browsers cannot subscribe to
 // anything by themselves, so the operator's topic needs no further check.
 func topics(who live.Identity, topic string) error {
-	if topic == ops.Topic {
+	if topic == ops.Topic || topic == home.Topic {
 		return nil
 	}
 	return pages.Topics(who, topic)
@@ -153,6 +158,7 @@ func (p *parts) pool() (*jobs.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+	journey.Handle(pool, p.settings.Process)
 	return pool, profilejob.Handle(pool, p.files)
 }
 
@@ -181,6 +187,13 @@ func (p *parts) routes(a *app) error {
 	if err := reports.Register(mux, reports.Deps{Hub: p.hub, Jobs: p.jobs, Files: p.files, UI: p.ui, Log: p.log, Demo: s.Demo}); err != nil {
 		return err
 	}
+	if err := guide.Register(mux, guide.Deps{Docs: docs.Files, UI: p.ui, Log: p.log}); err != nil {
+		return err
+	}
+	follow, err := p.home(mux)
+	if err != nil {
+		return err
+	}
 	operations, view, err := ops.New(ops.Deps{Hub: p.hub, Store: p.transport, Dead: p.transport.DeadLetters(), Queues: p.queues, UI: p.ui, Embedded: s.embedded(), Node: p.node.ID(), Log: p.log})
 	if err != nil {
 		return err
@@ -199,7 +212,8 @@ func (p *parts) routes(a *app) error {
 	}
 	mux.Handle("/admin/asynq/", guard.guard(console))
 	mux.Handle("/admin/asynq", http.RedirectHandler("/admin/asynq/", http.StatusMovedPermanently))
-	a.front = append(a.front, service.Task{Name: "background of pages", Run: group.Run}, service.Task{Name: "operations page", Run: operations.Run})
+	a.front = append(a.front, service.Task{Name: "background of pages", Run: group.Run}, service.Task{Name: "operations page", Run: operations.Run},
+		service.Task{Name: "first page", Run: follow})
 	for _, path := range []string{"GET /admin", "GET /admin/{$}"} {
 		mux.Handle(path, http.RedirectHandler("/ops", http.StatusFound))
 	}
@@ -208,10 +222,20 @@ func (p *parts) routes(a *app) error {
 	mux.Handle("GET /metrics", guard.guard(obs.MetricsHandler(p.reg, p.log)))
 	guard.registerProfiles(mux)
 	p.ui.Register(mux)
-	mux.Handle("GET /{$}", http.RedirectHandler("/reports", http.StatusFound))
 	mux.HandleFunc("/", p.ui.NotFound)
 	a.handler, err = p.protect(mux)
 	return err
+}
+
+// home makes the first page.
+func (p *parts) home(mux *http.ServeMux) (follow func(context.Context) error, err error) {
+	d := home.Deps{Hub: p.hub, Jobs: p.jobs, UI: p.ui, Process: p.settings.Process, Log: p.log}
+	if p.settings.Control != "" {
+		if d.Control, err = control.New(p.settings.Control); err != nil {
+			return nil, err
+		}
+	}
+	return home.Register(mux, d)
 }
 
 // protect refuses requests of other sites and tells browsers what pages may do.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lastmile/cmd/internal/config"
+	"lastmile/cmd/internal/control"
 )
 
 // settings are the program's flags and environment.
@@ -39,6 +40,9 @@ type settings struct {
 	Demo  bool `name:"demo" env:"LASTMILE_DEMO" help:"Offer to slow reports down and to make them fail, to watch progress and retries."`
 	Probe bool `name:"probe" help:"Ask the program that listens on --addr whether it is ready, and exit with 0 or 1."`
 
+	Process string `name:"process" env:"LASTMILE_PROCESS" hidden:"" help:"What the first page calls this process."`
+	Control string `name:"control" env:"LASTMILE_CONTROL" hidden:"" help:"Where the demonstration's parent answers, with its password."`
+
 	Dev bool `name:"dev" env:"LASTMILE_DEV" help:"Show the text of internal errors in pages."`
 }
 
@@ -57,6 +61,9 @@ func (s *settings) Check() error {
 	}
 	if n := len(s.AdminToken); n > 0 && n < 16 {
 		return fmt.Errorf("%w: --admin-token=(%d characters): must have at least 16", config.ErrUsage, n)
+	}
+	if _, err := control.New(s.Control); s.Control != "" && err != nil {
+		return fmt.Errorf("%w: --control: %w", config.ErrUsage, err)
 	}
 	for _, err := range []error{
 		config.Range("concurrency", s.Concurrency, 1, 1000),

@@ -159,6 +159,7 @@ func TestServesWithNothingElse(t *testing.T) {
 		"/timer":             "Ready",
 		"/webhook":           w.url + "/hooks/",
 		"/board":             "Nobody has said anything",
+		"/guide/":            "Guide",
 		"/ops":               "it is embedded",
 		"/healthz":           "ok",
 		"/readyz":            "ok",
@@ -178,7 +179,7 @@ func TestServesWithNothingElse(t *testing.T) {
 	if res := w.do(http.DefaultClient, http.MethodGet, "/nowhere", nil); res.status != http.StatusNotFound || !strings.Contains(res.body, "There is nothing here") {
 		t.Errorf("/nowhere: got status %d:\n%s", res.status, res.body)
 	}
-	if res := w.do(http.DefaultClient, http.MethodGet, "/", nil); res.status != http.StatusFound || res.header.Get("Location") != "/reports" {
+	if res := w.do(http.DefaultClient, http.MethodGet, "/", nil); res.status != http.StatusOK || !strings.Contains(res.body, "Ten hops") {
 		t.Errorf("/: got status %d", res.status)
 	}
 	for _, path := range []string{"/admin", "/admin/"} {

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/cmd/internal/config"
+	"lastmile/cmd/internal/journey"
 	"lastmile/cmd/internal/obs"
 	"lastmile/cmd/internal/profilejob"
 	"lastmile/internal/readiness"
@@ -112,7 +113,7 @@ func (t *tools) clientConfig() jobs.ClientConfig {
 
 // known are the kinds of jobs that this program runs and enqueues.
 func known() []jobscmd.Kind {
-	return []jobscmd.Kind{jobscmd.Of(profilejob.Kind, profilejob.Bindings()...)}
+	return []jobscmd.Kind{jobscmd.Of(profilejob.Kind, profilejob.Bindings()...), jobscmd.Of(journey.Kind, journey.Bindings()...)}
 }
 
 // run runs the command.

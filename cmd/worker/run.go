@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"lastmile/cmd/internal/config"
 	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/journey"
 	"lastmile/cmd/internal/obs"
 	"lastmile/cmd/internal/profilejob"
 	"lastmile/internal/service"
@@ -30,6 +32,7 @@ type runCommand struct {
 	Strict       bool           `name:"strict" env:"LASTMILE_STRICT" help:"Empty queues of a higher weight before looking at others."`
 	DrainTimeout time.Duration  `name:"shutdown-timeout" env:"LASTMILE_SHUTDOWN_TIMEOUT" default:"20s" help:"Time that running jobs get at a stop before they are given back."`
 	Addr         string         `name:"worker-addr" env:"LASTMILE_WORKER_ADDR" placeholder:"HOST:PORT" help:"Address of /healthz, /readyz and /metrics. None when empty."`
+	Process      string         `name:"process" env:"LASTMILE_PROCESS" hidden:"" help:"What the first page calls this process."`
 	Probe        bool           `name:"probe" help:"Ask the worker that listens on --worker-addr whether it is ready, and exit with 0 or 1."`
 }
 
@@ -45,8 +48,8 @@ func (c *runCommand) check() error {
 		return fmt.Errorf("%w: --worker-addr=: must be given with --probe, as the worker has it", config.ErrUsage)
 	}
 	for _, name := range c.Kinds {
-		if name != profilejob.Kind.Name() {
-			return fmt.Errorf("%w: --kinds=%s: must be of %s", config.ErrUsage, name, profilejob.Kind.Name())
+		if kinds := []string{profilejob.Kind.Name(), journey.Kind.Name()}; !slices.Contains(kinds, name) {
+			return fmt.Errorf("%w: --kinds=%s: must be of %s", config.ErrUsage, name, strings.Join(kinds, ", "))
 		}
 	}
 	for name, weight := range c.Queues {
@@ -123,6 +126,9 @@ func (c *runCommand) pool(t *tools) (*jobs.Pool, error) {
 		if err := profilejob.Handle(pool, files); err != nil {
 			return nil, err
 		}
+	}
+	if name := journey.Kind.Name(); len(c.Kinds) == 0 || slices.Contains(c.Kinds, name) {
+		journey.Handle(pool, c.Process)
 	}
 	return pool, nil
 }

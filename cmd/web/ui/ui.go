@@ -39,12 +39,14 @@ type Link struct{ View, Path, Label string }
 // Links are the entries of the navigation, in order.
 func Links() []Link {
 	return []Link{
+		{"home", "/", "Start"},
 		{"reports", "/reports", "Reports"},
 		{"slow", "/slow", "Slow"},
 		{"timer", "/timer", "Timer"},
 		{"webhook", "/webhook", "Webhook"},
 		{"board", "/board", "Board"},
 		{"plain", "/plain", "Plain"},
+		{"guide", "/guide/", "Guide"},
 		{"ops", "/ops", "Ops"},
 	}
 }

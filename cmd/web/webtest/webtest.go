@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lastmile/cmd/internal/filestore"
+	"lastmile/cmd/internal/journey"
 	"lastmile/cmd/internal/profilejob"
 	"lastmile/cmd/web/ui"
 	"lastmile/jobs"
@@ -83,6 +84,7 @@ func (w *World) Run() {
 func (w *World) Work() *jobstest.Worker {
 	w.t.Helper()
 	return w.Kit.Start(jobs.PoolConfig{}, func(p *jobs.Pool) {
+		journey.Handle(p, "")
 		if err := profilejob.Handle(p, w.Files); err != nil {
 			w.t.Fatal(err)
 		}
