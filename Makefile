@@ -20,6 +20,11 @@ help: ## List the targets
 run: ## Serve the whole application on 127.0.0.1:8080, nothing else needed (ARGS="--addr ...")
 	go run ./cmd/web --demo $(ARGS)
 
+.PHONY: demo
+demo: ## Run two web nodes, two workers, a store and a proxy, with a page to kill them from
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/web ./cmd/worker ./cmd/internal/demo
+	@bin/demo $(ARGS)
+
 .PHONY: build
 build: ## Build both programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/web ./cmd/worker
