@@ -13,16 +13,16 @@ import (
 
 // settings are the program's flags and environment.
 type settings struct {
-	config.Redis
-	config.Push
-	config.Log
-	config.Trace
+	config.Redis `group:"Redis:"`
+	config.Push  `group:"Pushes:"`
+	config.Log   `group:"Log and traces:"`
+	config.Trace `group:"Log and traces:"`
 	config.About
 
 	Addr      string `name:"addr" env:"LASTMILE_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on."`
 	PublicURL string `name:"public-url" env:"LASTMILE_PUBLIC_URL" placeholder:"URL" help:"How browsers and webhooks reach this program. Defaults to http:// and the address."`
 
-	AllowedOrigins []string `name:"allowed-origins" env:"LASTMILE_ALLOWED_ORIGINS" placeholder:"URL,..." help:"Other origins whose pages may connect and post."`
+	AllowedOrigins []string `name:"allowed-origins" env:"LASTMILE_ALLOWED_ORIGINS" placeholder:"URL" help:"Other origins whose pages may connect and post."`
 	AdminToken     string   `name:"admin-token" env:"LASTMILE_ADMIN_TOKEN" placeholder:"SECRET" help:"Password (of any user) or bearer token for /ops, /admin/ and /metrics. Without one the program makes one, the same on all nodes, and prints a link with it when it starts."`
 
 	Worker      bool `name:"worker" env:"LASTMILE_WORKER" help:"Run jobs in this process too. Always on with the embedded Redis."`

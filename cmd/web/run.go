@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return code
 	}
 	if s.Probe {
-		return config.Exit(errs, "web", service.Probe(ctx, s.Addr))
+		return config.Exit(errs, "web", false, service.Probe(ctx, s.Addr))
 	}
 	log := obs.NewLogger(errs, s.Format, s.Level)
 	redis.SetLogger(obs.RedisLogger(log))

@@ -26,10 +26,10 @@ import (
 
 // cli is the command line.
 type cli struct {
-	config.Redis
-	config.Push
-	config.Log
-	config.Trace
+	config.Redis `group:"Redis:"`
+	config.Push  `group:"Pushes:"`
+	config.Log   `group:"Log and traces:"`
+	config.Trace `group:"Log and traces:"`
 	config.About
 
 	JSON bool `name:"json" env:"LASTMILE_JSON" help:"Print JSON instead of text."`
@@ -52,10 +52,22 @@ func (c *cli) Check() error {
 	return nil
 }
 
+// about is the head of the help.
+const about = `Runs Lastmile's background jobs, and looks after jobs and dead letters.
+
+Every command needs a Redis (--redis-url or REDIS_URL). Examples:
+
+    worker run
+    worker jobs list --state=failed --created-since=24h
+    worker jobs retry --state=failed --kind=profile
+    worker dead list --reason=expired
+
+It exits with 0, with 1 when the work has failed, and with 2 when the command is wrong.`
+
 // run is the program without the process: it returns the exit code.
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	var c cli
-	kctx, code, done := config.Parse(&c, "worker", "Runs Lastmile's background jobs and looks after jobs and dead letters.", args, out, errs)
+	kctx, code, done := config.Parse(&c, "worker", about, args, out, errs)
 	if done {
 		return code
 	}
@@ -64,7 +76,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		kctx.BindTo(ctx, (*context.Context)(nil))
 		err = errors.Join(t.run(kctx), t.client.Close())
 	}
-	return config.Exit(errs, "worker", err)
+	return config.Exit(errs, "worker", c.JSON, err)
 }
 
 // tools are what the commands work with.
@@ -83,7 +95,7 @@ type tools struct {
 func open(ctx context.Context, c *cli, out, errs io.Writer) (*tools, error) {
 	log := obs.NewLogger(errs, c.Format, c.Level)
 	redis.SetLogger(obs.RedisLogger(log))
-	t := &tools{cli: c, log: log, reg: obs.NewRegistry(config.Version()), out: terminal.Printer{W: out, JSON: c.JSON}}
+	t := &tools{cli: c, log: log, reg: obs.NewRegistry(config.Version()), out: terminal.New(out, c.JSON)}
 	var err error
 	if t.client, err = c.Client(); err != nil {
 		return nil, err

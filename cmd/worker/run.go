@@ -28,7 +28,7 @@ import (
 type runCommand struct {
 	Concurrency  int            `name:"concurrency" env:"LASTMILE_CONCURRENCY" default:"10" help:"Jobs that run at a time."`
 	Queues       map[string]int `name:"queues" env:"LASTMILE_QUEUES" default:"default=1" mapsep:"," placeholder:"NAME=WEIGHT,..." help:"Queues to work on, with their weights. default=1 when not given."`
-	Kinds        []string       `name:"kinds" env:"LASTMILE_KINDS" placeholder:"KIND,..." help:"Kinds of jobs to run, all when not given. Kinds left out need queues that this worker does not work on: it fails the jobs that it does not know."`
+	Kinds        []string       `name:"kinds" env:"LASTMILE_KINDS" placeholder:"KIND" help:"Kinds of jobs to run, all when not given. Kinds left out need queues that this worker does not work on: it fails the jobs that it does not know."`
 	Strict       bool           `name:"strict" env:"LASTMILE_STRICT" help:"Empty queues of a higher weight before looking at others."`
 	DrainTimeout time.Duration  `name:"shutdown-timeout" env:"LASTMILE_SHUTDOWN_TIMEOUT" default:"20s" help:"Time that running jobs get at a stop before they are given back."`
 	Addr         string         `name:"worker-addr" env:"LASTMILE_WORKER_ADDR" placeholder:"HOST:PORT" help:"Address of /healthz, /readyz and /metrics. None when empty."`

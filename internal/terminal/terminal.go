@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
 // Printer prints what a command found.
@@ -19,6 +22,20 @@ type Printer struct {
 	W io.Writer
 	// JSON says that it goes as JSON.
 	JSON bool
+	// Width is how many characters a line of a table may have; zero is any number. In
+	// a terminal New finds it out. What is read by another program is never cut.
+	Width int
+}
+
+// New returns a printer for a command's output.
+func New(w io.Writer, asJSON bool) Printer {
+	p := Printer{W: w, JSON: asJSON}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			p.Width = width
+		}
+	}
+	return p
 }
 
 // Print prints text, or v as JSON.
@@ -32,20 +49,50 @@ func (p Printer) Print(v any, text string) error {
 	return enc.Encode(v)
 }
 
-// Table prints rows, or v as JSON.
+// leastCell is what is left at least of a text that is cut.
+const leastCell = 16
+
+// Table prints rows, or v as JSON. Where the lines are wider than the terminal, the
+// texts of the last column are cut: it holds words, the others what is copied.
 func (p Printer) Table(v any, head []string, rows [][]string) error {
 	if p.JSON {
 		return p.Print(v, "")
 	}
-	w := tabwriter.NewWriter(p.W, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, strings.Join(head, "\t")) // Flush returns the error
-	for _, r := range rows {
-		for i, cell := range r {
-			r[i] = strings.ReplaceAll(harmless(cell), "\n", " ")
+	lines := make([][]string, 0, len(rows)+1)
+	widths := make([]int, len(head))
+	for _, row := range append([][]string{head}, rows...) {
+		line := make([]string, len(row))
+		for i, cell := range row {
+			line[i] = strings.ReplaceAll(harmless(cell), "\n", " ")
+			widths[i] = max(widths[i], utf8.RuneCountInString(line[i]))
 		}
-		_, _ = fmt.Fprintln(w, strings.Join(r, "\t"))
+		lines = append(lines, line)
 	}
-	return w.Flush()
+	before := 0 // of the last column
+	for _, w := range widths[:len(head)-1] {
+		before += w + 2
+	}
+	if p.Width > 0 && before+widths[len(head)-1] > p.Width {
+		widths[len(head)-1] = max(p.Width-before, leastCell)
+	}
+	var out strings.Builder
+	for _, line := range lines {
+		var b strings.Builder
+		for i, cell := range line {
+			fmt.Fprintf(&b, "%-*s  ", widths[i], cut(cell, widths[i]))
+		}
+		out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
+	}
+	_, err := io.WriteString(p.W, out.String())
+	return err
+}
+
+// cut shortens a text to n characters.
+func cut(text string, n int) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	return string([]rune(text)[:n-1]) + "…"
 }
 
 // harmless takes out of a text what would steer a terminal: errors and data may

@@ -45,9 +45,9 @@ type Config struct {
 
 func (c *Config) printer() terminal.Printer {
 	if c.Out == nil {
-		return terminal.Printer{W: os.Stdout, JSON: c.JSON}
+		return terminal.New(os.Stdout, c.JSON)
 	}
-	return terminal.Printer{W: c.Out, JSON: c.JSON}
+	return terminal.New(c.Out, c.JSON)
 }
 
 func (c *Config) kinds() map[string]Kind {

@@ -11,7 +11,7 @@ import (
 
 // jobsWhere chooses jobs.
 type jobsWhere struct {
-	State         []string `name:"state" placeholder:"STATE,..." help:"Jobs in these states: queued, scheduled, running, retrying, stalled, completed, failed, cancelled or lost."`
+	State         []string `name:"state" placeholder:"STATE" help:"Jobs in these states: queued, scheduled, running, retrying, stalled, completed, failed, cancelled or lost."`
 	Kind          string   `name:"kind" help:"Jobs of this kind."`
 	Queue         string   `name:"queue" help:"Jobs in this queue."`
 	Session       string   `name:"session" help:"Jobs of this session, of which the newest 200 are known."`

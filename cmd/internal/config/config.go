@@ -6,12 +6,15 @@ package config
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -58,17 +61,32 @@ func Parse(app any, name, about string, args []string, out, errs io.Writer) (kct
 		}
 	}()
 	parser, err := kong.New(app, kong.Name(name), kong.Description(about), kong.Writers(out, errs),
-		kong.Exit(func(int) { panic(errHelp) }), kong.Vars{"version": Version()},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+		kong.Exit(func(int) { panic(errHelp) }), kong.Vars{"version": name + " " + build()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}))
 	if err != nil {
-		_, _ = fmt.Fprintf(errs, "%s: %v\n", name, err)
-		return nil, ExitFailed, true
+		return nil, Exit(errs, name, false, err), true
+	}
+	if len(args) > 0 && args[0] == "--complete" {
+		for _, word := range candidates(parser.Model.Node, args[1:]) {
+			_, _ = fmt.Fprintln(out, word) // a shell that has gone needs none
+		}
+		return nil, ExitOK, true
+	}
+	if shell, ok := strings.CutPrefix(strings.Join(args, ""), "--completion"); ok && len(args) <= 2 {
+		err := script(name, strings.TrimPrefix(shell, "="), out)
+		return nil, Exit(errs, name, false, err), true
 	}
 	said := ""
 	if kctx, err = parser.Parse(args); err != nil {
 		said = scrub(err.Error(), args, true)
+		if strings.Contains(said, "unexpected argument") {
+			said += meant(parser.Model.Node, args)
+		}
 	} else if err = check(reflect.ValueOf(app)); err != nil {
 		said = scrub(err.Error(), args, false)
+	}
+	if err != nil && slices.Contains(args, "--json") {
+		return nil, Exit(errs, name, true, usageError(said)), true
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(errs, "%s: %s\nRun \"%s --help\" for the settings.\n", name, said, name)
@@ -77,12 +95,24 @@ func Parse(app any, name, about string, args []string, out, errs io.Writer) (kct
 	return kctx, ExitOK, false
 }
 
-// Exit says to errs what went wrong, if anything did, and returns the exit code.
-func Exit(errs io.Writer, name string, err error) int {
+// usageError is about the command line, in the words that are told.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func (e usageError) Is(target error) bool { return target == ErrUsage }
+
+// Exit says to errs what went wrong, if anything did, as text or as a JSON object with
+// the key error, and returns the exit code.
+func Exit(errs io.Writer, name string, asJSON bool, err error) int {
 	if err == nil {
 		return ExitOK
 	}
-	_, _ = fmt.Fprintf(errs, "%s: %v\n", name, err)
+	if asJSON {
+		_ = json.NewEncoder(errs).Encode(map[string]string{"error": err.Error()}) // nowhere else to tell
+	} else {
+		_, _ = fmt.Fprintf(errs, "%s: %v\n", name, err)
+	}
 	if errors.Is(err, ErrUsage) {
 		return ExitUsage
 	}
@@ -129,9 +159,23 @@ func Version() string {
 	return cmp.Or(version, "devel")
 }
 
+// build says in one line what the binary is: its version, and what made it for what.
+func build() string {
+	return fmt.Sprintf("%s (%s, %s/%s)", Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 // About are the flags that say what a program is.
 type About struct {
-	Version kong.VersionFlag `name:"version" help:"Print the program's version and exit."`
+	Version    kong.VersionFlag `name:"version" help:"Print the program's version and exit."`
+	Completion string           `name:"completion" placeholder:"SHELL" help:"Print a script that has bash, fish or zsh complete this program's command line, and exit. Alone."`
+}
+
+// Check is reached when Parse has not taken the flag as the only one.
+func (a *About) Check() error {
+	if a.Completion != "" {
+		return fmt.Errorf("%w: --completion=%s: must be the only flag", ErrUsage, a.Completion)
+	}
+	return nil
 }
 
 // Log are the settings of the log.

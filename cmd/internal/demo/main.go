@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	if done {
 		return code
 	}
-	return config.Exit(errs, "demo", serve(ctx, &s, obs.NewLogger(errs, s.Format, s.Level), out, errs))
+	return config.Exit(errs, "demo", false, serve(ctx, &s, obs.NewLogger(errs, s.Format, s.Level), out, errs))
 }
 
 // serve runs everything until ctx ends. The web nodes and workers end first, what
