@@ -65,7 +65,7 @@ func TestHelp(t *testing.T) {
 	flags := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).Split(r.Out, -1)[1:]
 	names := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).FindAllStringSubmatch(r.Out, -1)
 	for i, text := range flags {
-		if name := names[i][1]; name != "help" && name != "version" && name != "probe" && !strings.Contains(text, "($") {
+		if name := names[i][1]; name != "help" && name != "version" && name != "completion" && name != "probe" && !strings.Contains(text, "($") {
 			t.Errorf("--%s has no environment variable", name)
 		}
 	}

@@ -128,7 +128,7 @@ func TestRendering(t *testing.T) {
 	h := site(t, small())
 	_, one := get(t, h, "/guide/1-one")
 	for _, want := range []string{
-		`href="/guide/2-two#a-b-c"`, `id="twice"`, `id="twice-1"`, "if a &lt; b &amp;&amp; c {", "code, bad, p.", `<div class="scroll"><table>`,
+		`href="/guide/2-two#a-b-c"`, `id="twice"`, `id="twice-1"`, "if a &lt; b &amp;&amp; c {", "code, bad, p.", `<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>`,
 		`rel="next" href="/guide/2-two"`, `<a href="/guide/1-one" aria-current="page">1. One</a>`, "<title>1. One",
 	} {
 		if !strings.Contains(one, want) {

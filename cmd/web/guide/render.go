@@ -38,9 +38,9 @@ func (g *guide) render(d *doc, source []byte) error {
 	if err := md.Renderer().Render(&out, source, root); err != nil {
 		return err
 	}
-	// A table is wider than a phone.
-	whole := strings.ReplaceAll(out.String(), "<table>", `<div class="scroll"><table>`)
-	whole = strings.ReplaceAll(whole, "</table>", "</table></div>")
+	// A table is wider than a phone, and so is code: both scroll, by the keyboard too.
+	whole := strings.NewReplacer("<table>", `<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>`,
+		"</table>", "</table></div>", "<pre>", `<pre tabindex="0">`).Replace(out.String())
 	d.content = template.HTML(whole) //nolint:gosec // goldmark made it of our own files, without their HTML
 	return nil
 }

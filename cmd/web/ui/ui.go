@@ -41,13 +41,13 @@ func Links() []Link {
 	return []Link{
 		{"home", "/", "Start"},
 		{"reports", "/reports", "Reports"},
-		{"slow", "/slow", "Slow"},
+		{"slow", "/slow", "Slow load"},
 		{"timer", "/timer", "Timer"},
 		{"webhook", "/webhook", "Webhook"},
 		{"board", "/board", "Board"},
-		{"plain", "/plain", "Plain"},
+		{"plain", "/plain", "Front ends"},
 		{"guide", "/guide/", "Guide"},
-		{"ops", "/ops", "Ops"},
+		{"ops", "/ops", "Operators"},
 	}
 }
 
@@ -132,7 +132,7 @@ func (u *UI) Write(w http.ResponseWriter, r *http.Request, m Message) {
 func (u *UI) NotFound(w http.ResponseWriter, r *http.Request) {
 	u.Write(w, r, Message{
 		Status: http.StatusNotFound, Heading: "There is nothing here",
-		Text: "The address may be mistyped, or what it named is gone.", Link: "/reports", LinkText: "Go to the reports",
+		Text: "The address may be mistyped, or what it named is gone.", Link: "/", LinkText: "Go to the first page",
 	})
 }
 

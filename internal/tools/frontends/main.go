@@ -1,7 +1,7 @@
 // Command frontends writes the libraries of cmd/web/plain's pages into its vendor
 // directory: copies of what npm has, minified where it comes long, and React with
 // the page's component in one script. The versions are those of package.json beside
-// this file. npm is not called here: -modules names the node_modules directory that
+// this file; and the checker of accessibility for the tests of cmd/web. npm is not called here: -modules names the node_modules directory that
 // .ci/frontends installed.
 //
 // Datastar is not built: npm has no version of its present wire format, so
@@ -43,12 +43,15 @@ func run(modules string) error {
 	}
 	plain := filepath.Join(root, "cmd/web/plain")
 	vendor := func(name string) string { return filepath.Join(plain, "vendor", name) }
-	for from, to := range map[string]string{"htmx.org/dist/htmx.min.js": "htmx.min.js", "htmx.org/dist/ext/hx-sse.min.js": "hx-sse.min.js"} {
+	for from, to := range map[string]string{
+		"htmx.org/dist/htmx.min.js": vendor("htmx.min.js"), "htmx.org/dist/ext/hx-sse.min.js": vendor("hx-sse.min.js"),
+		"axe-core/axe.min.js": filepath.Join(root, "cmd/web/testdata/axe.min.js"),
+	} {
 		text, err := os.ReadFile(filepath.Join(modules, from))
 		if err != nil {
 			return fmt.Errorf("frontends: %w", err)
 		}
-		if err := write(vendor(to), text); err != nil {
+		if err := write(to, text); err != nil {
 			return err
 		}
 	}
