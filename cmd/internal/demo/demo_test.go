@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,39 +22,38 @@ import (
 	"lastmile/internal/repo"
 )
 
-// bin is where the programs are, built as make demo does.
-var bin = sync.OnceValues(func() (string, error) {
-	root, err := repo.Root()
-	if err != nil {
-		return "", err
-	}
-	dir, err := os.MkdirTemp("", "lastmile-demo-test-")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/web", "./cmd/worker", "./cmd/internal/demo") // no context: all tests need it
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("%w\n%s", err, out)
-	}
-	return dir, nil
-})
+// built is where the programs are, built as make demo does once a test wants them.
+var built = struct {
+	once sync.Once
+	dir  string // made and removed by TestMain
+	err  error
+}{}
 
 func TestMain(m *testing.M) {
+	built.dir, built.err = os.MkdirTemp("", "lastmile-demo-test-")
 	code := m.Run()
-	if dir, _ := bin(); dir != "" {
-		_ = os.RemoveAll(dir) // a temporary one
-	}
+	_ = os.RemoveAll(built.dir) // a temporary one
 	os.Exit(code)
 }
 
 func program(t *testing.T) string {
 	t.Helper()
-	dir, err := bin()
-	if err != nil {
-		t.Fatal(err)
+	built.once.Do(func() {
+		root, err := repo.Root()
+		if err != nil || built.err != nil {
+			built.err = errors.Join(err, built.err)
+			return
+		}
+		build := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/web", "./cmd/worker", "./cmd/internal/demo") // no context: all tests need it
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return filepath.Join(dir, "demo")
+	return filepath.Join(built.dir, "demo")
 }
 
 // demo starts the program, and returns the address that it says.
