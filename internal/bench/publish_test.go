@@ -44,7 +44,7 @@ func BenchmarkPublish(b *testing.B) {
 				return c
 			}
 			transport := func(c *redis.Client) *redisstream.Transport {
-				return must(redisstream.New(c, redisstream.Config{Logger: quiet(), MailboxLen: 100_000}))(b)
+				return must(redisstream.New(c, redisstream.Config{Logger: quiet(), MailboxLen: 10_000}))(b)
 			}
 			heard := listenAll(b, transport, client, bb.nodes)
 			rdb, tap := client(), &scriptTap{}

@@ -24,7 +24,7 @@ import (
 	"lastmile/push/redisstream"
 )
 
-var slowPushes = flag.Int("slow", 1200, "pushes of 4 KiB to the client of TestClientThatNeverReads; from 10,000 on the node has its usual patience of 10 seconds")
+var slowPushes = flag.Int("slow", 1200, "pushes of 4 KiB to the client of TestClientThatNeverReads; from 9,000 on, the most, the node has its usual patience of 10 seconds")
 
 // maxHeapGrowth is what a client that never reads may cost its node.
 const maxHeapGrowth = 2 << 20
@@ -35,7 +35,7 @@ const maxHeapGrowth = 2 << 20
 func TestClientThatNeverReads(t *testing.T) {
 	t.Parallel()
 	timeout := 2 * time.Second
-	if *slowPushes >= 10_000 {
+	if *slowPushes >= 9_000 {
 		timeout = 10 * time.Second
 	}
 	f := startFlood(t, testapp.Spec{MailboxLen: *slowPushes + 1000, WriteTimeout: timeout})

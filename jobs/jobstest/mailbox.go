@@ -27,7 +27,7 @@ type Push struct {
 func (p Push) Bind(v any) error { return json.Unmarshal(p.Data, v) }
 
 // mailboxLen is beyond what a test sends one session that nobody reads for.
-const mailboxLen = 100_000
+const mailboxLen = 10_000
 
 // mailbox remembers what was stored by way of its entrances, and reads what was
 // stored without anybody hearing of it.

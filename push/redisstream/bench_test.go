@@ -41,7 +41,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, workers := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("goroutines=%d", workers), func(b *testing.B) {
 			server, client := benchServer(b)
-			transport := newTransport(b, client, redisstream.Config{MailboxLen: 100_000, DedupeTTL: time.Minute})
+			transport := newTransport(b, client, redisstream.Config{MailboxLen: 10_000, DedupeTTL: time.Minute})
 			appendMany(b, transport, server, workers)
 		})
 	}
@@ -52,7 +52,7 @@ func BenchmarkNodes(b *testing.B) {
 	for _, nodes := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
 			server, client := benchServer(b)
-			transport := newTransport(b, client, redisstream.Config{MailboxLen: 100_000, DedupeTTL: time.Minute})
+			transport := newTransport(b, client, redisstream.Config{MailboxLen: 10_000, DedupeTTL: time.Minute})
 			e := &counter{}
 			runNodes(b, transport, e, nodes)
 			for i := range int64(benchSessions) {
@@ -122,7 +122,7 @@ func appendMany(b *testing.B, transport *redisstream.Transport, server *redistes
 // pipelines: what one Redis can do at most.
 func BenchmarkScriptCeiling(b *testing.B) {
 	server, client := benchServer(b)
-	transport := newTransport(b, client, redisstream.Config{MailboxLen: 100_000, DedupeTTL: time.Minute})
+	transport := newTransport(b, client, redisstream.Config{MailboxLen: 10_000, DedupeTTL: time.Minute})
 	if err := transport.Ping(b.Context()); err != nil {
 		b.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func BenchmarkScriptCeiling(b *testing.B) {
 // XREAD, in turn in the same run.
 func BenchmarkNotice(b *testing.B) {
 	_, client := benchServer(b)
-	transport := newTransport(b, client, redisstream.Config{MailboxLen: 100_000})
+	transport := newTransport(b, client, redisstream.Config{MailboxLen: 10_000})
 	heard := make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
 	var wg sync.WaitGroup

@@ -24,7 +24,7 @@ type Config struct {
 	// a process with another number is refused. Defaults to 16; at most 1,024.
 	Partitions int
 	// MailboxLen bounds a session's unapplied pushes; the publisher gets
-	// push.ErrMailboxFull beyond. Defaults to 1,000; at most 100,000.
+	// push.ErrMailboxFull beyond. Defaults to 1,000; at most 10,000.
 	MailboxLen int
 	// MaxAge is how long an unapplied push waits before it goes to the dead
 	// letters. Defaults to 7 days.
@@ -108,8 +108,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Partitions > 1024:
 		return c, fmt.Errorf("redisstream: Config: Partitions is %d, at most 1024 are allowed", c.Partitions)
-	case c.MailboxLen > 100_000: // one script goes through what a mailbox has of keys and parked pushes
-		return c, fmt.Errorf("redisstream: Config: MailboxLen is %d, at most 100000 are allowed", c.MailboxLen)
+	case c.MailboxLen > 10_000: // scripts go through what a mailbox has of keys and parked pushes
+		return c, fmt.Errorf("redisstream: Config: MailboxLen is %d, at most 10000 are allowed", c.MailboxLen)
 	case c.NodeTTL < 3*time.Second:
 		return c, fmt.Errorf("redisstream: Config: NodeTTL is %s, at least 3s are needed", c.NodeTTL)
 	case c.DedupeTTL < time.Second:

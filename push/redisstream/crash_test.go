@@ -39,7 +39,7 @@ func TestKillsLoseNothing(t *testing.T) {
 	t.Parallel()
 	const publishers, kills = 8, 5
 	server := redistest.Start(t, redistest.Config{AOF: "always"})
-	cfg := redisstream.Config{MailboxLen: 100_000}
+	cfg := redisstream.Config{MailboxLen: 10_000}
 	transport := newTransport(t, server.Client(t), cfg)
 	e, _ := listen(t, newTransport(t, server.Client(t), cfg))
 

@@ -54,7 +54,7 @@ func heldBack(t *testing.T, hold func(link *proxy)) (total int, lacked int) {
 	defer cancel()
 	replicate(ctx, t, replica, link.l.Addr().String())
 
-	transport := newTransport(t, front.client(t), redisstream.Config{MailboxLen: 100_000})
+	transport := newTransport(t, front.client(t), redisstream.Config{MailboxLen: 10_000})
 	settings := push.PublisherConfig{Logger: quiet, Timeout: time.Minute}
 	if *heldFor < 15*time.Second {
 		settings.ReplayWindow = *heldFor / 3

@@ -234,6 +234,8 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		{"negative", client, redisstream.Config{MailboxLen: -1}, false},
 		{"short-lived nodes", client, redisstream.Config{NodeTTL: time.Second}, false},
 		{"too many partitions", client, redisstream.Config{Partitions: 5000}, false},
+		{"the longest mailbox", client, redisstream.Config{MailboxLen: 10_000}, true},
+		{"too long a mailbox", client, redisstream.Config{MailboxLen: 10_001}, false},
 		{"cluster", masters, redisstream.Config{}, true},
 		{"cluster with reads from replicas", replicas, redisstream.Config{}, false},
 		{"cluster with reads from anywhere", nearest, redisstream.Config{}, false},

@@ -148,7 +148,7 @@ func TestListenerNoticesWhatItLost(t *testing.T) {
 // overrun.
 func TestOverrunReaderResyncs(t *testing.T) {
 	t.Parallel()
-	transport, _ := onServer(t, redisstream.Config{NodeStreamLen: 1000, MailboxLen: 100_000, Partitions: 1})
+	transport, _ := onServer(t, redisstream.Config{NodeStreamLen: 1000, MailboxLen: 10_000, Partitions: 1})
 	e := &slowEar{entered: make(chan struct{}, 1), leave: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -68,7 +68,7 @@ func startOutages(t *testing.T) *outages {
 	t.Helper()
 	o := &outages{t: t, server: redistest.Start(t, redistest.Config{AOF: "everysec"})}
 	o.reading, o.writing = newProxy(t, o.server.Addr()), newProxy(t, o.server.Addr())
-	cfg := redisstream.Config{MailboxLen: 100_000, ResumeWindow: time.Hour, NodeTTL: 6 * time.Second}
+	cfg := redisstream.Config{MailboxLen: 10_000, ResumeWindow: time.Hour, NodeTTL: 6 * time.Second}
 	n, err := push.NewNode(newTransport(t, o.reading.client(t), cfg), push.NodeConfig{Logger: quiet, SweepEvery: time.Hour}) // a sweep would hide what the listener overlooks
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ var scale = flag.Int("scale", 1, "factor of the sizes of the sized tests")
 func TestSamePushFromManyProcesses(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Config{})
-	cfg := redisstream.Config{MailboxLen: 100_000}
+	cfg := redisstream.Config{MailboxLen: 10_000}
 	var processes []*redisstream.Transport
 	for range 4 {
 		processes = append(processes, newTransport(t, server.Client(t), cfg))

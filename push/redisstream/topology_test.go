@@ -19,7 +19,7 @@ import (
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.Config{AOF: "everysec"}, true)
-	cfg := redisstream.Config{MailboxLen: 100_000, WaitReplicas: 1, NodeTTL: 6 * time.Second}
+	cfg := redisstream.Config{MailboxLen: 10_000, WaitReplicas: 1, NodeTTL: 6 * time.Second}
 	transport := newTransport(t, cluster.Client(t), cfg)
 	survivesDeath(t, transport, newTransport(t, cluster.Client(t), cfg), cluster.Masters[1], func() { cluster.Replicas[1].AwaitPromotion(t) })
 }
@@ -28,7 +28,7 @@ func TestClusterFailover(t *testing.T) {
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t, redistest.Config{AOF: "everysec"})
-	cfg := redisstream.Config{MailboxLen: 100_000, WaitReplicas: 1, NodeTTL: 6 * time.Second}
+	cfg := redisstream.Config{MailboxLen: 10_000, WaitReplicas: 1, NodeTTL: 6 * time.Second}
 	transport := newTransport(t, s.Client(t), cfg)
 	survivesDeath(t, transport, newTransport(t, s.Client(t), cfg), s.Master, func() { s.AwaitSwitch(t) })
 }

@@ -23,7 +23,7 @@ func (p *Push) Check() error {
 	if err := Range("partitions", p.Partitions, 1, 1024); err != nil {
 		return err
 	}
-	if err := Range("mailbox-len", p.MailboxLen, 1, 100_000); err != nil {
+	if err := Range("mailbox-len", p.MailboxLen, 1, 10_000); err != nil {
 		return err
 	}
 	if err := Range("push-max-age", p.MaxAge, time.Minute, 90*24*time.Hour); err != nil {
