@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,6 +37,12 @@ type backend struct {
 	conns map[net.Conn]struct{}
 }
 
+// away is what a browser sees that asks while no node can answer. A form that was sent
+// before the page was live may meet it: the page comes back by itself.
+const away = `<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>A moment</title>
+<p>No web node answers. This page comes back when one does.</p></html>
+`
+
 func newBalancer(log *slog.Logger) *balancer {
 	b := &balancer{log: log}
 	b.proxy = &httputil.ReverseProxy{
@@ -48,7 +55,9 @@ func newBalancer(log *slog.Logger) *balancer {
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "No web node answers. Two are being started again.", http.StatusServiceUnavailable)
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, away) // who has gone needs none
 		},
 	}
 	return b

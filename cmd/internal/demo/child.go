@@ -19,7 +19,7 @@ import (
 
 const (
 	restartAfter = time.Second      // as a supervisor would
-	pausedAtMost = 10 * time.Second // a visitor may forget
+	pausedAtMost = 30 * time.Second // a visitor may forget
 	stopWithin   = 8 * time.Second
 )
 

@@ -91,7 +91,7 @@ func TestBrowserDemo(t *testing.T) {
 	url := demo(t)
 	ctx := browser.New(t)
 	browser.Do(ctx, t, chromedp.Navigate(url))
-	browser.WaitFor(ctx, t, `document.querySelectorAll('#break li .chip.completed').length === 5`)
+	browser.WaitFor(ctx, t, `window.live?.connected && document.querySelectorAll('#break li .chip.completed').length === 5`)
 	screenshot(ctx, t, "demo-start.png")
 
 	sent := 0
