@@ -132,8 +132,13 @@ func (p *parts) delivery(ctx context.Context) error {
 		return err
 	}
 	// The sessions have live pages too: a reader names its actions.
-	p.readers, err = pushhttp.New(pushhttp.Deps{Node: p.node}, pushhttp.Config{
-		Secrets: [][]byte{p.secret}, RequireActions: true, Render: plain.Render(), AllowedOrigins: s.AllowedOrigins,
+	keys := make([]pushhttp.PublishKey, len(s.PublishKeys))
+	for i, key := range s.PublishKeys {
+		keys[i].Key = key
+	}
+	p.readers, err = pushhttp.New(pushhttp.Deps{Node: p.node, Publisher: p.publisher}, pushhttp.Config{
+		PublishKeys: keys,
+		Secrets:     [][]byte{p.secret}, RequireActions: true, Render: plain.Render(), AllowedOrigins: s.AllowedOrigins,
 		DrainTimeout: s.ShutdownTimeout, Logger: p.log, Registerer: p.reg,
 	})
 	return err

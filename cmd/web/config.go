@@ -24,6 +24,7 @@ type settings struct {
 
 	AllowedOrigins []string `name:"allowed-origins" env:"LASTMILE_ALLOWED_ORIGINS" placeholder:"URL" help:"Other origins whose pages may connect and post."`
 	AdminToken     string   `name:"admin-token" env:"LASTMILE_ADMIN_TOKEN" placeholder:"SECRET" help:"Password (of any user) or bearer token for /ops, /admin/ and /metrics. Without one the program makes one, the same on all nodes, and prints a link with it when it starts."`
+	PublishKeys    []string `name:"publish-keys" env:"LASTMILE_PUBLISH_KEYS" placeholder:"SECRET" help:"Bearer tokens, of at least 32 characters each, with which other programs may POST /push/publish. Without one there is no such address."`
 
 	Worker      bool `name:"worker" env:"LASTMILE_WORKER" help:"Run jobs in this process too. Always on with the embedded Redis."`
 	Concurrency int  `name:"concurrency" env:"LASTMILE_CONCURRENCY" default:"10" help:"Jobs that run at a time."`
@@ -61,6 +62,11 @@ func (s *settings) Check() error {
 	}
 	if n := len(s.AdminToken); n > 0 && n < 16 {
 		return fmt.Errorf("%w: --admin-token=(%d characters): must have at least 16", config.ErrUsage, n)
+	}
+	for _, key := range s.PublishKeys {
+		if len(key) < 32 {
+			return fmt.Errorf("%w: --publish-keys=(%d characters): each must have at least 32", config.ErrUsage, len(key))
+		}
 	}
 	if _, err := control.New(s.Control); s.Control != "" && err != nil {
 		return fmt.Errorf("%w: --control: %w", config.ErrUsage, err)
@@ -113,6 +119,6 @@ func (s *settings) LogValue() slog.Value {
 		slog.Bool("worker", s.Worker || s.embedded()), slog.Int("concurrency", s.Concurrency), slog.String("max_upload", s.MaxUpload.String()),
 		slog.String("max_stored", s.MaxStored.String()), slog.Duration("upload_ttl", s.UploadTTL), slog.Int("max_conns", s.MaxConns),
 		slog.Duration("resume_ttl", s.ResumeTTL), slog.Duration("shutdown_timeout", s.ShutdownTimeout),
-		slog.String("admin", admin), slog.Bool("demo", s.Demo), slog.Bool("dev", s.Dev), slog.Bool("tracing", s.Endpoint != ""),
+		slog.String("admin", admin), slog.Int("publish_keys", len(s.PublishKeys)), slog.Bool("demo", s.Demo), slog.Bool("dev", s.Dev), slog.Bool("tracing", s.Endpoint != ""),
 	)
 }

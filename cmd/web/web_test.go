@@ -28,6 +28,7 @@ func TestBadSettings(t *testing.T) {
 		{"--max-upload=2GB", "", 2, []string{"--max-upload=2GB", "1KB to 1GB"}},
 		{"--max-stored=1MB", "", 2, []string{"--max-stored=1MB", "64MB"}},
 		{"--admin-token=short", "", 2, []string{"--admin-token", "16"}},
+		{"--publish-keys=short", "", 2, []string{"--publish-keys", "32"}},
 		{"--public-url=example.com", "", 2, []string{"--public-url=example.com", "https://host"}},
 		{"--allowed-origins=https://a.example/x", "", 2, []string{"--allowed-origins=https://a.example/x", "https://host"}},
 		{"--redis-url=foo://h", "", 2, []string{"--redis-url", "its scheme must be redis, rediss"}},
@@ -150,9 +151,39 @@ func (w *web) status(path string, edit func(*http.Request)) int {
 	return w.do(http.DefaultClient, http.MethodGet, path, edit).status
 }
 
+// publish pushes to a browser's session as another program does, and reads it there.
+func (w *web) publish(key string) {
+	w.t.Helper()
+	cookie, _, _ := strings.Cut(w.do(http.DefaultClient, http.MethodGet, "/plain", nil).header.Get("Set-Cookie"), ";")
+	_, value, _ := strings.Cut(cookie, "=")
+	session, _, _ := strings.Cut(value, ".") // as docs/push-only.md says
+	post := func(key string) int {
+		return w.do(http.DefaultClient, http.MethodPost, "/push/publish", func(r *http.Request) {
+			r.Header.Set("Authorization", "Bearer "+key)
+			r.Header.Set("Content-Type", "application/json")
+			r.Body = io.NopCloser(strings.NewReader(`{"session":"` + session + `","action":"PlainSaid","data":{"text":"from curl"}}`))
+		}).status
+	}
+	if got := post(strings.Repeat("x", 32)); got != http.StatusUnauthorized {
+		w.t.Errorf("publishing with another key: status %d, want 401", got)
+	}
+	if got := post(key); got != http.StatusAccepted {
+		w.t.Errorf("publishing: status %d, want 202", got)
+	}
+	events := w.do(http.DefaultClient, http.MethodGet, "/push/events?actions=PlainSaid&wait=0", func(r *http.Request) {
+		r.Header.Set("Cookie", cookie)
+		r.Header.Set("Accept", "application/json")
+	})
+	if !strings.Contains(events.body, "from curl") {
+		w.t.Errorf("the browser reads %d %s", events.status, events.body)
+	}
+}
+
 func TestServesWithNothingElse(t *testing.T) {
 	t.Parallel()
-	w := start(t, "--demo")
+	key := strings.Repeat("k", 32)
+	w := start(t, "--demo", "--publish-keys="+key)
+	w.publish(key)
 	for path, want := range map[string]string{
 		"/reports":           "What is in this file?",
 		"/slow":              "TriggerAction",
@@ -195,6 +226,9 @@ func TestServesWithNothingElse(t *testing.T) {
 		if res := w.do(http.DefaultClient, http.MethodPost, path, foreign); res.status != http.StatusForbidden {
 			t.Errorf("a POST of another site to %s: got status %d, want 403", path, res.status)
 		}
+	}
+	if strings.Contains(w.Log(), key) {
+		t.Error("the log shows a key for publishing")
 	}
 	if log := w.Log(); !strings.Contains(log, "all data dies with this process") || !strings.Contains(log, `"mode":"embedded"`) {
 		t.Errorf("the log lacks the mode:\n%s", log)

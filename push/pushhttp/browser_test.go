@@ -2,6 +2,7 @@ package pushhttp_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -24,14 +25,16 @@ import (
 // pageOf reads in one way and keeps what comes in window.got.
 const pageOf = `<!doctype html><link rel="icon" href="data:,"><title>%[1]s</title><script type="module">
 window.got = []; window.resets = 0; window.states = [];
-const take = (action, data) => { got.push(data.n); };
+window.heard = [];
+const take = (action, data, id) => { (action === "Told" ? heard : got).push(data.n); };
 if (%[1]q === "EventSource") {
-	const s = new EventSource("/push/events");
+	const s = new EventSource("/push/events?topics=room");
 	s.addEventListener("Did", (e) => take("Did", JSON.parse(e.data)));
+	s.addEventListener("Told", (e) => take("Told", JSON.parse(e.data)));
 	s.addEventListener("reset", () => { resets++; });
 } else {
 	const { open } = await import("/push/push.js");
-	window.connection = open("/push", { on: take, reset() { resets++; }, state: (s) => { states.push(s); }, poll: %[1]q === "poll", hidden: "keep", share: %[1]q === "shared" });
+	window.connection = open("/push", { topics: ["room"], on: take, reset() { resets++; }, state: (s) => { states.push(s); }, poll: %[1]q === "poll", hidden: "keep", share: %[1]q === "shared" });
 }
 </script>`
 
@@ -64,7 +67,15 @@ func newRealSite(t *testing.T) *realSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := pushhttp.New(pushhttp.Deps{Node: node}, pushhttp.Config{Secrets: [][]byte{secret}, Authenticator: sessions.Authenticate, AckAfter: 5 * time.Second, Logger: quiet})
+	handler, err := pushhttp.New(pushhttp.Deps{Node: node, Broker: store}, pushhttp.Config{
+		Secrets: [][]byte{secret}, Authenticator: sessions.Authenticate, AckAfter: 5 * time.Second, Logger: quiet,
+		Topics: func(_, topic string) error {
+			if topic != "room" {
+				return errors.New("not for readers")
+			}
+			return nil
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +128,23 @@ func (s *realSite) push(t *testing.T, from, to int) {
 	}
 }
 
+// tell publishes on the topic that the tabs follow, once more for each time that a
+// connection which was just made has missed it.
+func (s *realSite) tell(t *testing.T, tabs []context.Context) {
+	t.Helper()
+	patience.Until(t, "all tabs hear the topic", func() bool {
+		if err := s.pub.PublishTopic(t.Context(), "room", "Told", map[string]any{"n": 1}); err != nil {
+			t.Fatal(err)
+		}
+		for _, tab := range tabs {
+			if browser.Eval[int](tab, t, `heard.length`) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // drained waits until the session's mailbox is empty.
 func (s *realSite) drained(t *testing.T) {
 	t.Helper()
@@ -154,6 +182,9 @@ func TestBrowserReadsPushes(t *testing.T) {
 			}
 		}
 		s.drained(t)
+		if kind != "poll" { // which follows no topics
+			s.tell(t, tabs)
+		}
 		if kind == "shared" {
 			// The one with the connection goes, the other takes it over.
 			browser.Do(tabs[0], t, chromedp.Navigate("about:blank"))

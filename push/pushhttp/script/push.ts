@@ -8,13 +8,17 @@ const fresh = (id: string, than: string) => {
   return e !== f || +n! > +m!;
 };
 
-// What the tab with the connection tells the others: the place before, the place,
-// and the push.
+// named tells an application's action from what the connection says of itself.
+const named = (action: string) => /^\p{Lu}/u.test(action);
+
+// What the tab with the connection tells the others: the place before, the place
+// (none of what a topic says), and the push.
 type Word = [prev: string, id: string, action: string, data: string];
 
 export const open = (base: string, o: Options): Connection => {
   const key = `lastmile ${base} ${o.actions || ""}`;
-  const share = o.share !== false && !o.token && self.BroadcastChannel && navigator.locks && new BroadcastChannel(key);
+  const tabs = key + " " + (o.topics || ""); // those that share a connection
+  const share = o.share !== false && !o.token && self.BroadcastChannel && navigator.locks && new BroadcastChannel(tabs);
   let store: Record<string, string> = {};
   try { store = sessionStorage as any; } catch {} // not allowed: the place lasts as long as the page
   let at = o.after || store[key] || "", pos = at, acked = at, on = true, polling = o.poll, tries = 0, thrown = 0;
@@ -53,23 +57,25 @@ export const open = (base: string, o: Options): Connection => {
 
   // take hands a push over, when all before it have been.
   const take = async (id: string, action: string, data: string) => {
-    if (!on || !id) return;
+    if (!on) return;
     if (action === "reset") {
       mark((acked = id));
       return o.reset ? o.reset() : location.reload();
     }
-    if (at && !fresh(id, at)) return;
-    if (action) {
+    if (id && at && !fresh(id, at)) return;
+    if (id ? action : named(action)) {
       try {
         await o.on(action, data && JSON.parse(data), id);
       } catch (e) {
         reportError(e);
+        if (!id) return;
         pos = at; // it comes again
         if (++thrown > 2) close("stuck");
         else drop();
         throw e;
       }
     }
+    if (!id) return;
     thrown = 0;
     mark(id);
     if (line) acks ||= setTimeout(ack, document.hidden ? 0 : 1000);
@@ -95,10 +101,8 @@ export const open = (base: string, o: Options): Connection => {
 
   // came takes what the connection brings.
   const came = (id: string, action: string, data: string) => {
-    if (id) {
-      share && share.postMessage([action === "reset" ? "" : pos, id, action, data]);
-      pos = id;
-    }
+    if (id || named(action)) share && share.postMessage([action === "reset" ? "" : pos, id, action, data]);
+    pos = id || pos;
     return queue(() => take(id, action, data));
   };
 
@@ -128,7 +132,7 @@ export const open = (base: string, o: Options): Connection => {
     next = 0;
     guard(polling ? 40000 : 4000, () => { polling = true; drop(); });
     try {
-      const r = await fetch(url("events", { ack: "post", ...(pos && { after: pos }) }), {
+      const r = await fetch(url("events", { ack: "post", ...(pos && { after: pos }), ...(o.topics && !polling && { topics: o.topics + "" }) }), {
         signal: c.signal, cache: "no-store", headers: await head({ accept: polling ? "application/json" : "text/event-stream" }),
       });
       if ([400, 401, 403, 404, 410].includes(r.status)) return close("closed", r.status);
@@ -159,7 +163,7 @@ export const open = (base: string, o: Options): Connection => {
     if (turn || !on) return;
     const t = (turn = new AbortController());
     if (!share) return void connect();
-    navigator.locks.request(key, { signal: t.signal }, () => new Promise<void>((done) => {
+    navigator.locks.request(tabs, { signal: t.signal }, () => new Promise<void>((done) => {
       if (t.signal.aborted) return done();
       give = done;
       pos = at;

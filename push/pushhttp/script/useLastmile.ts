@@ -16,5 +16,5 @@ export const useLastmile = (base: string, options: Options): void => {
       ...(o.reset && { reset: () => latest.current.reset?.() }),
     });
     return () => connection.close();
-  }, [base, String(options.actions)]);
+  }, [base, String(options.actions), String(options.topics)]);
 };

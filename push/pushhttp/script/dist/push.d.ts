@@ -10,6 +10,12 @@ export interface Options {
   on(action: string, data: any, id: string): void | Promise<void>;
   /** The actions to read. All without it. */
   actions?: string[];
+  /**
+   * Topics to follow while there is a stream: what is said there goes to on with
+   * an empty id, at most once. The server decides who may (Config.Topics), and
+   * closes the connection with 403 otherwise. Polls follow none.
+   */
+  topics?: string[];
   /** Where to begin: what the server's Handler.Cursor gave for this page. */
   after?: string;
   /**
