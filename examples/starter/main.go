@@ -17,7 +17,6 @@ import (
 )
 
 var Count = jobs.Define[int, int]("count") // the job, shared by web and worker
-
 func count(_ context.Context, j *jobs.Job[int]) (int, error) {
 	for i := range j.Args {
 		j.Progress(float64(i)/float64(j.Args), "counting")
@@ -51,7 +50,8 @@ func setup(app *lastmile.App) error {
 }
 
 func main() {
-	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // until the process ends
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal does not wait
 	if err := lastmile.Run(ctx, lastmile.Config{
 		Setup: setup, Role: lastmile.Role(os.Getenv("ROLE")), Addr: os.Getenv("ADDR"), RedisURL: os.Getenv("REDIS_URL"), Development: devredis.Open,
 	}); err != nil {

@@ -128,7 +128,7 @@ func TestNamesInTheDocsExist(t *testing.T) {
 		quoted func(string) string // how the name looks where it is defined
 	}{
 		{"tests", regexp.MustCompile("`((?:Test|Fuzz|Example|Benchmark)[A-Z]\\w*)`"), sources(t, "_test.go"), func(s string) string { return "func " + s + "(" }},
-		{"make targets", regexp.MustCompile("`make ([a-z-]+)"), "\n" + read(t, "Makefile"), func(s string) string { return "\n" + s + ":" }},
+		{"make targets", regexp.MustCompile("`make ([a-z-]+)"), "\n" + read(t, "Makefile") + read(t, "examples/starter/Makefile"), func(s string) string { return "\n" + s + ":" }},
 		{"environment", regexp.MustCompile("`((?:LASTMILE_|LOG_|REDIS_|OTEL_)[A-Z_]+)"), sources(t, ".go", "docker-compose.yml", ".ci/run"), func(s string) string { return s }},
 		{"flags of the programs", regexp.MustCompile("`(?:web|worker|go run \\./cmd/\\w+)[^`]* --([a-z-]+)"), sources(t, ".go"), func(s string) string { return s }},
 		{"metrics", regexp.MustCompile("`((?:push|live|jobs)_[a-z_]+)`"), sources(t, ".go"), func(s string) string { return `"` + s + `"` }},

@@ -37,7 +37,7 @@ func New(root, dir, module string) error {
 		return fmt.Errorf("scaffold: %w", err)
 	}
 	for name, text := range map[string]string{
-		"go.mod": mod, "go.sum": string(sum), ".gitignore": "/vendor/\n", ".dockerignore": ".git\n",
+		"go.mod": mod, "go.sum": string(sum), ".gitignore": "/tmp/\n/vendor/\n", ".dockerignore": ".git\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return fmt.Errorf("scaffold: %w", err)

@@ -18,7 +18,8 @@ import (
 )
 
 func main() {
-	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // until the process ends
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal does not wait
 	desk := &Desk{}
 	desk.password = os.Getenv("DESK_PASSWORD") // chapter 8
 	desk.metrics = os.Getenv("METRICS_ADDR")   // chapter 12
