@@ -49,8 +49,9 @@ type Message struct {
 	// one is taken out, and a push of the key that comes later and is not
 	// Final itself is not stored; its receipt says Superseded. A store
 	// remembers at least as many ends of a session as half its mailbox's
-	// bound, the latest ones, and a day longer than pushes wait. Whoever
-	// begins anew takes another key.
+	// bound, the latest ones, and a day longer than pushes wait. It keeps room for
+	// a quarter more pushes than its bound says, and that is for such ones
+	// alone. Whoever begins anew takes another key.
 	Final bool
 	// Traceparent carries a W3C trace context, or is empty.
 	Traceparent string

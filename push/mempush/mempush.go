@@ -25,7 +25,7 @@ import (
 // store.
 type Config struct {
 	// MailboxLen bounds the pushes of one session that nobody has applied
-	// yet. Defaults to 1,000.
+	// yet. A quarter more is kept for ends (push.Message.Final). Defaults to 1,000.
 	MailboxLen int
 	// MaxAge is how long a push waits before it goes to the dead letters.
 	// Defaults to 7 days.
@@ -163,7 +163,11 @@ func (t *Transport) append(e entry) (push.Receipt, error) {
 		return push.Receipt{ID: e.ID, Seq: key.seq, Superseded: true}, nil
 	}
 	old := box.superseded(e.Replaces)
-	if !box.hasRoom(t.cfg.MailboxLen, old) {
+	limit := t.cfg.MailboxLen
+	if e.Final { // an end needs no room that others have taken
+		limit += (limit + 3) / 4
+	}
+	if !box.hasRoom(limit, old) {
 		return push.Receipt{}, push.ErrMailboxFull
 	}
 	if old != 0 {

@@ -45,6 +45,7 @@ type site struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
+	cuts  int
 	await chan net.Conn
 	done  chan struct{}
 }
@@ -150,6 +151,7 @@ func (s *site) cut() {
 	for c := range s.conns {
 		_ = c.Close() // that is the fault
 	}
+	s.cuts += len(s.conns)
 	clear(s.conns)
 }
 

@@ -20,6 +20,7 @@ func boundCases() []testCase {
 		{"Replaces/ends displace nothing that waits", replacesEndsAndWaiting},
 		{"Replaces/ends outlive values that have gone", replacesManyValues},
 		{"Full/refused until acknowledged", fullRefused},
+		{"Full/room is kept for ends", fullEnds},
 		{"Full/parked pushes count", fullParked},
 		{"Full/history that a node may need stays", fullRoute},
 		{"Full/history that a slow connection needs stays", fullSlow},

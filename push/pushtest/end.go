@@ -76,8 +76,30 @@ func replacesParkedEnd(e *env) {
 	e.after(end, "p3", "job")
 }
 
+// fullEnds: the end of a job needs no room that other pushes have taken.
+func fullEnds(e *env) {
+	e.fillBox(e.MailboxLen)
+	ends := e.reserve()
+	e.waitingEnds("end-", ends)
+	for _, m := range []push.Message{e.message("more"), {Session: e.session, ID: "value", Action: "Do", Replaces: "other"}} {
+		_, err := e.Transport.Append(e.ctx(), m)
+		e.is(err, push.ErrMailboxFull)
+	}
+	got, cursor := e.pending(0)
+	if len(got) != e.MailboxLen+ends || got[len(got)-1] != "end-"+strconv.Itoa(ends-1) {
+		e.t.Errorf("%d pending, the last one %s, want %d and the last end", len(got), got[len(got)-1], e.MailboxLen+ends)
+	}
+	e.ack(0, cursor)
+	e.append("room again")
+	e.wantPending(0, "room again")
+}
+
+// reserve is how many ends fit into a mailbox that is full.
+func (e *env) reserve() int { return (e.MailboxLen + 3) / 4 }
+
 func replacesRefusedEnd(e *env) {
 	e.fillBox(e.MailboxLen)
+	e.waitingEnds("before", e.reserve())
 	m := e.message("end")
 	m.Replaces, m.Final = "job", true
 	_, err := e.Transport.Append(e.ctx(), m)
@@ -90,6 +112,14 @@ func replacesRefusedEnd(e *env) {
 	end := e.replacing("end", "job", true)
 	e.wantPending(0, "end")
 	e.after(end, "p2", "job")
+}
+
+// waitingEnds stores final pushes of n keys.
+func (e *env) waitingEnds(prefix string, n int) {
+	e.t.Helper()
+	for i := range n {
+		e.replacing(prefix+strconv.Itoa(i), "key-"+prefix+strconv.Itoa(i), true)
+	}
 }
 
 // ends stores final pushes of n keys and acknowledges them.

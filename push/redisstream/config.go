@@ -24,7 +24,9 @@ type Config struct {
 	// a process with another number is refused. Defaults to 16; at most 1,024.
 	Partitions int
 	// MailboxLen bounds a session's unapplied pushes; the publisher gets
-	// push.ErrMailboxFull beyond. Defaults to 1,000; at most 10,000.
+	// push.ErrMailboxFull beyond. A quarter more is kept for ends
+	// (push.Message.Final), so that of a job comes although others have filled
+	// the mailbox. Defaults to 1,000; at most 10,000.
 	MailboxLen int
 	// MaxAge is how long an unapplied push waits before it goes to the dead
 	// letters. Defaults to 7 days.

@@ -34,7 +34,7 @@ func KeyTable() []KeySpec {
 		{part: "secret", Name: "<p>:secret", Type: "string", Owner: "Secret", Lifetime: "for ever", Bound: "one of 32 bytes"},
 		{part: "nodes", Name: "<p>:nodes", Type: "zset", Owner: "Listen", Lifetime: "10 node lifetimes after the last node", Expires: true, Bound: "one member a node that listens"},
 		{part: "m", Name: "<p>:{t}:m:<session>", Type: "hash", Owner: "Append, Attach, Check", Lifetime: "MaxAge + 1 day after the last use", Expires: true, Bound: "8 fields and one a node that holds connections"},
-		{part: "b", Name: "<p>:{t}:b:<session>", Type: "stream", Owner: "Append", Lifetime: "MaxAge + 1 day; the resume window when all is acknowledged; deleted when empty", Expires: true, Bound: "MailboxLen entries, parked ones included"},
+		{part: "b", Name: "<p>:{t}:b:<session>", Type: "stream", Owner: "Append", Lifetime: "MaxAge + 1 day; the resume window when all is acknowledged; deleted when empty", Expires: true, Bound: "MailboxLen entries, parked ones included, and a quarter more of ends"},
 		{part: "k", Name: "<p>:{t}:k:<session>", Type: "hash", Owner: "Ack", Lifetime: "MaxAge + 1 day; deleted when empty", Expires: true, Bound: "as the mailbox, together with it"},
 		{part: "u", Name: "<p>:{t}:u:<session>", Type: "hash", Owner: "Append of a push that replaces", Lifetime: "MaxAge + 1 day after the last such push", Expires: true, Bound: "2 x MailboxLen fields: keys whose push has gone are dropped first, then the oldest ends; those of pushes that wait stay"},
 		{part: "x", Name: "<p>:{t}:x:<session>", Type: "hash", Owner: "CountStart", Lifetime: "1 day; a field until its entry is acknowledged, survived, or dead-lettered for another reason than crash-loop", Expires: true, Bound: "a field a redelivered entry"},

@@ -12,12 +12,13 @@
 --   - the entry's seq is above all before it, and the entry names the one before;
 --   - dedupe names the seq, so that a repeat finds it, and unacked names the session;
 --   - mailbox and parked together hold at most cap entries, or one more where
---     the entry took the place of another;
+--     the entry took the place of another, and a quarter more of final ones;
 --   - of a Replaces key no other entry waits that is not final, and only another
 --     final push comes after a final one, while the key is remembered.
 local meta, mailbox, parked, dedupe, unacked, replaces = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local session, push_id, payload, inline, key, final = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6] == '1'
 local call = redis.call
+local most = final and cap + math.ceil(cap / 4) or cap
 
 -- A route is {field of meta, stream, most hints, how far the node has come}.
 local FIELD, STREAM, BOUND, CURSOR = 1, 2, 3, 4
@@ -58,7 +59,7 @@ end
 
 local len, mark = call('XLEN', mailbox), tonumber(trimmed)
 if len == 0 then mark = settle(meta, mailbox, mark, tonumber(history)) end
-if len + call('HLEN', parked) >= cap then
+if len + call('HLEN', parked) >= most then
   -- What every living node has passed is worth less than a new push.
   local low, living = offset, {}
   for i = 1, #routes do
@@ -73,7 +74,7 @@ if len + call('HLEN', parked) >= cap then
   routes = living
   mark = trim(meta, mailbox, parked, low + 1, mark)
   len = call('XLEN', mailbox)
-  if len + call('HLEN', parked) >= cap then
+  if len + call('HLEN', parked) >= most then
     if not old then return {2, '0', 0} end
     if #call('XRANGE', mailbox, old .. '-0', old .. '-0') == 0
       and call('HEXISTS', parked, old) == 0 then return {2, '0', 0} end
