@@ -165,13 +165,15 @@ func inherited() []string {
 
 // logs is where all that the processes say goes, line by line.
 type logs struct {
-	mu  sync.Mutex
-	to  io.Writer
-	all bool
+	mu    sync.Mutex
+	to    io.Writer
+	all   bool
+	known string // part of warnings that are of no news here, if any
 }
 
 func (l *logs) Write(line []byte) (int, error) {
 	quiet := !bytes.Contains(line, []byte("level=WARN")) && !bytes.Contains(line, []byte("level=ERROR"))
+	quiet = quiet || (l.known != "" && bytes.Contains(line, []byte(l.known)))
 	if quiet && !l.all {
 		return len(line), nil
 	}

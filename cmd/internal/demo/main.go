@@ -85,8 +85,12 @@ func serve(ctx context.Context, s *settings, log *slog.Logger, out, errs io.Writ
 	}
 	token := rand.Text()
 	balance := newBalancer(log)
+	note := ""
 	if store.child != nil {
 		desk.add(store.child)
+	} else {
+		note = "  The store is inside this process and has no button: one can be killed where a redis-server is installed.\n\n"
+		logs.known = `msg="redis set-up"` // what it lacks
 	}
 	common := []string{"REDIS_URL=" + store.url, "LOG_FORMAT=text", "LOG_LEVEL=info", "LASTMILE_DEMO=true"}
 	for i := range 2 {
@@ -109,7 +113,7 @@ func serve(ctx context.Context, s *settings, log *slog.Logger, out, errs io.Writ
 			env: append([]string{"LASTMILE_PROCESS=" + name}, common...), pausable: true, log: log, out: logs,
 		})
 	}
-	_, _ = fmt.Fprintf(out, "\n  %s\n\n  %s/ops?token=%s opens the operator's pages. Ctrl-C ends it all.\n\n", public, public, token)
+	_, _ = fmt.Fprintf(out, "\n  %s\n\n  %s/ops?token=%s opens the operator's pages. Ctrl-C ends it all.\n\n%s", public, public, token, note)
 	server := &http.Server{Handler: balance, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	front := []service.Task{
 		{Name: "health checks", Run: balance.watch},
