@@ -201,8 +201,8 @@ func (b bulks) step(ctx context.Context, s *storedBulk, turn int) error {
 	for _, t := range s.page {
 		did, err := b.do(ctx, s.action, t)
 		switch {
-		case err != nil && b.c.rdb.Ping(ctx).Err() != nil:
-			return err
+		case err != nil && (passing(err) || b.c.rdb.Ping(ctx).Err() != nil):
+			return err // somebody goes on when Redis takes it
 		case err != nil:
 			b.c.log.WarnContext(ctx, "job left out of a bulk", "id", t.ID, "bulk", s.ID, "error", err)
 			failed++
@@ -286,9 +286,8 @@ func (b bulks) rescue(ctx context.Context, rec *record) error {
 		return nil
 	case rec.State == StateLost: // a watchdog has missed the task already
 		return retryRecord(ctx, b.c, rec)
-	case rec.State == StateQueued:
-		_, err := b.c.submit(ctx, &task{id: rec.ID, gen: rec.Gen, kind: rec.Kind, queue: rec.Queue, payload: rec.payload, opts: rec.opts})
-		return err
+	case rec.awaitsTask():
+		return enqueueAwaited(ctx, b.c, rec)
 	}
 	return nil
 }

@@ -268,6 +268,9 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 
 // retryRecord opens the next generation of the very one that rec is of.
 func retryRecord(ctx context.Context, c *Client, rec *record) error {
+	if rec.awaitsTask() { // Redis refused it when the generation was opened
+		return enqueueAwaited(ctx, c, rec)
+	}
 	if !rec.over() {
 		return fmt.Errorf("%w: %q is %s", ErrOpen, rec.ID, rec.State)
 	}

@@ -65,6 +65,7 @@ func (c *Client) enqueue(ctx context.Context, d *definition, payload []byte, opt
 	s.retention = max(s.retention, s.unique) // the record is what makes it unique
 	id, chosen := c.jobID(ctx, d.name, payload, &s)
 	s.id = id
+	s.random = !chosen
 	s.plain = !chosen && s.session == "" && s.follow == nil && len(s.limits) == 0
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -179,7 +180,7 @@ func (c *Client) abandon(ctx context.Context, t *task) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if _, err := c.number(ctx, "abandon", t.id, t.id, t.gen); err != nil {
-		c.log.WarnContext(ctx, "job that was not enqueued stays open until the watchdog ends it", "id", t.id, "error", err)
+		c.log.WarnContext(ctx, "job that was not enqueued stays open until a watchdog looks", "id", t.id, "error", err)
 	}
 }
 

@@ -53,6 +53,7 @@ import (
 //	tok         the call that changed gen or run last, so that a repeat changes nothing
 //	cancel      1 while a cancellation waits for the worker
 //	to0 ton     the first destination, and how many there are
+//	opened      the generation whose task may not be in the queue yet
 //	out outn    1 while the event of the end is undelivered, and how often it was tried
 //	told went   the generations whose end the first destination has, and whose end has set off what follows
 //	joined      1 when somebody else has asked for a job that has not run

@@ -47,7 +47,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 			Name: "jobs_undeliverable_events_total", Help: "Terminal events that a session refused for good.",
 		}),
 		rescued: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "jobs_watchdog_total", Help: "What the watchdog did: delivered, lost, archived, cancelled, stalled, released.",
+			Name: "jobs_watchdog_total", Help: "What the watchdog did: delivered, lost, archived, cancelled, stalled, released, enqueued.",
 		}, []string{"action"}),
 		unknown: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "jobs_asynq_unknown", Help: "Parts of Asynq that were not recognised at start: jobs then cost more calls.",

@@ -24,6 +24,7 @@ type settings struct {
 	backoffMax  time.Duration
 	id          string
 	plain       bool // see plain.go
+	random      bool // the ID was drawn
 	at          time.Time
 	in          time.Duration
 	unique      time.Duration

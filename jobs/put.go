@@ -78,18 +78,18 @@ func (c *Client) putRecorded(ctx context.Context, t *task, s *settings) (Handle,
 		if r.run > 0 || submitted {
 			return h, nil // it has run, so it is in the queue
 		}
-		_, err := c.submit(ctx, t)
+		_, err := submitAwaited(ctx, c, t, false)
 		return h, err
 	case createNew:
 	}
 	h.Existing, h.State = false, t.state(t.made)
-	taken := submitted && !r.enqueued
-	if !submitted {
+	if submitted {
+		if !r.enqueued {
+			err = c.supplant(ctx, t)
+		}
+	} else {
 		c.notify.tellQueued(ctx, t, h, s) // before a worker can have it
-		taken, err = c.submit(ctx, t)
-	}
-	if err == nil && taken {
-		err = c.supplant(ctx, t)
+		err = settleAwaited(ctx, c, t, false)
 	}
 	if err != nil {
 		c.abandon(ctx, t)
@@ -153,6 +153,9 @@ func (c *Client) create(ctx context.Context, t *task, s *settings, to string) (r
 		if err := c.index(ctx, s.session, t.id, now, life); err != nil {
 			return created{}, false, err
 		}
+	}
+	if !s.random || t.id != s.id {
+		args = append(args, openedField, 1)
 	}
 	answer, err := c.reply(ctx, "create", t.id, args...)
 	if err != nil {
@@ -239,6 +242,11 @@ func (e enqueuer) EvalSha(ctx context.Context, sha string, keys []string, args .
 	if !ok && e.client.known.Enqueues(sha, keys, args) {
 		return e.putTask(ctx, keys, args)
 	}
+	if ctx.Value(awaitedKey{}) != nil {
+		cmd := redis.NewCmd(ctx)
+		cmd.SetErr(tasks.ErrNoScript) // for its text
+		return cmd
+	}
 	if d, ok := ctx.Value(dueKey{}).(*due); ok {
 		cmd := e.sharing.EvalSha(ctx, sha, keys, e.exactly(d, keys, args)...)
 		e.hint(ctx, d, cmd)
@@ -267,12 +275,19 @@ type dueKey struct{}
 
 // Eval calls a script by its text, as Asynq does when Redis does not know it.
 func (e enqueuer) Eval(ctx context.Context, text string, keys []string, args ...any) *redis.Cmd {
-	d, ok := ctx.Value(dueKey{}).(*due)
-	if !ok {
-		return e.sharing.Eval(ctx, text, keys, args...)
+	d, isDue := ctx.Value(dueKey{}).(*due)
+	if isDue {
+		args = e.exactly(d, keys, args)
 	}
-	cmd := e.sharing.Eval(ctx, text, keys, e.exactly(d, keys, args)...)
-	e.hint(ctx, d, cmd)
+	var cmd *redis.Cmd
+	if a, ok := ctx.Value(awaitedKey{}).(*awaited); ok {
+		cmd = e.client.combine.run(ctx, e.client.awaiting(text), append(slices.Clip(keys), a.record), append(slices.Clip(args), a.gen, a.only))
+	} else {
+		cmd = e.sharing.Eval(ctx, text, keys, args...)
+	}
+	if isDue {
+		e.hint(ctx, d, cmd)
+	}
 	return cmd
 }
 
@@ -300,7 +315,11 @@ func (e enqueuer) hint(ctx context.Context, d *due, put *redis.Cmd) {
 // putTask does what Asynq's call is for and wakes a worker, and answers the call.
 func (e enqueuer) putTask(ctx context.Context, keys []string, args []any) *redis.Cmd {
 	c := e.client
-	cmd := c.run(ctx, "enqueue", append(slices.Clip(keys), c.idle(keys[1])), append(slices.Clip(args), c.wakes(), c.blind())...)
+	keys, args = append(slices.Clip(keys), c.idle(keys[1])), append(slices.Clip(args), c.wakes(), c.blind())
+	if a, ok := ctx.Value(awaitedKey{}).(*awaited); ok {
+		keys, args = append(keys, a.record), append(args, a.gen, a.only)
+	}
+	cmd := c.run(ctx, "enqueue", keys, args...)
 	v, err := cmd.Slice()
 	if err != nil {
 		return cmd

@@ -82,6 +82,8 @@ type record struct {
 	// went is the generation whose end has set off what follows, and told the one
 	// whose end the first session has, while the event is undelivered to others.
 	went, told int
+	// opened is the generation whose task may not be in the queue yet.
+	opened int
 	// raw is the ID of the Asynq task of an adopted job, whose queue is Asynq's too.
 	raw string
 }
@@ -89,6 +91,8 @@ type record struct {
 const (
 	wentField = "went"
 	toldField = "told"
+	// openedField is taken away once the task of the generation is in the queue.
+	openedField = "opened"
 )
 
 // audience are the sessions that do not have the end yet.
@@ -121,7 +125,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 			NextAt: p.time("next"), WaitsFor: m["waits"],
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), outbox: m["out"] == "1",
-		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)), told: int(p.num(toldField)),
+		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)), told: int(p.num(toldField)), opened: int(p.num(openedField)),
 		dests: int(p.num("ton")), first: m["to0"], raw: m["raw"],
 	}
 	if v := m["opt"]; v != "" {

@@ -69,12 +69,8 @@ func (c *Client) reopen(ctx context.Context, rec *record, t *task, s *settings, 
 	// Told before a worker can have it.
 	c.notify.tell(ctx, eventQueued, &Event{ID: t.id, Kind: t.kind, State: st, Attempts: t.opts.Limit, Gen: gen, NextAt: t.at}, ds,
 		fmt.Sprintf("job:%s:%d:queued", t.id, gen))
-	taken, err := c.submit(ctx, t)
-	if err == nil && taken {
-		err = c.supplant(ctx, t)
-	}
-	if err != nil {
-		return gen, err
+	if err := settleAwaited(ctx, c, t, false); err != nil {
+		return gen, err // a watchdog enqueues it: see awaitsTask
 	}
 	if err := c.inspect.DeleteTask(c.inAsynq(rec.Queue), tasks.IDOf(rec.ID, rec.Gen)); err != nil {
 		c.log.DebugContext(ctx, "old task not removed", "id", rec.ID, "error", err)

@@ -181,5 +181,5 @@ func insistently(t *testing.T, every time.Duration, f func() error) {
 		timer := time.NewTimer(every)
 		<-timer.C
 	}
-	t.Error("Redis refused for ever")
+	t.Errorf("Redis refused for ever: %v", f())
 }

@@ -26,6 +26,8 @@ type store struct {
 
 	guard      string                  // the text of what goes before scripts of Asynq's
 	guards     sync.Map                // text of such a script -> *redis.Script
+	await      string                  // the text of what goes around a script of Asynq's
+	awaits     sync.Map                // as guards
 	completion string                  // the text of a script that needs another in front of it
 	pushing    atomic.Pointer[pushing] // the last one of that kind, since they are all alike
 }
@@ -52,8 +54,12 @@ func newStore(rdb redis.UniversalClient, prefix string, sharded bool) (*store, e
 	for _, name := range []string{"put", "enqueue", "rouse", "sweep", "untake"} {
 		text[name] = text["wake"] + text[name]
 	}
+	text["enqueue"] = text["awaits"] + text["enqueue"]
+	s.await = text["awaits"] + text["confirm"]
 	s.guard = text["guard"]
 	delete(text, "guard")
+	delete(text, "awaits")
+	delete(text, "confirm")
 	text["create"] = "local offset = 0\n" + text["create"]
 	for _, name := range []string{"abandon", "adopt", "again", "beat", "begin", "complete", "create", "finish", "join", "put", "reopen", "stall", "tidy"} {
 		text[name] = text["entry"] + text[name]

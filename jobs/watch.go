@@ -231,11 +231,18 @@ func (w watchdog) inspectJob(ctx context.Context, id string, patience time.Durat
 		if w.c.clock.since(ctx, rec.Updated) < firstCheck/2 {
 			return w.checkAgain(ctx, id, firstCheck/2) // it may be on its way
 		}
+		if rec.awaitsTask() {
+			w.c.metrics.rescued.WithLabelValues("enqueued").Inc()
+			w.c.log.WarnContext(ctx, "task of recorded job was missing", "id", id, "action", rec.Kind)
+			return enqueueAwaited(ctx, w.c, rec)
+		}
 		w.c.metrics.rescued.WithLabelValues("lost").Inc()
 		w.c.log.WarnContext(ctx, "task of open job is gone", "id", id, "action", rec.Kind)
 		return w.c.end(ctx, rec, ending{state: StateLost, code: codeLost, err: "the work was lost"})
 	case err != nil:
 		return fmt.Errorf("jobs: inspect task of job %q: %w", id, err)
+	case rec.awaitsTask() && info.State != asynq.TaskStateArchived && info.State != asynq.TaskStateCompleted:
+		noteEnqueued(ctx, w.c, id) // whoever put it in could not say so
 	}
 	return w.compare(ctx, rec, info, patience)
 }

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,8 @@ type Kit struct {
 	box   *mailbox
 	log   *slog.Logger
 	front *link
+
+	refuser atomic.Pointer[refuser] // the last one
 
 	mu    sync.Mutex
 	links []*link

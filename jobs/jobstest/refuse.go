@@ -30,7 +30,21 @@ func (k *Kit) Refuse(r Refusal, after int) {
 		k.mini.Server().SetPreHook(nil)
 		return
 	}
-	k.mini.Server().SetPreHook((&refuser{srv: k.mini.Server(), refusal: r, after: after, runs: map[any]bool{}}).refuse)
+	f := &refuser{srv: k.mini.Server(), refusal: r, after: after, runs: map[any]bool{}}
+	k.refuser.Store(f)
+	k.mini.Server().SetPreHook(f.refuse)
+}
+
+// Refused returns how many writes have been refused since Refuse was last called
+// with a refusal.
+func (k *Kit) Refused() int {
+	f := k.refuser.Load()
+	if f == nil {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.refused
 }
 
 // refuser decides before each command, those of scripts included.
@@ -38,9 +52,10 @@ type refuser struct {
 	srv     *server.Server
 	refusal Refusal
 
-	mu    sync.Mutex
-	after int
-	runs  map[any]bool // runs of scripts that have written
+	mu      sync.Mutex
+	after   int
+	refused int
+	runs    map[any]bool // runs of scripts that have written
 }
 
 // refuse answers a command that is refused, and returns true then.
@@ -57,6 +72,9 @@ func (f *refuser) refuse(c *server.Peer, cmd string, _ ...string) bool {
 	refused := f.after <= 0 && (f.refusal != Full || !spares(cmd))
 	if !refused && f.after > 0 {
 		f.after--
+	}
+	if refused {
+		f.refused++
 	}
 	if nested && !refused {
 		f.runs[c.Ctx] = true

@@ -6,7 +6,8 @@
 -- Returns the new generation, 0 when the job is not over in that generation, or
 -- -1 when its terminal event is undelivered.
 -- Invariant: a generation opens once; a repeat of a call whose answer was lost
--- (the same token) is answered alike.
+-- (the same token) is answered alike. Whoever opens one takes "opened" away once its
+-- task is in the queue; until then a watchdog puts it there if it is missing.
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, now, checkAt, to, unique, token, state, field = unpack(ARGV, 1, 9)
 local others = string.sub(open, 1, -5) .. "w:" .. id
@@ -23,7 +24,7 @@ if unique ~= "" then -- asked for anew: those who asked before have had their an
   redis.call("HSET", rec, "uni", unique)
 end
 local opened = redis.call("HINCRBY", rec, "gen", 1)
-redis.call("HSET", rec, "st", state, "att", 0, "upd", now, "tok", token)
+redis.call("HSET", rec, "st", state, "att", 0, "upd", now, "tok", token, "opened", opened)
 if field == "came" then -- as in create
   local t = redis.call("TIME")
   ARGV[10] = ARGV[10] ~= "" and redis.call("INCR", ARGV[10]) or string.format("%.0f", t[1] * 1000000 + t[2])

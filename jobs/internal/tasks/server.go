@@ -130,6 +130,9 @@ type noScriptError struct{}
 func (noScriptError) Error() string { return "NOSCRIPT No matching script." }
 func (noScriptError) RedisError()   {}
 
+// ErrNoScript has Asynq call a script by its text.
+var ErrNoScript error = noScriptError{}
+
 // settle makes a script call that may end Asynq's hold on a task.
 func (s *Server) settle(ctx context.Context, sha string, keys []string, args []any, call func(args []any) *redis.Cmd) *redis.Cmd {
 	ids := s.Known.mentioned(keys, args)
