@@ -114,8 +114,12 @@ func (box *mailbox) note(e entry, limit int) {
 	}
 }
 
+// goAtOnce is how many entries a full mailbox lets go of at a time.
+const goAtOnce = 16
+
 // hasRoom reports whether one more push fits after old is taken out. Before it
-// says no it lets go of history that everybody is known to have seen.
+// says no it lets go of the oldest history that everybody is known to have seen: a
+// reader between two connections stands near the end.
 func (box *mailbox) hasRoom(limit int, old push.Seq) bool {
 	spare := 0
 	if old != 0 {
@@ -127,6 +131,9 @@ func (box *mailbox) hasRoom(limit int, old push.Seq) bool {
 	seen := box.acked
 	for _, cursor := range box.routes {
 		seen = min(seen, cursor)
+	}
+	if len(box.entries)+len(box.parked) < limit+goAtOnce && len(box.entries) >= goAtOnce {
+		seen = min(seen, box.entries[goAtOnce-1].Seq)
 	}
 	box.trim(seen)
 	return len(box.entries)+len(box.parked)-spare < limit

@@ -23,6 +23,7 @@ func boundCases() []testCase {
 		{"Full/room is kept for ends", fullEnds},
 		{"Full/parked pushes count", fullParked},
 		{"Full/history that a node may need stays", fullRoute},
+		{"Full/the latest history stays", fullLatest},
 		{"Full/history that a slow connection needs stays", fullSlow},
 	}
 }
@@ -121,6 +122,21 @@ func fullRoute(e *env) {
 		e.append("more-" + strconv.Itoa(i))
 	}
 	e.wantPending(0, "more-0", "more-1", "more-2")
+}
+
+// fullLatest is about a reader between two connections, while others have confirmed
+// what it has yet to read and the mailbox is full.
+func fullLatest(e *env) {
+	node, _, _ := e.listen()
+	e.attach(node, 0)
+	seqs := e.fillBox(e.MailboxLen)
+	last := seqs[len(seqs)-1]
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, UpTo: last, Route: last}))
+	e.append("more")
+	e.attach(node, seqs[len(seqs)-3])
+	if got := e.read(seqs[len(seqs)-3]); len(got) != 3 || got[2] != "more" {
+		e.t.Errorf("the reader that was away finds %v, want the last two and more", got)
+	}
 }
 
 // fullSlow is about two connections on one node, one of them behind.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -138,7 +139,10 @@ func (t *Transport) Pending(ctx context.Context, session string, after push.Seq)
 	return log, nil
 }
 
-// Ack implements push.Transport.
+// ackBatch bounds the skipped entries that one run of the ack script parks.
+const ackBatch = 500
+
+// Ack implements push.Transport. What skips a lot is acknowledged in parts.
 func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	if err := errors.Join(check("session", session), checkSeq(a.After, a.UpTo, a.Route), checkSeq(a.Skipped...)); err != nil {
 		return err
@@ -147,9 +151,25 @@ func (t *Transport) Ack(ctx context.Context, session string, a push.Ack) error {
 	if err != nil {
 		return err
 	}
+	if len(a.Skipped) > ackBatch {
+		a.Skipped = slices.Sorted(slices.Values(a.Skipped))
+	}
+	for len(a.Skipped) > ackBatch {
+		part := a
+		part.Skipped = a.Skipped[:ackBatch]
+		part.UpTo = min(a.UpTo, part.Skipped[ackBatch-1])
+		if err := t.ack(ctx, session, r.route(a.Node), part); err != nil {
+			return err
+		}
+		a.After, a.Skipped = max(a.After, part.UpTo), a.Skipped[ackBatch:]
+	}
+	return t.ack(ctx, session, r.route(a.Node), a)
+}
+
+func (t *Transport) ack(ctx context.Context, session, route string, a push.Ack) error {
 	b := t.keys.box(session)
 	args := make([]any, 0, 7+len(a.Skipped))
-	args = append(args, session, r.route(a.Node), a.After.String(), a.UpTo.String(), t.cfg.ResumeWindow.Microseconds(), t.cfg.keepFor(), a.Route.String())
+	args = append(args, session, route, a.After.String(), a.UpTo.String(), t.cfg.ResumeWindow.Microseconds(), t.cfg.keepFor(), a.Route.String())
 	for _, s := range a.Skipped {
 		args = append(args, s.String())
 	}

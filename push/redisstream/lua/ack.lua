@@ -27,7 +27,11 @@ local last, acked, trimmed = tonumber(known[1]), tonumber(known[2] or '0'), tonu
 -- A write that memory pressure cannot refuse goes first: then none of the
 -- others is refused, and acknowledging frees memory.
 redis.call('EXPIRE', meta, lifetime)
-trimmed = settle(meta, mailbox, trimmed, tonumber(known[4] or '0'))
+-- Without an append since, what is parked now was so when HISTORY was looked for:
+-- so it need not be gone through again.
+local history = tonumber(known[4] or '-1')
+local looked = history >= 0
+trimmed = settle(meta, mailbox, trimmed, history)
 
 local skipped = {}
 for i = SKIPPED, #ARGV do
@@ -52,7 +56,9 @@ if redis.call('HLEN', parked) > 0 then
     local n = tonumber(id)
     if n > after and n <= upto and not skipped[id] then
       redis.call('HDEL', parked, id)
-      if n > applied and #redis.call('XRANGE', mailbox, id .. '-0', id .. '-0') == 0 then applied = n end
+      if #redis.call('XRANGE', mailbox, id .. '-0', id .. '-0') > 0 then
+        if n > history then history = n end
+      elseif n > applied then applied = n end
     end
   end
   if applied > trimmed then
@@ -77,7 +83,8 @@ local newest = redis.call('XREVRANGE', mailbox, '+', '-', 'COUNT', 1)
 if #newest > 0 and tonumber((string.match(newest[1][1], '^%d+'))) <= acked then
   -- Only history is left: it may go by itself when the resume window is over.
   -- settle turns HISTORY into TRIMMED then.
-  redis.call('HSET', meta, HISTORY, seq(top(mailbox, parked, '+') or 0))
+  if not looked then history = top(mailbox, parked, '+') or 0 end
+  redis.call('HSET', meta, HISTORY, seq(history))
   redis.call('PEXPIRE', mailbox, math.ceil(window / 1000))
 end
 settled(unacked, session, mailbox, parked, acked)

@@ -7,7 +7,7 @@
 -- Returns {code, seq, woken nodes}; code 0 stored, 1 duplicate, 2 full, 3 closed,
 -- 4 superseded by the final push of the key, which has the seq.
 --
--- Codes but 0 leave the mailbox as it was, less what all nodes have passed.
+-- Codes but 0 leave the mailbox as it was, less the oldest of what all nodes have passed.
 -- After 0 it holds that
 --   - the entry's seq is above all before it, and the entry names the one before;
 --   - dedupe names the seq, so that a repeat finds it, and unacked names the session;
@@ -19,6 +19,8 @@ local meta, mailbox, parked, dedupe, unacked, replaces = KEYS[1], KEYS[2], KEYS[
 local session, push_id, payload, inline, key, final = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6] == '1'
 local call = redis.call
 local most = final and cap + math.ceil(cap / 4) or cap
+
+local GO = 16 -- how many go at a time when the mailbox is full
 
 -- A route is {field of meta, stream, most hints, how far the node has come}.
 local FIELD, STREAM, BOUND, CURSOR = 1, 2, 3, 4
@@ -72,6 +74,12 @@ if len + call('HLEN', parked) >= most then
     end
   end
   routes = living
+  -- The oldest go first: a reader between two connections stands near the end.
+  if len + call('HLEN', parked) < most + GO then
+    local first = call('XRANGE', mailbox, '-', '+', 'COUNT', GO)
+    local past = #first > 0 and tonumber((string.match(first[#first][1], '^%d+'))) or 0
+    if past < low then low = past end
+  end
   mark = trim(meta, mailbox, parked, low + 1, mark)
   len = call('XLEN', mailbox)
   if len + call('HLEN', parked) >= most then
@@ -115,16 +123,23 @@ if key then
     -- Keys whose entry has gone are forgotten first, then the oldest finals. Keys
     -- of what waits stay, at most cap: so there is room for half as many finals,
     -- and for as many pushes until this is done again.
-    local held, finals = call('HGETALL', replaces), {}
+    local held, finals, kept, gone = call('HGETALL', replaces), {}, {}, {}
+    local function forget() -- as many as Lua passes on
+      if #gone > 0 then call('HDEL', replaces, unpack(gone)) end
+      gone = {}
+    end
+    for _, at in ipairs(call('HKEYS', parked)) do kept[at] = true end
     for i = 1, #held, 2 do
       local at = held[i + 1]
       if string.byte(at) == 45 then
         finals[#finals + 1] = {tonumber(at), held[i]}
-      elseif call('HEXISTS', parked, at) == 0
+      elseif not kept[at]
         and (tonumber(at) <= offset or #call('XRANGE', mailbox, at .. '-0', at .. '-0') == 0) then
-        call('HDEL', replaces, held[i])
+        gone[#gone + 1] = held[i]
+        if #gone == 500 then forget() end
       end
     end
+    forget()
     table.sort(finals, function(one, other) return one[1] > other[1] end) -- below zero: the oldest first
     for i = 1, math.min(#finals, call('HLEN', replaces) - cap - math.ceil(cap / 2)) do
       call('HDEL', replaces, finals[i][2])

@@ -29,17 +29,23 @@ local function settle(meta, mailbox, trimmed, history)
 end
 
 -- top returns the highest entry up to the range end that is not parked, and
--- whether there is any entry at all.
+-- whether there is any entry at all. As a rule it is the first that it looks at;
+-- below a parked one there may be thousands, which it goes through in pages.
 local function top(mailbox, parked, to)
-  local any = false
-  while true do
-    local found = redis.call('XREVRANGE', mailbox, to, '-', 'COUNT', 1)
-    if #found == 0 then return nil, any end
-    any = true
-    local id = string.match(found[1][1], '^%d+')
-    if redis.call('HEXISTS', parked, id) == 0 then return tonumber(id), true end
-    to = '(' .. found[1][1]
+  local found = redis.call('XREVRANGE', mailbox, to, '-', 'COUNT', 1)
+  if #found == 0 then return nil, false end
+  local id = string.match(found[1][1], '^%d+')
+  if redis.call('HEXISTS', parked, id) == 0 then return tonumber(id), true end
+  local held = {}
+  for _, n in ipairs(redis.call('HKEYS', parked)) do held[n] = true end
+  while #found > 0 do
+    found = redis.call('XREVRANGE', mailbox, '(' .. found[#found][1], '-', 'COUNT', 100)
+    for i = 1, #found do
+      id = string.match(found[i][1], '^%d+')
+      if not held[id] then return tonumber(id), true end
+    end
   end
+  return nil, true
 end
 
 -- trim removes the entries below low and returns TRIMMED, which rises to the
