@@ -49,7 +49,7 @@ func (t *Config) print(b jobs.Bulk, did string) error {
 
 // carryOut does something to all that are asked for.
 func (t *Config) carryOut(ctx context.Context, c *chosen, did string, do func(context.Context, *jobs.Client, jobs.Query) (jobs.Bulk, error)) error {
-	q, err := c.query()
+	q, err := c.query(jobs.Now(ctx, t.Client))
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (c *jobsList) Run(ctx context.Context, t *Config) error {
 	if err := atMost("limit", c.Limit, maxListed); err != nil {
 		return err
 	}
-	q, err := c.query()
+	q, err := c.query(jobs.Now(ctx, t.Client))
 	if err != nil {
 		return err
 	}

@@ -122,3 +122,28 @@ func TestCommandsOfAProgram(t *testing.T) {
 		time.Sleep(time.Second)
 	})
 }
+
+// TestAgesByRedisClock: an age is counted from Redis's time, by which jobs are dated.
+func TestAgesByRedisClock(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				k := jobstest.New(t)
+				k.RedisAhead(ahead)
+				if _, err := command(t, k, "enqueue", "photo.resize", `{"Name":"x"}`, "--id=young"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Minute)
+				for where, want := range map[string]bool{
+					"--created-since=5m": true, "--created-since=1m": false, "--created-before=1m": true, "--where=created-before=5m": false,
+				} {
+					if out, err := command(t, k, "jobs", "list", where); err != nil || strings.Contains(out, "young") != want {
+						t.Errorf("%s: %v, %q, want the job: %t", where, err, out, want)
+					}
+				}
+			})
+		})
+	}
+}

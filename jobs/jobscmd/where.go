@@ -23,20 +23,32 @@ type jobsWhere struct {
 }
 
 // moment is a time, given as such or as an age.
-type moment struct{ time.Time }
+type moment struct {
+	time  time.Time
+	age   time.Duration
+	given bool
+}
 
 // UnmarshalText reads a moment.
 func (m *moment) UnmarshalText(text []byte) error {
 	if age, err := time.ParseDuration(string(text)); err == nil && age >= 0 {
-		m.Time = time.Now().Add(-age)
+		*m = moment{age: age, given: true}
 		return nil
 	}
 	t, err := time.Parse(time.RFC3339, string(text))
 	if err != nil {
 		return fmt.Errorf("%q is neither a time such as 2026-11-30T12:00:00Z nor an age such as 90m", text)
 	}
-	m.Time = t
+	*m = moment{time: t, given: true}
 	return nil
+}
+
+// by is the moment, its age counted from now.
+func (m moment) by(now time.Time) time.Time {
+	if m.given && m.time.IsZero() {
+		return now.Add(-m.age)
+	}
+	return m.time
 }
 
 // fields sets a field by the name of its flag.
@@ -55,8 +67,9 @@ func (w *jobsWhere) fields() map[string]func(value string) error {
 	}
 }
 
-// query is what is asked for.
-func (w *jobsWhere) query() (jobs.Query, error) {
+// query is what is asked for. now is Redis's time, by which what is stored is dated:
+// the clock here may be minutes off.
+func (w *jobsWhere) query(now time.Time) (jobs.Query, error) {
 	for _, condition := range w.Where {
 		field, value, ok := strings.Cut(condition, "=")
 		set := w.fields()[strings.TrimSpace(field)]
@@ -69,7 +82,7 @@ func (w *jobsWhere) query() (jobs.Query, error) {
 	}
 	q := jobs.Query{
 		Kind: w.Kind, Queue: w.Queue, Session: w.Session,
-		CreatedSince: w.CreatedSince.Time, CreatedBefore: w.CreatedBefore.Time, EndedSince: w.EndedSince.Time, EndedBefore: w.EndedBefore.Time,
+		CreatedSince: w.CreatedSince.by(now), CreatedBefore: w.CreatedBefore.by(now), EndedSince: w.EndedSince.by(now), EndedBefore: w.EndedBefore.by(now),
 	}
 	known := []jobs.State{jobs.StateQueued, jobs.StateScheduled, jobs.StateRunning, jobs.StateRetrying, jobs.StateStalled}
 	for _, name := range w.State {
@@ -85,5 +98,5 @@ func (w *jobsWhere) query() (jobs.Query, error) {
 // given tells whether anything is asked for.
 func (w *jobsWhere) given() bool {
 	return len(w.State) > 0 || len(w.Where) > 0 || w.Kind != "" || w.Queue != "" || w.Session != "" ||
-		!w.CreatedSince.IsZero() || !w.CreatedBefore.IsZero() || !w.EndedSince.IsZero() || !w.EndedBefore.IsZero()
+		w.CreatedSince.given || w.CreatedBefore.given || w.EndedSince.given || w.EndedBefore.given
 }
