@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -85,6 +86,12 @@ func (b *tab) count() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.seen)
+}
+
+func (b *tab) resetCount() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.resets
 }
 
 func (b *tab) last() string {
@@ -192,7 +199,7 @@ func (b *tab) socket(ctx context.Context) {
 // exactly publishes n pushes of two actions while connections are cut, with all
 // kinds of readers of all and of one action, and checks what each has seen.
 // settle lets what is under way come to its end.
-func exactly(t *testing.T, s *site, n int, pause func(), settle func(ok func() bool)) {
+func exactly(t *testing.T, s *site, n int, pause func(), settle func(ok func() (bool, string))) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -207,15 +214,22 @@ func exactly(t *testing.T, s *site, n int, pause func(), settle func(ok func() b
 			running.Go(func() { b.run(ctx) })
 		}
 	}
-	settle(func() bool { // each has its place before the first push
-		return !slices.ContainsFunc(tabs, func(b *tab) bool { return b.last() == "" })
+	all := func(behind func(*tab) bool) (bool, string) {
+		i := slices.IndexFunc(tabs, behind)
+		if i < 0 {
+			return true, ""
+		}
+		return false, fmt.Sprintf("%s of %s has seen %d, %d resets", tabs[i].kind, tabs[i].path, tabs[i].count(), tabs[i].resetCount())
+	}
+	settle(func() (bool, string) { // each has its place before the first push
+		return all(func(b *tab) bool { return b.last() == "" })
 	})
 	behind := func(by int) func(*tab) bool {
 		return func(b *tab) bool { return b.count()+by < len(want[b.path]) }
 	}
 	for i := range n {
 		if i%200 == 199 && n > 1000 { // the mailbox would be full, and the publisher have to wait
-			settle(func() bool { return !slices.ContainsFunc(tabs, behind(200)) })
+			settle(func() (bool, string) { return all(behind(200)) })
 		}
 		action := []string{"Even", "Odd"}[i%2]
 		s.push(alice, action, i)
@@ -228,7 +242,8 @@ func exactly(t *testing.T, s *site, n int, pause func(), settle func(ok func() b
 		}
 		pause()
 	}
-	settle(func() bool { return !slices.ContainsFunc(tabs, behind(0)) && s.pending(alice) == "" })
+	settle(func() (bool, string) { return all(behind(0)) })
+	settle(func() (bool, string) { return s.pending(alice) == "", "something is pending" })
 	for _, b := range tabs {
 		if got := b.all(); !slices.Equal(got, want[b.path]) || b.resets > 0 {
 			t.Errorf("%s of %s: %d resets, saw\n%v, want\n%v", b.kind, b.path, b.resets, got, want[b.path])
@@ -245,9 +260,10 @@ func inBubble(t *testing.T, n int, store func(*testing.T) push.Transport) {
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(func() { time.Sleep(time.Second) })
 		s := newSite(t, store(t), pushhttp.Config{MaxSessionReaders: 1000})
-		exactly(t, s, n, func() { time.Sleep(rand.N(200 * time.Millisecond)) }, func(ok func() bool) {
+		exactly(t, s, n, func() { time.Sleep(rand.N(200 * time.Millisecond)) }, func(ok func() (bool, string)) {
 			for range 600 {
-				if time.Sleep(100 * time.Millisecond); ok() {
+				time.Sleep(100 * time.Millisecond)
+				if done, _ := ok(); done {
 					return
 				}
 			}
@@ -304,7 +320,7 @@ func TestExactlyOnceOnRedis(t *testing.T) {
 			server.Kill()
 			server.Restart()
 		}
-	}, func(ok func() bool) { patience.Until(t, "all readers have seen everything", ok) })
+	}, func(ok func() (bool, string)) { patience.UntilSaid(t, "all readers have seen everything", ok) })
 	t.Logf("report: %d pushes, %d kills of Redis, %d connections cut in %v: each of %d readers saw what it wants, once and in order; the mailbox is empty",
 		*exactPushes, next-1, s.cuts, time.Since(began).Round(time.Second), 2*len(kinds))
 }
