@@ -114,7 +114,7 @@ func (box *mailbox) note(e entry, limit int) {
 	}
 }
 
-// goAtOnce is how many entries a full mailbox lets go of at a time.
+// goAtOnce is how many entries a full mailbox lets go of at a time at least.
 const goAtOnce = 16
 
 // hasRoom reports whether one more push fits after old is taken out. Before it
@@ -132,8 +132,8 @@ func (box *mailbox) hasRoom(limit int, old push.Seq) bool {
 	for _, cursor := range box.routes {
 		seen = min(seen, cursor)
 	}
-	if len(box.entries)+len(box.parked) < limit+goAtOnce && len(box.entries) >= goAtOnce {
-		seen = min(seen, box.entries[goAtOnce-1].Seq)
+	if n := max(goAtOnce, len(box.entries)+len(box.parked)-limit+1); n <= len(box.entries) {
+		seen = min(seen, box.entries[n-1].Seq)
 	}
 	box.trim(seen)
 	return len(box.entries)+len(box.parked)-spare < limit

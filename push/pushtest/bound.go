@@ -24,6 +24,7 @@ func boundCases() []testCase {
 		{"Full/parked pushes count", fullParked},
 		{"Full/history that a node may need stays", fullRoute},
 		{"Full/the latest history stays", fullLatest},
+		{"Full/the latest history stays when much is parked", fullLatestParked},
 		{"Full/history that a slow connection needs stays", fullSlow},
 	}
 }
@@ -135,6 +136,21 @@ func fullLatest(e *env) {
 	e.append("more")
 	e.attach(node, seqs[len(seqs)-3])
 	if got := e.read(seqs[len(seqs)-3]); len(got) != 3 || got[2] != "more" {
+		e.t.Errorf("the reader that was away finds %v, want the last two and more", got)
+	}
+}
+
+// fullLatestParked is the same when an acknowledgement has parked nearly all at once,
+// which then counts twice.
+func fullLatestParked(e *env) {
+	node, _, _ := e.listen()
+	e.attach(node, 0)
+	seqs := e.fillBox(e.MailboxLen)
+	last, away := seqs[len(seqs)-1], len(seqs)-3
+	e.must(e.Transport.Ack(e.ctx(), e.session, push.Ack{Node: node, UpTo: last, Skipped: seqs[:away], Route: last}))
+	e.append("more")
+	e.attach(node, seqs[away])
+	if got := e.read(seqs[away]); len(got) != 3 || got[2] != "more" {
 		e.t.Errorf("the reader that was away finds %v, want the last two and more", got)
 	}
 }

@@ -20,7 +20,7 @@ local session, push_id, payload, inline, key, final = ARGV[1], ARGV[2], ARGV[3],
 local call = redis.call
 local most = final and cap + math.ceil(cap / 4) or cap
 
-local GO = 16 -- how many go at a time when the mailbox is full
+local GO, GO_MOST = 16, 1000 -- how many go at a time when the mailbox is full, or else all
 
 -- A route is {field of meta, stream, most hints, how far the node has come}.
 local FIELD, STREAM, BOUND, CURSOR = 1, 2, 3, 4
@@ -75,8 +75,10 @@ if len + call('HLEN', parked) >= most then
   end
   routes = living
   -- The oldest go first: a reader between two connections stands near the end.
-  if len + call('HLEN', parked) < most + GO then
-    local first = call('XRANGE', mailbox, '-', '+', 'COUNT', GO)
+  -- What was parked at once counts twice, so it may be many.
+  local go = math.max(GO, len + call('HLEN', parked) - most + 1)
+  if go <= GO_MOST then
+    local first = call('XRANGE', mailbox, '-', '+', 'COUNT', go)
     local past = #first > 0 and tonumber((string.match(first[#first][1], '^%d+'))) or 0
     if past < low then low = past end
   end
