@@ -157,6 +157,9 @@ func TestEffectsWhateverTheCause(t *testing.T) {
 	}
 	for name, cause := range deedCauses() {
 		for what, e := range effects {
+			if strings.HasPrefix(name, "Mount over") && e.want.places > 0 {
+				continue // there is no page then: see TestMountGuardsThePage
+			}
 			t.Run(name+"/"+what, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {

@@ -31,7 +31,7 @@ const (
 	// ReasonPolicy: the browser broke a limit or the protocol.
 	ReasonPolicy Reason = "policy"
 	// ReasonIdentity: the browser is somebody else now, or nobody any more, or
-	// Hub.Disconnect was called.
+	// Hub.Disconnect was called, or Mount sends it elsewhere.
 	ReasonIdentity Reason = "identity"
 	// ReasonSessionClosed: the session was closed for good.
 	ReasonSessionClosed Reason = "session-closed"
@@ -229,8 +229,9 @@ func (c *Context) Navigate(path string) error {
 }
 
 // Redirect sends the browser to a local path or an absolute http(s) address,
-// leaving no entry in its history. From Mount it answers the request itself
-// with a redirect. Never pass an address that a user chose unchecked.
+// leaving no entry in its history. From Mount, and from OnURL behind it, it answers
+// the request itself with a redirect, and there is no page for whoever connects in
+// another way. Never pass an address that a user chose unchecked.
 func (c *Context) Redirect(address string) error {
 	if u, err := url.Parse(address); !localPath(address) &&
 		(err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {

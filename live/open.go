@@ -42,10 +42,20 @@ func (c *conn) open(ctx context.Context, hello message) *ending {
 	return nil
 }
 
+// errNotHere says that Mount, or OnURL behind it, sends the visitor elsewhere: there
+// is no page to connect to. Were there one, whoever passes over the redirect would
+// see it and could act on it.
+var errNotHere = errors.New("live: mount sends the visitor elsewhere")
+
 // cannotOpen tells the browser whether to try again.
 func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
-	if errors.Is(err, push.ErrSessionClosed) {
+	switch {
+	case errors.Is(err, push.ErrSessionClosed):
 		return &ending{ReasonSessionClosed, closeSessionClosed, "session closed"}
+	case errors.Is(err, errNotHere):
+		// The browser asks for the page, and is sent where Mount says. What Mount did
+		// besides is done then.
+		return &ending{ReasonIdentity, closeIdentity, "the page is not for this visitor"}
 	}
 	c.hub.log.WarnContext(ctx, "connection cannot open", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
 	if errors.Is(err, errMount) || errors.Is(err, delivery.ErrStateSize) || errors.Is(err, delivery.ErrLoad) {
@@ -152,6 +162,9 @@ func (c *conn) mountAnew(ctx context.Context) error {
 	m, err := c.page.mount(ctx, c.who)
 	if err != nil {
 		return err
+	}
+	if m.fx.navigate != nil {
+		return errNotHere
 	}
 	feed, err := c.hub.pages.Node.Subscribe(ctx, c.who.Session, m.Cursor)
 	if err != nil {

@@ -113,7 +113,15 @@ const maxRedirects = 10
 // reload loads the document, and forgets what the page was before.
 func (p *Page) reload(h http.Handler) {
 	p.t.Helper()
-	d := p.browser.get(h, p.history.at())
+	if d, container := p.ask(h); !p.begin(d, container) {
+		p.t.Fatalf("livetest: GET %s: status %d, no live container in:\n%s", p.history.at(), d.Status, d.HTML)
+	}
+}
+
+// ask gets the document at the page's address.
+func (p *Page) ask(h http.Handler) (d *Document, container *html.Node) {
+	p.t.Helper()
+	d = p.browser.get(h, p.history.at())
 	for range maxRedirects { // to another address of its own
 		to := d.Header.Get("Location")
 		if d.Status != http.StatusSeeOther || !p.history.replace(to) {
@@ -121,9 +129,14 @@ func (p *Page) reload(h http.Handler) {
 		}
 		d = p.browser.get(h, to)
 	}
-	container := find(d.root, parseSelector("#live"))
+	return d, find(d.root, parseSelector("#live"))
+}
+
+// begin makes the document the page, if it is a live one.
+func (p *Page) begin(d *Document, container *html.Node) bool {
+	p.t.Helper()
 	if container == nil {
-		p.t.Fatalf("livetest: GET %s: status %d, no live container in:\n%s", p.history.at(), d.Status, d.HTML)
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,6 +149,15 @@ func (p *Page) reload(h http.Handler) {
 	if title := find(d.root, parseSelector("title")); title != nil && title.FirstChild != nil {
 		p.state.Title = title.FirstChild.Data
 	}
+	return true
+}
+
+// elsewhere notes where the document at the page's address sends the browser.
+func (p *Page) elsewhere(d *Document) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Location = d.Header.Get("Location")
+	p.state.Locations = append(p.state.Locations, p.state.Location)
 }
 
 // State returns what the page has seen.

@@ -89,11 +89,18 @@ const closeIdentity websocket.StatusCode = 4004
 
 // Connect opens the page's WebSocket at h and waits for the first frame. When the
 // server says that the page is another user's, it loads it again first, as the
-// script does.
+// script does; where that is answered with a redirect, PageState.Location has it.
 func (p *Page) Connect(h http.Handler) {
 	p.t.Helper()
 	if p.connect(h) == closeIdentity {
-		p.reload(h)
+		d, container := p.ask(h)
+		if container == nil && d.Header.Get("Location") != "" {
+			p.elsewhere(d)
+			return
+		}
+		if !p.begin(d, container) {
+			p.t.Fatalf("livetest: GET %s: status %d, no live container in:\n%s", p.history.at(), d.Status, d.HTML)
+		}
 		p.connect(h)
 	}
 	if code := p.State().Closed; code != 0 {
