@@ -42,6 +42,8 @@ export interface Part {
   fixed?: string[];
   /** A region that is all its element holds. */
   only?: boolean;
+  /** Parsers drop a newline that it begins with. */
+  first?: boolean;
   /** It says what a field shows, see controls.ts. */
   control?: boolean;
   /** An element whose content the skeleton could be. */
@@ -137,6 +139,7 @@ function walk(parent: Node, parts: Part[], path: number[], own: number[]): Spot[
     } else {
       const unit = isComment(n) ? +n.data : unitOf((n as Text).data);
       const part = parts[unit];
+      if (part) part.first = !i && /^(PRE|LISTING|TEXTAREA)$/.test(of(parent, "nodeName"));
       if (part && isContent(part)) {
         own.push(unit);
         part.path = path;

@@ -29,12 +29,11 @@ export function writeUnit(part: Part, n: Node, value: unknown, c?: Context): boo
   const { kind } = part;
   if (kind === "A") return writeAttribute(e, part.name!, decode(v, true), c);
   if (kind === "S") return writeSpan(part, e, v, c);
-  // Parsers drop the first newline of these.
-  const holder = kind === "T" ? n.parentNode : n;
-  check(holder, "text");
-  const first = holder === n || !n.previousSibling;
-  if (first && /^(PRE|LISTING|TEXTAREA)$/.test(of(holder, "nodeName"))) v = v.replace(/^\n/, "");
-  if (kind === "T") return writeText(n as Run, v, isElement(holder) ? holder : part.host, c);
+  if (part.first) v = v.replace(/^\n/, "");
+  if (kind === "T") {
+    const holder = n.parentNode;
+    return writeText(n as Run, v, isElement(holder) ? holder : part.host, c);
+  }
   if (kind === "R") return writeRaw(e, v, c);
   const next = parse(v, n);
   if (c) c.morph(n, next);

@@ -159,7 +159,7 @@ func childrenOf(n *html.Node) []*html.Node {
 // tag of the smallest element that holds the first difference, -1 for the block.
 func differs(e *written, parsed []*html.Node) (token int, found bool) {
 	want := e.children
-	if len(want) > 0 && (e.name == "pre" || e.name == "listing") {
+	if len(want) > 0 && dropsNewline(e.name) {
 		want = withoutFirstNewline(want)
 	}
 	if len(want) != len(parsed) {

@@ -26,6 +26,7 @@ type unit struct {
 	texts []string // fixed text before each slot, and the tail; nil for regions
 	names string   // spanUnit: every attribute it can hold, "*" when nobody knows
 	only  bool     // region: it is all that its element holds
+	first bool     // textUnit: the first that a <pre> holds, so parsers drop a newline
 }
 
 // region says whether the unit is filled by blocks.
@@ -77,6 +78,7 @@ type unitBuilder struct {
 	pieces []string
 	done   int // source before it is in pieces or units
 	run0   int // start of the text run under way; -1 for none
+	pre    int // where the content of the last <pre> begins
 	slots  int // slots in it
 	depth  int
 	nodes  int  // nodes at the top
@@ -85,7 +87,7 @@ type unitBuilder struct {
 
 func (u *unitBuilder) run() {
 	b := u.block
-	u.run0, u.fixed = -1, true
+	u.run0, u.pre, u.fixed = -1, -1, true
 	for i := 0; i < len(b.tokens); i++ {
 		t := b.tokens[i]
 		switch t.kind {
@@ -130,7 +132,7 @@ func (u *unitBuilder) textRun(at int) {
 
 func (u *unitBuilder) endRun(at int) {
 	if u.run0 >= 0 && u.slots > 0 {
-		u.text(textUnit, u.run0, at)
+		u.text(textUnit, u.run0, at).first = u.run0 == u.pre
 		u.fixed = u.fixed && u.depth > 0
 	}
 	u.run0 = -1
@@ -182,6 +184,9 @@ func (u *unitBuilder) alone(i int) bool {
 func (u *unitBuilder) openTag(i int, t token) int {
 	u.top()
 	u.attributes(t)
+	if dropsNewline(t.name) {
+		u.pre = t.end
+	}
 	end, closed := u.block.layout.closes[i]
 	if !closed {
 		return i
@@ -204,6 +209,9 @@ func (u *unitBuilder) openTag(i int, t token) int {
 	u.depth++
 	return i
 }
+
+// dropsNewline says whether parsers drop a newline right behind the start tag.
+func dropsNewline(name string) bool { return name == "pre" || name == "listing" }
 
 func ignored(t token) bool {
 	return slices.ContainsFunc(t.attrs, func(a attr) bool { return a.name == "live-ignore" })

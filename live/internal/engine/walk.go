@@ -39,7 +39,11 @@ func (w *walker) run() {
 			w.closeTag(i, t.name)
 		case otherToken:
 			w.damage(len(w.open)-1, i, "a declaration inside the page")
-		case textToken, rawToken:
+		case textToken:
+			if isNewline(b.src[t.start]) {
+				w.afterRegion(i)
+			}
+		case rawToken:
 		}
 	}
 	for n := len(w.open); n > w.base; n = len(w.open) {
@@ -90,7 +94,9 @@ func (w *walker) slot(token, k int) {
 	if s.jumps {
 		w.jump(token)
 	}
-	if w.mayLoseNewline(token, s) {
+	if s.kind == valueSlot {
+		w.afterRegion(token)
+	} else if s.mayBegin(isNewline) && w.startsPre(token, func(*slot) {}) {
 		w.damage(len(w.open)-1, token, "a block may start with the newline that <pre> swallows")
 	}
 	stack := w.allow(s.cond)
@@ -112,19 +118,44 @@ func (w *walker) slot(token, k int) {
 	w.balance(token, s, results)
 }
 
-// mayLoseNewline says whether a slot directly behind <pre> may start with a
-// newline: parsers drop it there, but not behind a region's marker.
-func (w *walker) mayLoseNewline(token int, s *slot) bool {
-	if s.kind == valueSlot || token == 0 {
-		return false
+// afterRegion notes the damage when a text may start with a newline and may be the
+// first that a <pre> holds, though there is a region before it: parsers drop the
+// newline there, but not behind a region's marker.
+func (w *walker) afterRegion(token int) {
+	region := false
+	if w.startsPre(token, func(s *slot) { region = region || s.kind != valueSlot }) && region {
+		w.damage(len(w.open)-1, token, "a text behind a block may start with the newline that <pre> swallows")
 	}
-	if t := w.block.tokens[token-1]; t.kind != openToken || t.name != "pre" && t.name != "listing" {
-		return false
+}
+
+// startsPre says whether nothing but slots that may be empty is between a <pre> and
+// a token. It calls each with these.
+func (w *walker) startsPre(token int, each func(*slot)) bool {
+	for i := token - 1; i >= 0; i-- {
+		switch t := w.block.tokens[i]; t.kind {
+		case openToken:
+			return dropsNewline(t.name)
+		case slotToken:
+			s := &w.block.slots[t.slot]
+			if !s.mayBegin(nil) {
+				return false
+			}
+			each(s)
+		case closeToken, textToken, rawToken, otherToken:
+			return false
+		}
 	}
-	return slices.ContainsFunc(s.fill, func(b *block) bool {
-		return !startsWith(b.src, func(c byte) bool { return c != '\n' && c != '\r' && c != refMark[0] })
+	return false
+}
+
+// mayBegin says whether what fills the slot may be empty or begin with such a byte.
+func (s *slot) mayBegin(with func(byte) bool) bool {
+	return !s.total && with == nil || s.kind == valueSlot || slices.ContainsFunc(s.fill, func(b *block) bool {
+		return !startsWith(b.src, func(c byte) bool { return c != refMark[0] && (with == nil || !with(c)) })
 	})
 }
+
+func isNewline(c byte) bool { return c == '\n' || c == '\r' }
 
 // allow hides the conditions of open elements that do not belong to cond, so
 // that a block may close only what its own condition has opened.

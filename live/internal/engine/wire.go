@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 )
 
@@ -151,9 +152,24 @@ func (t *tree) appendMarkedText(w []byte, i uint32, u *unit) []byte {
 	w = append(w, open...)
 	w = t.appendUnitPlain(w, i, u)
 	if bytes.IndexByte(w[start+len(open):], '<') >= 0 {
+		if u.first { // behind the mark the parser would not drop it
+			w = slices.Delete(w, start+len(open), start+len(open)+newlineLen(w[start+len(open):]))
+		}
 		return append(w, regionEnd...)
 	}
 	return append(w[:start], w[start+len(open):]...)
+}
+
+// newlineLen returns the length of the newline that s begins with, or 0.
+func newlineLen(s []byte) int {
+	n := 0
+	if n < len(s) && s[n] == '\r' {
+		n++
+	}
+	if n < len(s) && s[n] == '\n' {
+		n++
+	}
+	return n
 }
 
 func (t *tree) appendUnitPlain(w []byte, i uint32, u *unit) []byte {

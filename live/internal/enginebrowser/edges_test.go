@@ -32,6 +32,22 @@ var (
 		{A: true, S: "\nlast"},
 		{A: true, S: "x"},
 	}
+	lines = []enginetest.State{
+		{Words: []string{"a", "\nb"}},
+		{Words: []string{"\na", "b"}},
+		{S: "\nx"},
+		{Words: []string{"\n", "\nb"}},
+		{Words: []string{"\n\n", "\nb"}, S: "\nx"},
+		{Words: []string{"x"}},
+	}
+	trustedLines = []enginetest.State{
+		{HTML: "a"},
+		{HTML: "\n<b>b</b>"},
+		{HTML: "\nx"},
+		{HTML: "\n\n<b>x</b>"},
+		{HTML: "\n"},
+		{HTML: ""},
+	}
 	lists = []enginetest.State{
 		{Words: []string{"a", "b", "c"}},
 		{Words: []string{"c", "b", "a"}},
@@ -57,6 +73,17 @@ var edges = []edge{
 	{name: "newline in pre", page: `<pre>{{.S}}</pre>`, states: newlines},
 	{name: "newline in pre behind an element", page: `<pre><b>b</b>{{.S}}{{if .A}}<b>b</b>{{end}}{{.S}}</pre>`, states: newlines},
 	{name: "fixed newline in pre", page: "<pre>\n{{.S}}</pre><pre>\n\n{{.S}}</pre>", states: newlines},
+	{name: "newline in pre behind a branch", page: `<pre>{{if .A}}<b>b</b>{{end}}{{.S}}</pre>`, states: newlines, irregular: "page:1:31: "},
+	{name: "fixed newline in pre behind a branch", page: "<pre>{{if .A}}<b>b</b>{{end}}\n{{.S}}</pre>", states: newlines, irregular: "page:1:10: "},
+	{name: "newline in pre behind a branch that is never empty", page: `<pre>{{if .A}}<b>b</b>{{else}}c{{end}}{{.S}}</pre>`, states: newlines},
+	{name: "newline in pre in a branch", page: `<pre>{{with .S}}{{.}}{{else}}none{{end}}</pre>`, states: newlines, irregular: "page:1:12: "},
+	{name: "newline in pre in branches", page: `<pre>{{if .A}}{{with .S}}{{.}}{{end}}x{{else}}{{with .S}}{{.}}{{end}}{{end}}</pre>`, states: newlines, irregular: "page:1:10: "},
+	{name: "newline in pre behind a value", page: "<pre>{{.S}}{{if .A}}\n{{end}}</pre>", states: newlines, irregular: "page:1:16: "},
+	{name: "newline in listing in rows", page: `<listing>{{range .Words}}{{.}}{{end}}{{.S}}</listing>`, states: lines, irregular: "page:1:17: "},
+	{name: "newline in pre in a template", page: `{{define "x"}}{{.S}}{{end}}<pre>{{template "x" .}}</pre>`, states: newlines, irregular: "page:1:43: "},
+	{name: "newline in trusted pre", page: `<pre>{{.HTML}}</pre>`, states: trustedLines},
+	{name: "newline in trusted listing", page: `<listing>{{.HTML}}</listing>`, states: trustedLines[1:]},
+	{name: "newline in textarea in a branch", page: `<textarea>{{if .A}}a{{end}}{{range .Words}}{{.}}{{end}}{{.S}}</textarea>`, states: append(newlines, lines...)},
 	{name: "newline in listing", page: `<listing>{{.S}}</listing>`, states: newlines},
 	{name: "newline in textarea", page: `<textarea>{{.S}}</textarea>`, states: newlines},
 	{name: "newline in made textarea", page: `{{if .A}}<p><textarea>{{.S}}</textarea><pre>{{.S}}</pre></p>{{end}}`, states: newlines, irregular: "page:1:9: "},
