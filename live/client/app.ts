@@ -1,7 +1,7 @@
 // The running page: joins its patcher to the socket, the user's events to the
 // outbox, and tells the page's scripts and its user what happens.
 
-import { call, of } from "./dom";
+import { of } from "./dom";
 import { listen } from "./events";
 import { createHooks } from "./hooks";
 import { createInputs } from "./input";
@@ -45,7 +45,8 @@ export function createApp(root: HTMLElement) {
   };
 
   const show = (kind: string, text: string) => {
-    if (fire(root, "live:flash", { kind, text })) flash(kind, text);
+    // In quotes a name stays: the bundle shortens kind elsewhere.
+    if (fire(root, "live:flash", { "kind": kind, text })) flash(kind, text);
   };
 
   /** A failed action: for the user too, unless a script takes care of it. */
@@ -56,8 +57,7 @@ export function createApp(root: HTMLElement) {
   const mark = (el: Element & { [PENDING]?: number }, by: number) => {
     el[PENDING] = by + (el[PENDING] ?? 0);
     of(el, "classList").toggle("live-pending", !!el[PENDING]);
-    if (el[PENDING]) call(el, "setAttribute", "aria-busy", "true");
-    else call(el, "removeAttribute", "aria-busy");
+    inputs.write(el, "aria-busy", el[PENDING] ? "true" : null);
   };
 
   /** Sends an action and shows on the elements that it is pending. */
@@ -74,7 +74,7 @@ export function createApp(root: HTMLElement) {
   /** Loads the page again, but a page that was loaded so only after a while: the cause may be in it. */
   const reload = (code: string, why: string, free = false) => {
     report(code, why);
-    const [{ type }] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+    const { type } = performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming;
     if (free || type !== "reload" || performance.now() > RELOAD_EVERY) location.reload();
   };
 
@@ -137,7 +137,7 @@ export function createApp(root: HTMLElement) {
     if (code === CODE_TAKEN) config.token = "";
     const told = code > CODE_SLOW; // but for the version the page is another one now
     // Refused, or there is no way: asked ever more rarely.
-    if (code === CODE_VERSION) reload("version", `not ${VERSION}`);
+    if (code === CODE_VERSION) reload("version", "not " + VERSION);
     else if (told || (tries > 1 && !(tries & (tries - 1)))) void ask(told);
     outbox.down(code === 1009);
     page.reset();

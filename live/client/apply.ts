@@ -4,7 +4,7 @@
 import { call, of } from "./dom";
 import { check, decode, isElement, listOf, type Block } from "./blocks";
 import { given } from "./given";
-import { eachNode, firstNode, move, rowKey, type Instance } from "./instance";
+import { eachNode, firstNode, known, move, rowKey, written, type Instance } from "./instance";
 import { source, writeUnit, type Context } from "./units";
 
 /** An instance on the wire: -(block+1), or [-(block+1), value...]. */
@@ -39,10 +39,7 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
   const root = call<Node, "cloneNode">(single ? first : content, "cloneNode", true);
   const nodes = parts.map(({ path }) => {
     let n = path.length ? root : parent; // a page can be one unit
-    for (let i = single ? 1 : 0; i < path.length; i++) {
-      n = of(n, "firstChild")!;
-      for (let k = path[i]; k--; ) n = of(n, "nextSibling")!;
-    }
+    for (const i of single ? path.slice(1) : path) n = of(n, "childNodes")[i];
     return n;
   });
   if (!first) root.insertBefore(new Text(), null);
@@ -59,6 +56,7 @@ export function make(page: Page, w: WireInstance, parent: Node, ref: Node | null
     else if (kind !== "B") writeUnit(part, n, v);
     else if (v) inst.fills[i] = make(page, v as WireInstance, n.parentNode!, n);
   });
+  if (!single) root.childNodes.forEach(written);
   call(parent, "insertBefore", root, ref);
   given.enroll(inst);
   return inst;
@@ -97,7 +95,7 @@ export function sync(page: Page, inst: Instance, w: WireInstance): void {
 /** Gives a unit its new value, or applies the operation on it. */
 function set(page: Page, inst: Instance, i: number, op: unknown): void {
   const n = inst.nodes[i];
-  check(n && of(n, "parentNode"), "unit");
+  known(n);
   const part = inst.block.parts[i];
   const { kind } = part;
   const fill = inst.fills[i] as Instance;

@@ -139,13 +139,13 @@ function walk(parent: Node, parts: Part[], path: number[], own: number[]): Spot[
     } else {
       const unit = isComment(n) ? +n.data : unitOf((n as Text).data);
       const part = parts[unit];
-      if (part) part.first = !i && /^(PRE|LISTING|TEXTAREA)$/.test(of(parent, "nodeName"));
-      if (part && isContent(part)) {
-        own.push(unit);
-        part.path = path;
-        return n.remove();
-      }
       if (part) {
+        part.first = !i && /^(PRE|LISTING|TEXTAREA)$/.test(parent.nodeName);
+        if (isContent(part)) {
+          own.push(unit);
+          part.path = path;
+          return n.remove();
+        }
         units.push(unit);
         part.path = here;
         part.only = all.length === 1 && isElement(parent);

@@ -32,4 +32,4 @@ given.attribute = (el, name, value, like) => {
 const policy = (window as { trustedTypes?: { createPolicy(name: string, rules: object): { createHTML(html: string): string } } })
   .trustedTypes?.createPolicy("lastmile", { createHTML: (html: string) => html });
 
-if (policy) given.html = (html) => policy.createHTML(html);
+given.html = (html) => (policy ? policy.createHTML(html) : html);

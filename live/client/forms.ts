@@ -6,7 +6,7 @@ import type { Data } from "./protocol";
 const ACTION = "live-action";
 const VALUE = "live-value-";
 
-const empty = (): Data => Object.create(null);
+const empty = () => ({ __proto__: null }) as unknown as Data;
 
 /** Repeated names become arrays, as url.Values has them. */
 function add(data: Data, name: string, value: unknown): void {

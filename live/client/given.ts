@@ -1,16 +1,14 @@
-// What the patch core is given once by the program around it, see
-// controls.ts. Alone it does without.
+// What the patch core is given by the program around it, see controls.ts.
 
-import { call } from "./dom";
 import type { Instance } from "./instance";
 
-export const given = {
+interface Given {
   /** Makes of the server's HTML what the page lets through. */
-  html: (source: string): string => source,
+  html(source: string): string;
   /** Sets an attribute; like is an element that the parser has made with it. */
-  attribute(el: Element, name: string, value: string, _like?: Element): void {
-    call(el, "setAttribute", name, value);
-  },
+  attribute(el: Element, name: string, value: string, like?: Element): void;
   /** Takes note of an instance's nodes. */
-  enroll(_: Instance): void {},
-};
+  enroll(inst: Instance): void;
+}
+
+export const given = {} as Given;

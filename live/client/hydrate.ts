@@ -4,7 +4,7 @@
 import { call, of } from "./dom";
 import { check, isComment, isText, type Block, type Spot } from "./blocks";
 import { given } from "./given";
-import type { Instance, Run } from "./instance";
+import { written, type Instance, type Run } from "./instance";
 
 // Where the walk is; it never waits, so one place to keep that is enough.
 let under: Node;
@@ -33,8 +33,9 @@ function adopt(id: number): Instance {
   const { spots } = block;
   const inst: Instance = { block, nodes: [], fills: [], first: under, last: under };
   if (spots[0]) {
-    inst.first = spot(inst, spots[0]);
-    inst.last = spots.slice(1).reduce((_, s) => spot(inst, s), inst.first);
+    const all = walk(inst, spots);
+    inst.first = all[0];
+    inst.last = all.at(-1)!;
   } else if (block.parts[0]) {
     inst.nodes[0] = under;
     next = null;
@@ -42,6 +43,8 @@ function adopt(id: number): Instance {
   given.enroll(inst);
   return inst;
 }
+
+const walk = (inst: Instance, spots: Spot[]) => spots.map((s) => spot(inst, s));
 
 /** Adopts a node, or a region with what is in it. */
 function spot(inst: Instance, s: Spot): Node {
@@ -58,12 +61,15 @@ function element(inst: Instance, { tag, inner }: Spot): Node {
     const outer = under;
     under = n;
     next = of(n, "firstChild");
-    for (const s of inner) spot(inst, s);
+    rest(walk(inst, inner).at(-1));
     under = outer;
   }
   next = of(n, "nextSibling");
   return n;
 }
+
+/** Throws when a text at the end of its element is not all: somebody has wrapped a part. */
+const rest = (last?: Node) => check(!isText(last) || !next || !of(next, "textContent"), "end");
 
 function text({ data, units }: Spot): Node {
   let n: Node | null = next;
@@ -76,6 +82,7 @@ function text({ data, units }: Spot): Node {
   } else if (!isText(n)) {
     n = call(under, "insertBefore", new Text(), n);
   }
+  written(n);
   next = n.nextSibling;
   return n;
 }
@@ -85,7 +92,10 @@ function html(start: Comment): Text {
   const run: Run = new Text();
   run.html = [];
   let n = start.nextSibling;
-  for (; n && !isEnd(n); n = of(n, "nextSibling")) run.html.push(n);
+  for (; n && !isEnd(n); n = of(n, "nextSibling")) {
+    written(n);
+    run.html.push(n);
+  }
   check(n, "end");
   n.replaceWith(run);
   start.remove();
@@ -110,6 +120,7 @@ function region(inst: Instance, unit: number): Node {
     const rows: Instance[] = (inst.fills[unit] = []);
     while (next && !isEnd(next)) rows.push(adopt(shape || numberOf(take(), 0)));
   } else if (shape) inst.fills[unit] = adopt(shape);
+  if (only) rest((inst.fills[unit] as Instance)?.last);
   const end = only ? call(under, "insertBefore", new Comment("]"), null) : next;
   check(isEnd(end), "end");
   next = end.nextSibling;

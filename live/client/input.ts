@@ -157,13 +157,6 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
   });
   on("focusout", fields.leftBy);
 
-  const set = (el: Element, name: string, value: string | null, like?: Element) => {
-    if (value !== null) given.attribute(el, name, value, like);
-    // A modal dialog must be closed before its attribute goes, or the page stays inert.
-    else if (name === "open" && el instanceof HTMLDialogElement) el.close();
-    else call(el, "removeAttribute", name);
-  };
-
   return {
     fields,
     all: () => fieldsOf(root),
@@ -174,7 +167,10 @@ export function createInputs(root: Element, queue = new Queue(() => {})): Inputs
         fields.gone(el as Field, true);
         came.push(el);
       }
-      set(el, name, value, like);
+      if (value !== null) given.attribute(el, name, value, like);
+      // A modal dialog must be closed before its attribute goes, or the page stays inert.
+      else if (name === "open" && el instanceof HTMLDialogElement) el.close();
+      else call(el, "removeAttribute", name);
       if (isControl(name)) controlled.add(el);
       if (el instanceof HTMLInputElement && name === (box ? "checked" : "value") && el.type !== "file") fields.written(el);
       else if (el instanceof HTMLOptionElement && name === "selected") {

@@ -2,7 +2,7 @@
 // that values go to.
 
 import { attr, call, of } from "./dom";
-import { check, listOf, type Block } from "./blocks";
+import { check, isText, listOf, type Block } from "./blocks";
 
 export interface Instance {
   block: Block;
@@ -15,9 +15,21 @@ export interface Instance {
   last: Node;
 }
 
-/** A text run that holds trusted HTML keeps its nodes, which lie before it. */
+/** A text of an instance. One that holds trusted HTML keeps its nodes, which lie before it. */
 export interface Run extends Text {
   html?: ChildNode[];
+  /** What it held when it was last written or adopted. */
+  was?: string;
+}
+
+/** Takes note of what a text holds. */
+export const written = (n: Node): void => {
+  if (isText(n)) (n as Run).was = n.data;
+};
+
+/** Throws when somebody else has removed a node, or has split, joined or rewritten a text. */
+export function known(n: Node | null): asserts n {
+  check(n && of(n, "isConnected") && (!isText(n) || n.data === ((n as Run).was ?? "")), "node");
 }
 
 export function firstNode({ block, first, nodes, fills }: Instance): Node {
@@ -28,13 +40,13 @@ export function firstNode({ block, first, nodes, fills }: Instance): Node {
 
 /**
  * Calls fn for each top node of an instance; fn may move or remove it. Throws
- * before the first when somebody has replaced the instance's ends, as page
- * translators do.
+ * before the first when somebody has replaced or changed one, as page translators
+ * do.
  */
 export function eachNode(inst: Instance, fn: (n: ChildNode) => void): void {
   const all: Node[] = [];
   for (let n: Node | null = firstNode(inst); all.at(-1) !== inst.last; n = of(n, "nextSibling")) {
-    check(n && of(n, "parentNode"), "node");
+    known(n);
     all.push(n);
   }
   (all as ChildNode[]).forEach(fn);

@@ -55,8 +55,8 @@ export function morph(live: Node, next: Node, c: MorphContext): void {
 
 function same(live: Node, next: Node, c: MorphContext): void {
   if (!isElement(live) || !isElement(next)) {
-    c.paired?.(next, live);
     if (live.nodeValue !== next.nodeValue) live.nodeValue = next.nodeValue;
+    c.paired?.(next, live);
     return;
   }
   const force = call(live, "hasAttribute", "live-force");

@@ -39,7 +39,7 @@ export function createOutbox(socket: () => Socket, fail: (error: LiveError) => v
     const now = Date.now();
     tokens = Math.min(BURST, tokens + ((now - refilled) / 1000) * PER_SECOND);
     refilled = now;
-    return tokens >= 1 && tokens-- > 0;
+    return tokens >= 1 && tokens--;
   };
 
   const outbox = Object.assign(new Queue(fail), {

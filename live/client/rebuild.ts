@@ -3,7 +3,7 @@
 
 import { make, type Page, type WireInstance } from "./apply";
 import { given } from "./given";
-import type { Instance, Run } from "./instance";
+import { written, type Instance, type Run } from "./instance";
 import { morph } from "./morph";
 
 /** Builds the page beside the live one, and lets the live nodes take its place. */
@@ -11,7 +11,7 @@ export function rebuild(page: Page, root: Node, w: WireInstance): Instance {
   const next = document.createDocumentFragment();
   const top = make(page, w, next, null);
   const live = new Map<Node, Node>();
-  morph(root, next, { ...page, paired: (n, l) => live.set(n, l) });
+  morph(root, next, { ...page, paired: (n, l) => live.set(n, l) && written(l) });
   const real = (n: Node) => live.get(n) ?? n;
   const adopt = (inst: Instance): void => {
     inst.nodes = inst.nodes.map((n) => {

@@ -3,7 +3,7 @@
 import { attr, call, of } from "./dom";
 import { check, decode, inside, isElement, parse, type Part } from "./blocks";
 import { given } from "./given";
-import type { Run } from "./instance";
+import { known, written, type Run } from "./instance";
 import type { MorphContext } from "./morph";
 
 /** What units need of the program around the patch core. */
@@ -28,12 +28,11 @@ export function writeUnit(part: Part, n: Node, value: unknown, c?: Context): boo
   const e = n as Element;
   const { kind } = part;
   if (kind === "A") return writeAttribute(e, part.name!, decode(v, true), c);
-  if (kind === "S") return writeSpan(part, e, v, c);
+  const holder = of(n, "parentNode");
+  const host = isElement(holder) ? holder : part.host;
+  if (kind === "S") return writeSpan(part, e, v, host, c);
   if (part.first) v = v.replace(/^\n/, "");
-  if (kind === "T") {
-    const holder = n.parentNode;
-    return writeText(n as Run, v, isElement(holder) ? holder : part.host, c);
-  }
+  if (kind === "T") return writeText(n as Run, v, host, c);
   if (kind === "R") return writeRaw(e, v, c);
   const next = parse(v, n);
   if (c) c.morph(n, next);
@@ -46,9 +45,12 @@ function writeText(n: Run, v: string, host: Element, c?: Context): boolean {
   const text = html ? "" : decode(v);
   const same = n.data === text;
   if (!same) n.data = text;
+  written(n);
   if (!html && !n.html) return !same;
   const old = n.html ?? [];
+  old.forEach(known);
   const nodes = html ? [...parse(v, host).childNodes] : [];
+  nodes.forEach(written);
   if (same && old.length === nodes.length && old.every((h, i) => h.isEqualNode(nodes[i]))) return false;
   for (const h of old) {
     c?.destroyed(h);
@@ -68,9 +70,8 @@ function writeAttribute(e: Element, name: string, v: string | null, c?: Context,
 }
 
 /** A run of attributes: those that the server may set and did not are removed. */
-function writeSpan({ names, fixed, host }: Part, e: Element, v: string, c?: Context): boolean {
-  const parent = of(e, "parentNode");
-  const next = parse(`<${of(e, "nodeName")} ${v} >`, isElement(parent) ? parent : host).firstChild as Element;
+function writeSpan({ names, fixed }: Part, e: Element, v: string, host: Element, c?: Context): boolean {
+  const next = parse(`<${of(e, "nodeName")} ${v} >`, host).firstChild as Element;
   let changed = false;
   for (const name of new Set([...(names ?? call(e, "getAttributeNames")), ...call(next, "getAttributeNames")])) {
     if (!fixed!.includes(name) && writeAttribute(e, name, attr(next, name), c, next)) changed = true;

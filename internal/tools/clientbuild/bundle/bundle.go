@@ -16,12 +16,12 @@ const Output = "dist/live.min.js"
 
 // main is what the shipped script starts with. Modules run before those that
 // import them in any case; beyond that the order is one that gzip likes: 86 bytes.
-const main = `import "./given"; import "./hydrate"; import "./morph"; import "./rebuild"; import "./page"; import "./hooks"; import "./main"`
+const main = `import "./fields"; import "./given"; import "./controls"; import "./hydrate"; import "./dom"; import "./apply"; import "./queue"; import "./rebuild"; import "./input"; import "./hooks"; import "./protocol"; import "./units"; import "./core"; import "./instance"; import "./page"; import "./socket"; import "./blocks"; import "./main"`
 
 // private are names of properties that only the client's own code uses: the
 // bundle may shorten them. A name that the DOM, the wire or a page's scripts
 // have too must not be here.
-const private = `^(?:about|ack|act|address|adopt|again|all|anew|answered|arrive|arriving|block|bound|busy|came|carried|choice|config|control|controls|dataOf|define|delay|display|down|drop|echoes|edit|enroll|entry|expect|expecting|failed|fields|fills|finish|fixed|flashed|flush|flushAck|flying|forced|fresh|full|gone|head|heard|hello|hooks|host|identity|inner|inputs|just|kept|key|keyed|kind|late|later|lead|leave|leftBy|lost|mismatch|morph|mount|names|newer|nodes|note|only|owner|paired|parts|path|pause|port|problem|rebuild|rec|receive|recover|renamed|rendered|report|request|resetted|restore|rivals|root|sent|settle|settleAll|shown|since|socket|spots|stop|tag|tail|touched|unanswered|unended|units|up|update|updated|user|wake|was|whole|write|written|wrote)$`
+const private = `^(?:about|ack|act|address|adopt|again|all|anew|answered|arrive|arriving|block|bound|busy|came|carried|choice|config|control|controls|dataOf|define|delay|display|down|drop|echoes|edit|enroll|entry|expect|expecting|failed|fields|fills|finish|fixed|flashed|flush|flushAck|flying|forced|fresh|full|gone|head|heard|hello|hooks|host|identity|inner|inputs|just|kept|key|keyed|kind|late|later|lead|leave|leftBy|lost|mismatch|morph|mount|names|newer|nodes|note|only|owner|paired|parts|path|pause|port|problem|rebuild|rec|receive|recover|renamed|rendered|report|request|resetted|restore|rivals|root|sent|settle|settleAll|shown|since|socket|spots|stop|tag|tail|touched|unanswered|unended|units|up|update|updated|user|wake|was|whole|write|written|wrote|first|last|mounted|destroyed|done|error|reload|attribute|destroy|unit)$`
 
 // banner says on the shipped script where it comes from.
 const banner = "/* Lastmile, live/client */"

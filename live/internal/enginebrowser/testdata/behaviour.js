@@ -140,7 +140,7 @@ window.behaviours = {
     font.textContent = "Anzahl: 1";
     text.replaceWith(font);
     const error = thrown(() => patch(0));
-    if (error !== "Error: unit expected") return `a replaced text gives ${error || "no error"}`;
+    if (error !== "Error: node expected") return `a replaced text gives ${error || "no error"}`;
     if (patcher.hydrated) return "the patcher believes in the page";
     patcher.snapshot(JSON.parse(v.snapshot));
     if (normal(root) !== full(v.plain)) return `the snapshot left ${root.innerHTML}`;
