@@ -71,6 +71,13 @@ type Config struct {
 	// and of one session. They default to 100,000 and 32.
 	MaxConns        int
 	MaxSessionConns int
+	// FullAt is the share of the store's memory from which on visitors without a
+	// UserID get no new connection, so that strangers cannot fill it up: their
+	// pages are served, the script tries again until there is room, and a form
+	// posted without it is answered by 503. Who is connected, or comes back to a
+	// page that is kept, stays. It needs a store that knows its bound (push.Filled;
+	// of Redis, maxmemory); above 1 nobody is turned away. Defaults to 0.9.
+	FullAt float64
 
 	// ActionTimeout ends the Context of an action. Defaults to 10 seconds.
 	ActionTimeout time.Duration
@@ -168,7 +175,7 @@ func (c *Config) nonNegative() error {
 		"WriteTimeout": float64(c.WriteTimeout), "Heartbeat": float64(c.Heartbeat), "FirstTTL": float64(c.FirstTTL),
 		"ResumeTTL": float64(c.ResumeTTL), "SharedTTL": float64(c.SharedTTL), "RetryTries": float64(c.RetryTries),
 		"RetryBase": float64(c.RetryBase), "RetryMax": float64(c.RetryMax), "DrainTimeout": float64(c.DrainTimeout),
-		"IdentifyEvery": float64(c.IdentifyEvery),
+		"IdentifyEvery": float64(c.IdentifyEvery), "FullAt": c.FullAt,
 	} {
 		if v < 0 {
 			return fmt.Errorf("live: Config: %s must not be negative", name)
@@ -184,6 +191,7 @@ func (c *Config) fillLimits() {
 	c.MaxStateBytes = cmp.Or(c.MaxStateBytes, 1<<20)
 	c.MaxConns = cmp.Or(c.MaxConns, 100_000)
 	c.MaxSessionConns = cmp.Or(c.MaxSessionConns, 32)
+	c.FullAt = cmp.Or(c.FullAt, 0.9)
 	c.ActionTimeout = cmp.Or(c.ActionTimeout, 10*time.Second)
 	c.StoreTimeout = cmp.Or(c.StoreTimeout, 2*time.Second)
 	c.CommitDelay = cmp.Or(c.CommitDelay, 20*time.Millisecond)

@@ -38,6 +38,11 @@ func (p *page) serveForm(w http.ResponseWriter, r *http.Request) {
 		p.hub.fail(w, r, p.name, err)
 		return
 	}
+	if !p.hub.room.lets(id) {
+		p.hub.metrics.turnedAway.Inc()
+		p.hub.fail(w, r, p.name, errFull)
+		return
+	}
 	who := &visitor{Identity: id, view: p.name, conn: push.NewID(), request: keepRequest(r)}
 	m, err := p.open(r.Context(), who, "form")
 	if err != nil {

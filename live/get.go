@@ -96,13 +96,8 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
-	defer cancel()
-	err = p.hub.deps.States.CreateConn(ctx, push.ConnRecord{
-		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.Cursor, Epoch: m.Epoch,
-	}, p.hub.cfg.FirstTTL)
-	if err != nil {
-		return "", fmt.Errorf("live: store connection: %w", err)
+	if err := p.keep(ctx, who, m, state); err != nil {
+		return "", err
 	}
 	container, err := p.container(who, m, content, hashText(tree.Hash()))
 	if err != nil {
@@ -120,6 +115,24 @@ func (p *page) document(ctx context.Context, who *visitor, m *mounted, flashes [
 		return "", fmt.Errorf("live: layout of %q: %w", p.name, err)
 	}
 	return based(b.String(), who.request.public), nil
+}
+
+// keep stores the page for the connection that its script opens. Of a stranger's
+// nothing is stored when the store is nearly full: it mounts anew when there is
+// room for its connection.
+func (p *page) keep(ctx context.Context, who *visitor, m *mounted, state []byte) error {
+	if !p.hub.room.lets(who.Identity) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.hub.cfg.StoreTimeout)
+	defer cancel()
+	err := p.hub.deps.States.CreateConn(ctx, push.ConnRecord{
+		Session: who.Session, Conn: who.conn, View: p.name, State: state, Cursor: m.Cursor, Epoch: m.Epoch,
+	}, p.hub.cfg.FirstTTL)
+	if err != nil {
+		return fmt.Errorf("live: store connection: %w", err)
+	}
+	return nil
 }
 
 // ownAsset begins the attribute that names an asset of the page, relative to it:
@@ -188,7 +201,7 @@ func (p *page) container(who *visitor, m *mounted, content []byte, hash string) 
 func (h *Hub) fail(w http.ResponseWriter, r *http.Request, view string, err error) {
 	status := http.StatusInternalServerError
 	switch {
-	case errors.Is(err, ErrIdentityUnknown):
+	case errors.Is(err, ErrIdentityUnknown), errors.Is(err, errFull):
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
 	case errors.Is(err, ErrUnidentified):

@@ -48,6 +48,7 @@ type Hub struct {
 	disconnects atomic.Uint64
 	serving     sync.WaitGroup // connections
 	live        atomic.Int64
+	room        room
 }
 
 // phase is where the hub is in its life.

@@ -26,6 +26,7 @@ type metrics struct {
 	renderErrs   prometheus.Counter
 	topicsLost   prometheus.Counter
 	misfits      prometheus.Counter
+	turnedAway   prometheus.Counter
 	irregular    *prometheus.CounterVec
 }
 
@@ -61,6 +62,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 		renderErrs:   counter("render_errors_total", "Templates that failed."),
 		topicsLost:   counter("topic_messages_dropped_total", "Topic messages dropped because a connection was too slow."),
 		misfits:      counter("persisted_fields_unreadable_total", "Persisted fields left out because what is stored does not fit their type."),
+		turnedAway:   counter("visitors_turned_away_total", "Connections and forms of visitors that are not signed in, refused because the store is nearly full."),
 		irregular:    vec("irregular_parts_total", "Parts of templates that are sent whole, counted when a view is made.", "view"),
 	}
 	if reg == nil {
@@ -71,7 +73,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) (*metrics, error) {
 	lanes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "live_lanes", Help: "Open connections that are no WebSockets, because those do not pass."},
 		func() float64 { return float64(h.lanes.count()) })
 	return m, register(reg, conns, lanes, m.actions, m.actionTime, m.commits, m.mounts, m.frames, m.frameBytes, m.pushLatency,
-		m.retries, m.deadLettered, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits, m.irregular)
+		m.retries, m.deadLettered, m.skipped, m.repeated, m.unknown, m.ended, m.refused, m.renderErrs, m.topicsLost, m.misfits, m.turnedAway, m.irregular)
 }
 
 func register(reg prometheus.Registerer, all ...prometheus.Collector) error {

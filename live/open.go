@@ -56,6 +56,9 @@ func (c *conn) cannotOpen(ctx context.Context, err error) *ending {
 		// The browser asks for the page, and is sent where Mount says. What Mount did
 		// besides is done then.
 		return &ending{ReasonIdentity, closeIdentity, "the page is not for this visitor"}
+	case errors.Is(err, errFull):
+		c.hub.metrics.turnedAway.Inc() // no line in the log for each: there may be many
+		return &ending{ReasonLost, websocket.StatusTryAgainLater, "store nearly full"}
 	}
 	c.hub.log.WarnContext(ctx, "connection cannot open", "session", push.Redact(c.who.Session), "view", c.page.name, "error", err)
 	if errors.Is(err, errMount) || errors.Is(err, delivery.ErrStateSize) || errors.Is(err, delivery.ErrLoad) {
@@ -156,6 +159,9 @@ func (c *conn) load(ctx context.Context, r push.ConnRecord, hello message) (deli
 // mountAnew makes a new connection with a page mounted from nothing. Its
 // pending pushes go through the loop, where a failing one can be retried.
 func (c *conn) mountAnew(ctx context.Context) error {
+	if !c.hub.room.lets(c.who.Identity) {
+		return errFull
+	}
 	c.leavePage()
 	c.visitAs(push.NewID())
 	c.hub.metrics.mounts.WithLabelValues("socket").Inc()

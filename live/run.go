@@ -39,6 +39,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var hearing sync.WaitGroup
 	hearing.Go(func() { hearNodes(ctx, h, disconnectTopic, h.heardDisconnect) })
 	hearing.Go(func() { hearNodes(ctx, h, laneTopic(h.lanes.node), h.heardLane) })
+	hearing.Go(func() { h.room.watch(ctx, h) })
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {

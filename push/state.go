@@ -36,6 +36,16 @@ type States interface {
 	DropConn(ctx context.Context, session, conn string) error
 }
 
+// Filled is a States that knows how full it is, so that its users can leave room
+// for those who are there before it refuses to write. It is safe for concurrent
+// use.
+type Filled interface {
+	// Full returns which share of the memory that it may take the fullest of the
+	// store's servers has taken: 0.5 for half of it, 1 for all. It is 0 when no
+	// bound is set or none is told.
+	Full(ctx context.Context) (float64, error)
+}
+
 // ConnRecord is a connection's durable state.
 type ConnRecord struct {
 	Session, Conn string

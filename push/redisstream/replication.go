@@ -27,19 +27,38 @@ func (t *Transport) Masters(ctx context.Context) ([]push.Master, error) {
 		masters = append(masters, m)
 		return err
 	}
-	var err error
-	switch client := t.client.(type) {
-	case *redis.Client:
-		err = look(ctx, client)
-	case *redis.ClusterClient:
-		err = client.ForEachMaster(ctx, look)
-	default: // one that spreads keys by itself has no replicas that take over
-		return nil, nil
-	}
-	if err != nil {
+	// A client that spreads keys by itself has no replicas that take over.
+	if err := t.eachMaster(ctx, look); err != nil {
 		return nil, t.metrics.fail("ask for the primary", "", err)
 	}
 	return masters, nil
+}
+
+// eachMaster calls look for the server, or for all masters of a cluster, several
+// at once. It calls it for none of a client that spreads keys by itself.
+func (t *Transport) eachMaster(ctx context.Context, look func(context.Context, *redis.Client) error) error {
+	switch client := t.client.(type) {
+	case *redis.Client:
+		return look(ctx, client)
+	case *redis.ClusterClient:
+		return client.ForEachMaster(ctx, look)
+	default:
+		return nil
+	}
+}
+
+// silent reports whether a server keeps what was asked for to itself.
+func silent(err error) bool {
+	refusal, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return false
+	}
+	for _, prefix := range []string{"ERR", "NOPERM", "section"} { // the last is miniredis's
+		if strings.HasPrefix(refusal.Error(), prefix) { // redis.HasErrorPrefix leaves ERR away
+			return true
+		}
+	}
+	return false
 }
 
 // Awaited implements push.Replication.
@@ -52,14 +71,10 @@ func master(ctx context.Context, c *redis.Client) (push.Master, error) {
 		server, replication = p.Info(ctx, "server"), p.Info(ctx, "replication") // both at once needs Redis 7
 		return nil
 	})
-	if refusal, ok := errors.AsType[redis.Error](err); ok {
-		for _, prefix := range []string{"ERR", "NOPERM", "section"} { // the last is miniredis's
-			if strings.HasPrefix(refusal.Error(), prefix) { // redis.HasErrorPrefix leaves ERR away
-				return push.Master{}, nil
-			}
-		}
-	}
-	if err != nil {
+	switch {
+	case silent(err):
+		return push.Master{}, nil
+	case err != nil:
 		return push.Master{}, fmt.Errorf("info: %w", err)
 	}
 	info := replication.Val()
