@@ -62,7 +62,7 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 			Name: "jobs_wakes_total", Help: "How often this process's workers were woken for a job.",
 		}),
 		polling: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "jobs_polling", Help: "1 while workers cannot be woken and look for jobs by themselves.",
+			Name: "jobs_polling", Help: "Pools of this process that cannot be woken and look for jobs by themselves.",
 		}),
 	}
 	m.leaseMetrics = newLeaseMetrics()

@@ -208,6 +208,11 @@ type ear struct{ p *Pool }
 // listen hears wakes and cancellations until ctx ends. It believes nothing of the
 // time before a connection: whatever was said then is lost.
 func (e ear) listen(ctx context.Context) {
+	defer func() {
+		if w := e.p.waker; w != nil && w.Deafen(false) {
+			e.p.client.metrics.polling.Dec()
+		}
+	}()
 	for ctx.Err() == nil {
 		err := e.untilBroken(ctx)
 		if ctx.Err() != nil {
@@ -259,9 +264,9 @@ func (e ear) hear(ctx context.Context, msg any) {
 	case *redis.Subscription:
 		if p.waker != nil && m.Channel != p.client.cancel() {
 			if p.waker.Deafen(false) {
+				p.client.metrics.polling.Dec()
 				p.log.InfoContext(ctx, "worker can be woken again")
 			}
-			p.client.metrics.polling.Set(0)
 			p.waker.SetAll()
 		}
 	case *redis.Message:
@@ -284,7 +289,9 @@ func (e ear) deafen(ctx context.Context, err error) {
 		return
 	}
 	news := p.waker.Deafen(true)
-	p.client.metrics.polling.Set(1)
+	if news {
+		p.client.metrics.polling.Inc()
+	}
 	switch {
 	case isDenied(err):
 		p.client.denied.warn(ctx, err)

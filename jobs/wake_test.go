@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strconv"
@@ -231,6 +232,19 @@ func TestWorkersWithoutPubSub(t *testing.T) {
 	}
 	if metric(t, a.seen, "jobs_polling") != 1 {
 		t.Error("the worker does not say that it polls")
+	}
+	second, err := jobs.NewPool(rdb, a.pub, jobs.PoolConfig{ClientConfig: jobs.ClientConfig{Prefix: "p", Logger: slog.New(slog.DiscardHandler), Registerer: a.seen}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.kind.Handle(second, quick)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- second.Run(ctx) }()
+	patience.Until(t, "both pools say that they poll", func() bool { return metric(t, a.seen, "jobs_polling") == 2 })
+	stop()
+	if err := <-done; err != nil || metric(t, a.seen, "jobs_polling") != 1 {
+		t.Errorf("one has gone (%v): %v poll, want 1", err, metric(t, a.seen, "jobs_polling"))
 	}
 	if n := a.log.count("not let this user publish or subscribe"); n != 1 {
 		t.Errorf("it is said %d times", n)
