@@ -26,6 +26,9 @@ type Reader struct {
 	id    string // of the stream that is read
 	ended bool
 	touch bool
+	// How far the stream went when at was read, and whether it was closed.
+	end    Offset
+	closed bool
 }
 
 // NewReader returns a reader from an offset on: Start, Now, or one that was read.
@@ -70,8 +73,8 @@ func (r *Reader) Next(ctx context.Context) (Chunk, error) {
 // Try is Next without waiting: it returns an empty chunk if nothing follows now.
 func (r *Reader) Try(ctx context.Context) (Chunk, error) {
 	if r.id != "" {
-		if c, known := r.watch.Since(r.at); known {
-			r.at, r.ended = c.To, c.Ended
+		if c, known := r.watch.Since(r.id, r.at); known {
+			r.at, r.ended, r.end, r.closed = c.To, c.Ended, c.To, c.Ended
 			return c, nil
 		}
 	}
@@ -83,6 +86,7 @@ func (r *Reader) Try(ctx context.Context) (Chunk, error) {
 		return Chunk{}, ErrMoved
 	}
 	r.id, r.at, r.ended, r.touch = page.State.ID, page.To, page.Ended(), false
+	r.end, r.closed = page.State.End, page.State.Closed
 	return Chunk{Data: page.Data, From: page.From, To: page.To, Ended: r.ended}, nil
 }
 

@@ -230,10 +230,11 @@ type Watch interface {
 	// Changed returns a channel that is closed when there may be something new
 	// after this call.
 	Changed() <-chan struct{}
-	// Since returns what is known to follow an offset without asking the store.
+	// Since returns what is known to follow an offset of the stream with an ID (see
+	// State) without asking the store.
 	// known is false if the store has to be asked; else an empty chunk that is not
 	// Ended says that there is nothing new.
-	Since(from Offset) (c Chunk, known bool)
+	Since(id string, from Offset) (c Chunk, known bool)
 	Close()
 }
 

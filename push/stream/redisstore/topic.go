@@ -173,12 +173,12 @@ func (w *watch) Changed() <-chan struct{} {
 }
 
 // Since implements stream.Watch.
-func (w *watch) Since(from stream.Offset) (stream.Chunk, bool) {
+func (w *watch) Since(id string, from stream.Offset) (stream.Chunk, bool) {
 	w.h.mu.Lock()
 	defer w.h.mu.Unlock()
 	t := w.t
 	back := t.end.Pos - from.Pos
-	if !t.known || from.Edition != t.end.Edition || back < 0 || back > int64(len(t.recent)) {
+	if !t.known || id != t.gen || from.Edition != t.end.Edition || back < 0 || back > int64(len(t.recent)) {
 		return stream.Chunk{}, false
 	}
 	data := t.recent[int64(len(t.recent))-back:]
