@@ -84,6 +84,7 @@ type Publisher struct {
 	metrics publisherMetrics
 	slots   chan struct{}
 	kept    *kept
+	full    fullBoxes
 }
 
 // NewPublisher checks cfg and fills its defaults.
@@ -117,7 +118,8 @@ func (p *Publisher) Session(id string) Session { return handle{p, id} }
 // stored. Attempts whose fate is unknown are repeated under the same ID, with
 // backoff, until PublisherConfig.Timeout or ctx ends. A push that came after
 // the last one of its Replaces key is not stored, and that is no error: its
-// receipt says Superseded.
+// receipt says Superseded. For 5 milliseconds after a mailbox was full, pushes to
+// it without an ID and a Replaces key are refused without a word to the store.
 //
 // The error wraps ErrMailboxFull, ErrSessionClosed, ErrReplicasBehind,
 // ErrTooLarge or ErrInvalid when the push was not stored. With any other error
@@ -125,7 +127,11 @@ func (p *Publisher) Session(id string) Session { return handle{p, id} }
 // publishing again with the ID of the returned receipt is safe.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
 	start := time.Now()
-	receipt, err := p.publish(ctx, m, p.append)
+	store := p.append
+	if m.ID == "" && m.Replaces == "" {
+		store = p.appendNew
+	}
+	receipt, err := p.publish(ctx, m, store)
 	p.count(start, receipt, err)
 	return receipt, err
 }
@@ -194,6 +200,19 @@ func (p *Publisher) inSlot(ctx context.Context, m Message, store func(context.Co
 		return Receipt{}, fmt.Errorf("wait for a free slot: %w", ctx.Err())
 	}
 	return store(ctx, m)
+}
+
+// appendNew is append for a push that needs room of its own: nobody has stored it
+// before, and it takes nobody's place.
+func (p *Publisher) appendNew(ctx context.Context, m Message) (Receipt, error) {
+	if p.full.has(m.Session) {
+		return Receipt{}, ErrMailboxFull
+	}
+	receipt, err := p.append(ctx, m)
+	if errors.Is(err, ErrMailboxFull) {
+		p.full.add(m.Session)
+	}
+	return receipt, err
 }
 
 // append repeats until the push is stored, refused, or out of time.
