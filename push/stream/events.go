@@ -23,7 +23,6 @@ type control struct {
 // events is an answer of server-sent events.
 type events struct {
 	w       http.ResponseWriter
-	out     *http.ResponseController
 	timeout time.Duration
 
 	contentType string
@@ -86,7 +85,7 @@ func (h *Handler) next(ctx context.Context, reader *Reader, e *events) (Chunk, e
 }
 
 func newEvents(w http.ResponseWriter, contentType, given string) *events {
-	e := &events{w: w, out: http.NewResponseController(w), contentType: contentType, cursor: given}
+	e := &events{w: w, contentType: contentType, cursor: given}
 	base := BaseType(contentType)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -130,13 +129,27 @@ func (e *events) write(c Chunk, upToDate bool) error {
 		return err
 	}
 	event(&b, "control", string(text))
-	if err := e.out.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
+	return send(e.w, b.Bytes(), e.timeout)
+}
+
+// piece is how much has to go out within a write's timeout.
+const piece = 64 << 10
+
+// send writes to a reader, who is cut if nothing goes out for too long.
+func send(w http.ResponseWriter, data []byte, timeout time.Duration) error {
+	out := http.NewResponseController(w)
+	for part := range slices.Chunk(data, piece) {
+		if err := out.SetWriteDeadline(time.Now().Add(timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
 	}
-	if _, err := e.w.Write(b.Bytes()); err != nil {
-		return err
-	}
-	return e.out.Flush()
+	return nil
 }
 
 // lines has every end of a line that a reader of events knows become a line feed.

@@ -121,7 +121,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *request, page Page, from, cur
 		}
 	}
 	h.metrics.read.Add(float64(len(page.Data)))
-	_, _ = w.Write(wrap(s.ContentType, page.Data)) // whoever asked may have left
+	body := wrap(s.ContentType, page.Data)
+	out.Set("Content-Length", strconv.Itoa(len(body)))
+	_ = send(w, body, h.cfg.WriteTimeout) // whoever asked may have left
 }
 
 // poll waits until there is something to answer with.
