@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -214,14 +213,10 @@ func (s *Store) Read(ctx context.Context, key stream.Key, from stream.Offset, li
 	if err != nil {
 		return page, s.fail("read", key, err)
 	}
-	if len(rest) < 2 {
+	if len(rest) < 3 {
 		return page, s.fail("read", key, errShort)
 	}
-	var b strings.Builder
-	for _, part := range rest[2:] {
-		b.WriteString(text(part))
-	}
-	page.Data = []byte(b.String())
+	page.Data = []byte(text(rest[2]))
 	page.From = stream.Offset{Edition: page.State.End.Edition, Pos: number(rest[1])}
 	page.To = stream.Offset{Edition: page.From.Edition, Pos: page.From.Pos + int64(len(page.Data))}
 	return page, nil

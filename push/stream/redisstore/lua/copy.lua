@@ -14,23 +14,10 @@ if not s or s.gen ~= m.fg or s.st or s.ed ~= m.ed or tonumber(s.base) > tonumber
   return {'source'}
 end
 
-local at, to, left = tonumber(m.tail), tonumber(m.to), tonumber(ARGV[4])
-while at < to and left > 0 do
-  local found = redis.call('XRANGE', KEYS[4], int(at + 1) .. '-0', '+', 'COUNT', 64)
-  if #found == 0 then break end
-  for _, e in ipairs(found) do
-    local fin, b = tonumber(string.match(e[1], '^%d+')), e[2][2]
-    local start = fin - #b
-    if start < at then b = string.sub(b, at - start + 1) end
-    if fin > to then
-      b = string.sub(b, 1, to - at)
-      fin = to
-    end
-    redis.call('XADD', data, int(fin) .. '-0', 'b', b)
-    at, left = fin, left - #b
-    if at >= to or left <= 0 then break end
-  end
-end
+local to = tonumber(m.to)
+local at = entries(KEYS[4], tonumber(m.tail), to, tonumber(ARGV[4]), function(fin, b)
+  redis.call('XADD', data, int(fin) .. '-0', 'b', b)
+end)
 m.tail = int(at)
 if at < to then
   redis.call('HSET', key, 'tail', m.tail)

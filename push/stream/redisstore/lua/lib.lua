@@ -87,6 +87,31 @@ local function load(key, data)
   return m
 end
 
+-- entries goes through what lies between two positions, until about so many bytes
+-- or MOST entries are through, and returns where it has come to. It calls each
+-- with the position behind a part and the part: whole entries, but for the first
+-- and the last, which are cut at the positions.
+local MOST = 4096
+local function entries(data, at, to, left, each)
+  local n = 0
+  while at < to and left > 0 and n < MOST do
+    local found = redis.call('XRANGE', data, int(at + 1) .. '-0', '+', 'COUNT', left > 65536 and 256 or 16)
+    if #found == 0 then break end
+    for _, e in ipairs(found) do
+      local fin, b = tonumber(string.match(e[1], '^%d+')), e[2][2]
+      local start = fin - #b
+      if start < at or fin > to then
+        b = string.sub(b, math.max(at - start, 0) + 1, math.min(fin, to) - start)
+        fin = math.min(fin, to)
+      end
+      each(fin, b)
+      at, left, n = fin, left - #b, n + 1
+      if at >= to or left <= 0 then break end
+    end
+  end
+  return at
+end
+
 -- lease has Redis expire what nobody asks for any more.
 local function lease(key, data, m)
   if not m.exp then return end
