@@ -34,6 +34,9 @@ var shown = map[string][]string{
 	"push/pushhttp":    {"Session", "Token"},
 	"push/redisstream": {},
 	"push/pushtest":    {},
+
+	"push/stream":            {"Write", "Append", "Flush", "Close", "Next", "Offset", "Create", "Read"},
+	"push/stream/redisstore": {"Run", "Expire"},
 }
 
 // unshown are functions for who writes a transport or a tool, not a program.

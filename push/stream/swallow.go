@@ -33,13 +33,13 @@ func (w *Writer) swallow(p []byte) ([]byte, error) {
 			continue
 		}
 		if len(o.page) == 0 {
-			if err := w.recall(w.life(), o); err != nil {
+			if err := w.within(func(ctx context.Context) error { return w.recall(ctx, o) }); err != nil {
 				return nil, w.keep(err)
 			}
 		}
 		n := min(len(p), len(o.page))
 		if !bytes.Equal(p[:n], o.page[:n]) {
-			if err := w.diverge(w.life()); err != nil {
+			if err := w.within(w.diverge); err != nil {
 				return nil, err
 			}
 			return p, nil

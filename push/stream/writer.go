@@ -60,8 +60,8 @@ type Writer struct {
 	cfg   WriterConfig
 	text  bool
 	run   int64
-	// life returns the context that Open was given.
-	life func() context.Context
+	// within calls a function with the context that Open was given.
+	within func(func(context.Context) error) error
 
 	sending sync.Mutex // held while bytes are stored
 
@@ -84,7 +84,7 @@ func Open(ctx context.Context, store Store, key Key, cfg WriterConfig) (*Writer,
 		return nil, err
 	}
 	w := &Writer{
-		store: store, key: key, cfg: cfg, life: func() context.Context { return ctx },
+		store: store, key: key, cfg: cfg, within: func(do func(context.Context) error) error { return do(ctx) },
 		text: strings.HasPrefix(BaseType(cfg.ContentType), "text/"),
 	}
 	state, err := w.open(ctx, false)
@@ -147,7 +147,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if !full {
 		return n, nil
 	}
-	if err := w.send(w.life(), false, false); err != nil {
+	if err := w.within(w.Flush); err != nil {
 		return 0, err
 	}
 	return n, nil
@@ -188,7 +188,7 @@ func (w *Writer) plan() {
 
 // late stores what was gathered.
 func (w *Writer) late() {
-	_ = w.send(w.life(), false, false) // an error is kept for the next call
+	_ = w.within(w.Flush) // an error is kept for the next call
 }
 
 // Flush stores what was written, apart from the first bytes of a rune whose
@@ -197,7 +197,7 @@ func (w *Writer) Flush(ctx context.Context) error { return w.send(ctx, false, fa
 
 // Close stores what was written and closes the stream: readers come to its end.
 // Closing again changes nothing.
-func (w *Writer) Close() error { return w.CloseContext(w.life()) }
+func (w *Writer) Close() error { return w.within(w.CloseContext) }
 
 // CloseContext is Close, bound to another context than Open's: to close the
 // stream of a job whose own has ended.

@@ -73,3 +73,5 @@ func all(t testing.TB, store stream.Store, key stream.Key, from stream.Offset) s
 }
 
 func reads(store *redisstore.Store) float64 { return testutil.ToFloat64(store.Reads()) }
+
+func missed(store *redisstore.Store) float64 { return testutil.ToFloat64(store.Missed()) }

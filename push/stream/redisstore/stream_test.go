@@ -354,3 +354,36 @@ func TestFollowWithoutRun(t *testing.T) {
 		}
 	})
 }
+
+// TestSweepFindsWhatWakeUpsDoNotTell: a change that nobody was told of is read
+// within a second.
+func TestSweepFindsWhatWakeUpsDoNotTell(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		redis := pushtest.NewRedis(t)
+		store := newStore(t, redis.Client(t))
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- store.Run(ctx) }()
+		create(t, store, "n", stream.Create{Data: []byte("a")})
+		r := stream.NewReader(store, key, stream.Start)
+		_, err := r.Next(t.Context())
+		is(t, "Next", err, nil)
+		synctest.Wait()
+
+		client := redis.Client(t)
+		is(t, "XAdd", client.Do(t.Context(), "XADD", "lm:stream:{g}:d:n", "2-0", "b", "b").Err(), nil)
+		is(t, "HSet", client.HSet(t.Context(), "lm:stream:{g}:s:n", "tail", 2).Err(), nil)
+		started := time.Now()
+		c, err := r.Next(t.Context())
+		if took := time.Since(started); err != nil || string(c.Data) != "b" || took > time.Second {
+			t.Errorf("%q, %v after %s", c.Data, err, took)
+		}
+		if missed(store) != 1 {
+			t.Errorf("%v changes counted as missed, want 1", missed(store))
+		}
+		r.Close()
+		stop()
+		is(t, "Run", <-done, nil)
+	})
+}
