@@ -59,7 +59,7 @@ func (a *adoption) execution(ctx context.Context, t *asynq.Task, to string) *exe
 	x := &execution{
 		pool: a.p, id: a.id(ctx, queue, task), adopted: task, label: a.metricKindOf(t), kind: t.Type(), queue: queue,
 		payload: t.Payload(), headers: t.Headers(), to: to, attempt: retried + 1, limit: most + 1,
-		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1),
+		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1), joins: make(chan chan<- error),
 	}
 	x.opts = jobOptions{Timeout: adoptedTimeout, Retention: defaults().retention, Limit: x.limit}
 	x.handler = func(ctx context.Context, _ *execution) ([]byte, error) { return nil, a.handler.ProcessTask(ctx, t) }

@@ -23,6 +23,16 @@ var (
 	// form or bound. Repeating the call cannot help.
 	ErrInvalid = errors.New("jobs: invalid")
 
+	// ErrFenced means that another run has the job: this one may store nothing more.
+	ErrFenced = errors.New("jobs: another run has the job")
+
+	// ErrStepChanged means that a run comes to another step than a former one did
+	// in the same place: the code has changed, or does not do the same twice. See Do.
+	ErrStepChanged = errors.New("jobs: another step was here")
+
+	// ErrStepType means that what is stored of a step is of another type.
+	ErrStepType = errors.New("jobs: the step's result is of another type")
+
 	// ErrCancelled is the cause of a handler's context when the job was
 	// cancelled.
 	ErrCancelled = errors.New("jobs: cancelled")

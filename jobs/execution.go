@@ -3,6 +3,7 @@ package jobs
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -57,9 +58,12 @@ type execution struct {
 	to      string     // the destination that dests was read from, while the record is unaware
 	began   time.Time
 
-	progressed  chan struct{} // something to report
-	interrupted chan struct{} // look for a cancellation now
-	taken       chan struct{} // another worker has the task
+	progressed  chan struct{}     // something to report
+	interrupted chan struct{}     // look for a cancellation now
+	taken       chan struct{}     // another worker has the task
+	joins       chan chan<- error // the handler needs the record to know of the run
+	journal     journal
+	asker       string // the first session that is told
 
 	mu       sync.Mutex
 	over     bool
@@ -127,11 +131,14 @@ func (p *Pool) metricKind(kind string) string {
 // timeout. It comes back at the latest Grace after the handler's context
 // ended; a handler that still runs then has no voice any more.
 func (x *execution) execute(ctx context.Context) outcome {
-	ctx, cancel := context.WithCancelCause(x.withChildren(ctx))
+	ctx, cancel := context.WithCancelCause(context.WithValue(x.withChildren(ctx), executionKey{}, x))
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, x.opts.Timeout, errTimeout)
 	defer stop()
 	x.began = x.pool.client.clock.now(ctx)
+	if len(x.dests) > 0 {
+		x.asker = x.dests[0].Session
+	}
 	x.renewed = time.Now()
 
 	done := make(chan outcome, 1)
@@ -158,6 +165,8 @@ func (x *execution) execute(ctx context.Context) outcome {
 			x.beatOnce(ctx, cancel)
 		case <-x.interrupted:
 			x.beatOnce(ctx, cancel)
+		case answer := <-x.joins:
+			answer <- x.joinNow(ctx, cancel)
 		case <-x.taken:
 			cancel(errSuperseded)
 		case <-aborting:
@@ -193,6 +202,7 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 	}()
 	if x.adopted != "" { // its middleware is its own, and so is what its errors say to Asynq
 		_, err := x.handler(ctx, x)
+		x.tellUnasked(ctx, err)
 		o = outcome{err: keep(err)}
 		return
 	}
@@ -209,7 +219,16 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 	if err == nil && len(x.pool.cfg.Work) > 0 {
 		b, err = checkResult(b)
 	}
+	x.tellUnasked(ctx, err)
 	o = outcome{result: b, err: tame(err)}
+}
+
+// tellUnasked names the steps that a handler that has come to its end did not come
+// to: they were done, under another name or for nothing.
+func (x *execution) tellUnasked(ctx context.Context, err error) {
+	if names := x.journal.unasked(); err == nil && len(names) > 0 {
+		x.pool.log.WarnContext(ctx, "stored steps were not asked for", "id", x.id, "action", x.kind, "steps", names)
+	}
 }
 
 // silence ends the handler's voice and reports what it said last.
@@ -296,6 +315,24 @@ func (x *execution) beatOnce(ctx context.Context, cancel context.CancelCauseFunc
 		// No ID: each value is news, and the key keeps the latest only.
 		c.notify.tell(callCtx, eventProgress, x.event(StateRunning), x.dests, "")
 	}
+}
+
+// joinNow has the record know of the run.
+func (x *execution) joinNow(ctx context.Context, cancel context.CancelCauseFunc) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer stop()
+	if x.record == noRecord && x.plain == nil {
+		return fmt.Errorf("%w: the task has no job of this package", ErrInvalid)
+	}
+	v, state, err := x.pool.client.join(ctx, x)
+	switch {
+	case err != nil || v == joined:
+		return err
+	case state == StateCancelled:
+		cancel(ErrCancelled)
+	}
+	cancel(errSuperseded)
+	return ErrFenced
 }
 
 // pacer spaces reports: the first at once, then at most one each

@@ -72,6 +72,16 @@ func deeds() []deed {
 			f.x.beatOnce(ctx, cancel)
 			return context.Cause(ctx)
 		}},
+		{name: "stores a step", do: func(ctx context.Context, f *fencing) error {
+			if f.x.record != recordKnows {
+				return errSuperseded // it joins before, see there
+			}
+			s := &step{j: &journal{x: f.x, stored: map[string]*done{}}, name: "charge", began: time.Now()}
+			if err := s.store(ctx); !errors.Is(err, ErrFenced) {
+				return err
+			}
+			return errSuperseded
+		}},
 		{name: "completes", do: ends(StateCompleted, nil)},
 		{name: "fails", do: ends(StateFailed, errors.New("boom"))},
 		{name: "acknowledges a cancellation", do: ends(StateCancelled, ErrCancelled)},
@@ -215,7 +225,7 @@ func (f *fencing) taken(p *Pool, id string, plain bool) *execution {
 	x := &execution{
 		pool: p, id: id, gen: 1, kind: "k", queue: "default", attempt: 1, limit: 6, payload: []byte("{}"),
 		opts:       jobOptions{Timeout: time.Minute, Retention: time.Hour, Limit: 6},
-		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1), taken: make(chan struct{}, 1),
+		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1), joins: make(chan chan<- error), taken: make(chan struct{}, 1),
 	}
 	p.enter(x)
 	if plain {

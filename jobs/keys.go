@@ -17,6 +17,7 @@ import (
 //	key                  type    owner           lifetime              bound
 //	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB
 //	P:jobs:{jN}:w:<id>   hash    the job         as the record         one field a session beside the first that waits for it
+//	P:jobs:{jN}:d:<id>   hash    the job         as the record         1,000 steps, 1 MiB
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
 //	P:jobs:{jN}:index    zset    the scripts     as the records        an entry a job, see entry.lua
 //	P:jobs:{jN}:ends     zset    the scripts     as the records        the entries of what has ended, by when
@@ -63,6 +64,7 @@ import (
 //	kind queue pay opt follow   what it is, and what follows it
 //	raw         the ID of an adopted task, whose queue is Asynq's own
 //	frac msg res code err why   what it said, and how it ended
+//	steps       how many bytes of durable steps there are
 //	mute dead   runs in a row that left no word; how many workers died of it alone
 //	worker errs e0 ... e9       who began the last attempt; how many failed, and the last ten of them
 //
@@ -176,6 +178,9 @@ func (k keys) job(id string) []string {
 // others are the sessions that wait for a job beside the first; the scripts make
 // the key likewise.
 func (k keys) others(id string) string { return k.tag(shard(id)) + "w:" + id }
+
+// durable are the steps that a job has done.
+func (k keys) durable(id string) string { return k.tag(shard(id)) + "d:" + id }
 
 // records begins the keys of all records; where is how take.lua finds one.
 func (k keys) records() string { return k.prefix + ":jobs:" }

@@ -325,7 +325,7 @@ func (p *Pool) newExecution(ctx context.Context, t *asynq.Task) (*execution, err
 	}
 	x := &execution{
 		pool: p, id: h.ID, gen: h.Gen, kind: t.Type(), payload: t.Payload(), headers: t.Headers(),
-		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1), taken: make(chan struct{}, 1),
+		progressed: make(chan struct{}, 1), interrupted: make(chan struct{}, 1), joins: make(chan chan<- error), taken: make(chan struct{}, 1),
 	}
 	name, _ := asynq.GetQueueName(ctx)
 	x.queue, _ = p.client.fromAsynq(name) // the pool works on no other

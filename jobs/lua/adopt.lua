@@ -26,6 +26,7 @@ if not gen then
   redis.call("HSET", rec, "gen", 1, "queue", queue, "raw", task, "made", now, unpack(ARGV, 9))
 elseif fin == gen then
   redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "outn", "why", "went", "told", "to0", "ton")
+  if redis.call("HDEL", rec, "steps") == 1 then redis.call("UNLINK", string.sub(open, 1, -5) .. "d:" .. id) end
   redis.call("HINCRBY", rec, "gen", 1)
   redis.call("HSET", rec, unpack(ARGV, 9))
   redis.call("PERSIST", rec)

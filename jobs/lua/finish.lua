@@ -9,9 +9,9 @@
 -- of it, in one step. A cancellation that was asked for before goes first.
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, run, state, now, deliverAt, retention, result, code, err, what = unpack(ARGV)
-local recGen, fin, recRun, cancel, ton, recState, follow, next, recCode, to0, kind, queue, made, errs =
+local recGen, fin, recRun, cancel, ton, recState, follow, next, recCode, to0, kind, queue, made, errs, steps =
   unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "st", "follow", "next", "code", "to0",
-    "kind", "queue", "made", "errs"))
+    "kind", "queue", "made", "errs", "steps"))
 if recGen ~= gen then return {"stale", ""} end
 if fin == gen then return {"over", recState} end
 if run ~= "0" and (recRun or "0") ~= run then return {"stale", ""} end
@@ -36,6 +36,7 @@ else
   redis.call("HSET", rec, unpack(set))
   redis.call("ZREM", open, id)
   redis.call("PEXPIRE", rec, retention)
+  if steps then redis.call("PEXPIRE", string.sub(open, 1, -5) .. "d:" .. id, retention) end
 end
 if what ~= "" and st == state then redis.call("HSET", rec, remember(errs, now, what)) end
 move(open, entry(recState, kind, queue, made, nil, id), entry(st, kind, queue, made, now, id))

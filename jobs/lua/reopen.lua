@@ -11,12 +11,14 @@
 local rec, open = KEYS[1], KEYS[2]
 local id, gen, now, checkAt, to, unique, token, state, field = unpack(ARGV, 1, 9)
 local others = string.sub(open, 1, -5) .. "w:" .. id
+local steps = string.sub(open, 1, -5) .. "d:" .. id
 local recGen, fin, out, tok, st, kind, queue, made, ended =
   unpack(redis.call("HMGET", rec, "gen", "fin", "out", "tok", "st", "kind", "queue", "made", "end"))
 if tok == token then return tonumber(recGen) end
 if recGen ~= gen or fin ~= gen then return 0 end
 if out then return -1 end
 redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told", "waits", "mute", "dead")
+if redis.call("HDEL", rec, "steps") == 1 then redis.call("UNLINK", steps) end -- those of a generation are its own
 if unique ~= "" then -- asked for anew: those who asked before have had their answer
   redis.call("UNLINK", others)
   redis.call("HDEL", rec, "to0", "ton", "follow")
