@@ -37,7 +37,8 @@
 // wins: a page that was away sees the last one only, and none after the end.
 //
 // A handler runs at least once: its outside effects have to be idempotent, for
-// which [Job.ID] is a stable key.
+// which [Job.ID] is a stable key. [Do] keeps what a step of it came to, so that a
+// later run does not do it again, and [Emit] pushes once.
 //
 // A plain job, one without a session, an ID of the caller's choice, uniqueness,
 // limits or steps after it, has no event to lose, so it costs less: until it

@@ -18,6 +18,8 @@ import (
 	"lastmile/live/livetest"
 )
 
+const turnedAway = "live_visitors_turned_away_total"
+
 // measured is a store that says how full it is, in hundredths.
 type measured struct {
 	store
@@ -77,9 +79,9 @@ func TestStrangersDoNotFillTheStore(t *testing.T) {
 					before.Drop()
 					before.Connect(v)
 					before.Click("Add", nil)
-					want := "live_visitors_turned_away_total 0"
+					want := turnedAway + " 0"
 					if tc.refused {
-						want = "live_visitors_turned_away_total 2"
+						want = turnedAway + " 2"
 					}
 					if !slices.Contains(samples(t, reg), want) {
 						t.Errorf("no %s in %s", want, samples(t, reg))
