@@ -142,6 +142,23 @@ func TestBehindAPrefix(t *testing.T) {
 	}
 }
 
+// TestHTMLHasNoRights: a stream that somebody calls HTML is none of this origin.
+func TestHTMLHasNoRights(t *testing.T) {
+	t.Parallel()
+	store, stop := runStore(t, pushtest.NewRedis(t).Client(t))
+	defer stop()
+	h := newHandler(t, store, stream.Config{})
+	if r := do(t, h, "PUT", "/g/n", "<script>", "Content-Type", "text/html"); r.status != 201 {
+		t.Errorf("PUT: %d", r.status)
+	}
+	if r := do(t, h, "GET", "/g/n", ""); r.header.Get("Content-Security-Policy") != "sandbox" || r.header.Get("Content-Type") != "text/html" {
+		t.Errorf("GET: %v", r.header)
+	}
+	if r := do(t, h, "POST", "/g/n", "x", "Stream-Seq", strings.Repeat("9", 600)); r.status != 400 {
+		t.Errorf("a long sequence: %d, want 400", r.status)
+	}
+}
+
 // TestMoved: a reader whose place is no longer there is told to begin again.
 func TestMoved(t *testing.T) {
 	t.Parallel()

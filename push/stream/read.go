@@ -98,6 +98,8 @@ func (h *Handler) get(ctx context.Context, w http.ResponseWriter, r *request) er
 // answer writes a page. cursor is that of a long poll.
 func (h *Handler) answer(w http.ResponseWriter, r *request, page Page, from, cursor string) {
 	out, s := w.Header(), page.State
+	// What a writer calls HTML has no rights in this origin if somebody opens it.
+	out.Set("Content-Security-Policy", "sandbox")
 	out.Set("Content-Type", s.ContentType)
 	out.Set(headerNext, page.To.String())
 	if page.UpToDate() {

@@ -173,7 +173,8 @@ type Claim struct {
 	// Run fences: once a run has opened the stream, no earlier one can append. 0
 	// stands for the next one.
 	Run int64
-	// ContentType and MaxBytes are for a stream that is not there yet.
+	// ContentType, MaxBytes and Keep are for a stream that is not there yet. One
+	// that is has to be of the same type.
 	ContentType string
 	MaxBytes    int64
 	// Keep bounds what can be read, in bytes: what lies before is trimmed. 0 keeps all.

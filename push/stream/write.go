@@ -77,6 +77,9 @@ func (h *Handler) creation(ctx context.Context, w http.ResponseWriter, r *reques
 	if !typeForm.MatchString(c.ContentType) {
 		c.ContentType = ""
 	}
+	if len(c.ContentType) > maxKeyLen || len(c.ExpiresAt) > maxKeyLen {
+		return c, bad("A header is too long.")
+	}
 	if ttl, there := single(r.Header, headerTTL); there {
 		n, err := strconv.ParseInt(ttl, 10, 64)
 		if !numberForm.MatchString(ttl) || err != nil || n > maxTTL || c.ExpiresAt != "" {
@@ -153,6 +156,8 @@ func (h *Handler) post(ctx context.Context, w http.ResponseWriter, r *request) e
 		return err
 	}
 	switch {
+	case len(a.Seq) > maxKeyLen:
+		return bad("Stream-Seq is too long.")
 	case len(a.Data) == 0 && !a.Close:
 		return bad("There is nothing to append.")
 	case len(a.Data) > 0 && a.ContentType == "":

@@ -5,6 +5,10 @@
 // more both fail, and no case is left out but those of subscriptions, which are no
 // part of the protocol's core.
 //
+// Beside it the protocol's own client reads a stream while that is written and its
+// Redis is killed, by the code of docs/recipes/streams.md: each reader must have the
+// same bytes.
+//
 // It knows nothing of the protocol, and npm is not called here: -modules names the
 // node_modules directory that .ci/streams installed. With -write it writes what
 // passed into docs/conformance.md.
@@ -18,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -63,9 +68,14 @@ func run(ctx context.Context, modules, only string, write bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	stores := []store{{name: "in memory", open: memory}, {name: "redis-server", open: server}}
+	stores := []store{{name: "in memory", open: memory}, {name: "redis-server", open: real}}
 	reports := make([]report, len(stores))
 	var group errgroup.Group
+	var read time.Duration
+	group.Go(func() (err error) {
+		read, err = client(ctx, root, modules)
+		return err
+	})
 	for i, s := range stores {
 		group.Go(func() (err error) {
 			reports[i], err = suite(ctx, s, root, modules, only)
@@ -75,19 +85,36 @@ func run(ctx context.Context, modules, only string, write bool) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for i, r := range reports {
-		fmt.Printf("%-12s %d of %d cases passed in %.1f s, %d of subscriptions not run\n", stores[i].name, r.Passed, r.Total-r.Left, r.took.Seconds(), r.Left)
-		for _, f := range r.failures() {
-			fmt.Println(f)
-			err = errors.New("streamsuite: cases failed")
+	fmt.Printf("the protocol's client has read the same bytes 4 times, with %d kills of Redis, in %.1f s\n", kills, read.Seconds())
+	for i, s := range stores {
+		err = errors.Join(err, judge(reports[i], s.name, only))
+		if err == nil || only != "" {
+			continue
 		}
-		if only == "" && (r.Passed != cases || r.Total != cases+left || r.Left != left) {
-			err = errors.Join(err, fmt.Errorf("streamsuite: %s: of %d cases %d passed and %d did not run, want %d, %d, %d",
-				stores[i].name, r.Total, r.Passed, r.Left, cases+left, cases, left))
+		// The suite has lifetimes of two seconds and looks half a second before
+		// their end, which a busy machine misses: once more, alone.
+		fmt.Println(err)
+		if reports[i], err = suite(ctx, s, root, modules, only); err == nil {
+			err = judge(reports[i], s.name, only)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if err != nil || !write {
 		return err
 	}
 	return writeReport(filepath.Join(root, "docs/conformance.md"), modules, reports[0])
+}
+
+// judge says what was wrong with a run.
+func judge(r report, name, only string) error {
+	fmt.Printf("%-12s %d of %d cases passed in %.1f s, %d of subscriptions not run\n", name, r.Passed, r.Total-r.Left, r.took.Seconds(), r.Left)
+	if failed := r.failures(only != ""); len(failed) > 0 {
+		return fmt.Errorf("streamsuite: %s: cases failed:\n%s", name, strings.Join(failed, "\n"))
+	}
+	if only == "" && (r.Passed != cases || r.Total != cases+left || r.Left != left) {
+		return fmt.Errorf("streamsuite: %s: of %d cases %d passed and %d did not run, want %d, %d, %d", name, r.Total, r.Passed, r.Left, cases+left, cases, left)
+	}
+	return nil
 }
