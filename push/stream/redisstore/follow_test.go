@@ -22,7 +22,7 @@ func TestFollow(t *testing.T) {
 		t.Helper()
 		w := open(t, store, stream.WriterConfig{})
 		var want strings.Builder
-		const readers = 50
+		const readers = 25
 		got := make(chan string, readers)
 		for i := range readers {
 			go func() {
@@ -30,7 +30,7 @@ func TestFollow(t *testing.T) {
 				got <- follow(t, store, stream.Start)
 			}()
 		}
-		for i := range 200 {
+		for i := range 100 {
 			text := fmt.Sprintf("token %d\r\n", i)
 			want.WriteString(text)
 			write(t, w, text)

@@ -27,7 +27,7 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	stores(t, func(t *testing.T, store *redisstore.Store) {
 		t.Helper()
-		for seed := range uint64(8) {
+		for seed := range uint64(5) {
 			m := &machine{T: t, store: store, r: rand.New(rand.NewPCG(seed, 0)), key: stream.Key{Group: "g", Name: strconv.FormatUint(seed, 10)}}
 			if seed%3 == 0 {
 				m.keep = 200

@@ -12,10 +12,12 @@ import (
 	"lastmile/push/stream"
 )
 
-// The scripts. All stand behind lib.lua.
+// The scripts. All stand behind lib.lua, and one behind fast.lua too.
 var (
 	//go:embed lua/lib.lua
 	libLua string
+	//go:embed lua/fast.lua
+	fastLua string
 	//go:embed lua/create.lua
 	createLua string
 	//go:embed lua/copy.lua
@@ -40,7 +42,7 @@ type scripts struct {
 func newScripts() scripts {
 	script := func(body string) *redis.Script { return redis.NewScript(libLua + body) }
 	return scripts{
-		create: script(createLua), copy: script(copyLua), open: script(openLua), append: script(appendLua),
+		create: script(createLua), copy: script(copyLua), open: script(openLua), append: redis.NewScript(fastLua + libLua + appendLua),
 		read: script(readLua), delete: script(deleteLua), expire: script(expireLua),
 	}
 }
