@@ -65,13 +65,15 @@ type Writer struct {
 
 	sending sync.Mutex // held while bytes are stored
 
-	mu    sync.Mutex
-	buf   []byte // gathered
-	at    Offset // where buf begins
-	err   error  // for good
-	timer *time.Timer
-	last  time.Time // when something was stored
-	done  bool      // closed, or let go
+	mu  sync.Mutex
+	buf []byte // gathered
+	at  Offset // where buf begins
+	// unsure is how many bytes of buf were sent without an answer.
+	unsure int
+	err    error // for good
+	timer  *time.Timer
+	last   time.Time // when something was stored
+	done   bool      // closed, or let go
 
 	old *old // what an earlier run has stored, nil when it is behind
 }
@@ -147,10 +149,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if !full {
 		return n, nil
 	}
-	if err := w.within(w.Flush); err != nil {
-		return 0, err
-	}
-	return n, nil
+	return n, w.within(w.Flush)
 }
 
 // Append writes an item of a JSON stream: WriterConfig.ContentType has to be
@@ -262,7 +261,7 @@ func (w *Writer) reset(ctx context.Context) error {
 	if err != nil {
 		return w.keep(err)
 	}
-	w.old, w.buf, w.at = nil, nil, state.End
+	w.old, w.buf, w.unsure, w.at = nil, nil, 0, state.End
 	return nil
 }
 
@@ -272,47 +271,69 @@ func (w *Writer) keep(err error) error {
 	return w.err
 }
 
-// send stores the buffer. With all, it leaves no part of a rune behind.
+// send stores the buffer. With all, it leaves no part of a rune behind. When ctx
+// ends first, nothing is lost: the next send goes on.
 func (w *Writer) send(ctx context.Context, all, closing bool) error {
 	w.sending.Lock()
 	defer w.sending.Unlock()
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.timer != nil {
 		w.timer.Stop()
 		w.timer = nil
 	}
-	if err := w.state(); err != nil {
-		w.mu.Unlock()
-		if w.err == nil && len(w.buf) == 0 { // a timer that was late
-			return nil
-		}
-		return err
-	}
-	n := len(w.buf)
-	if w.text && !all {
-		n = whole(w.buf)
-	}
-	data, at := bytes.Clone(w.buf[:n]), w.at
-	w.mu.Unlock()
-	if len(data) == 0 && !closing {
+	if w.done && w.err == nil && len(w.buf) == 0 { // a timer that was late
 		return nil
 	}
+	if err := w.state(); err != nil {
+		return err
+	}
+	for {
+		n, last := len(w.buf), true
+		switch {
+		case w.unsure > 0: // it has to be the same as before to be known as a repeat
+			n, last = w.unsure, false
+		case w.text && !all:
+			n = whole(w.buf)
+		}
+		if n == 0 && !closing {
+			return nil
+		}
+		if err := w.put(ctx, n, closing && last); err != nil {
+			return err
+		}
+		if last {
+			break
+		}
+	}
+	w.done = closing
+	if whole(w.buf) > 0 && !closing {
+		w.plan()
+	}
+	return nil
+}
+
+// put stores the first bytes of the buffer. The caller holds mu, which is let
+// go of meanwhile.
+func (w *Writer) put(ctx context.Context, n int, closing bool) error {
+	data, at := bytes.Clone(w.buf[:n]), w.at
+	w.unsure = n
+	w.mu.Unlock()
 	err := w.persist(ctx, func(ctx context.Context) error {
 		_, err := w.store.Append(ctx, w.key, Append{Data: data, Close: closing, Run: w.run, At: at.Pos})
 		return err
 	})
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil {
-		return w.keep(err)
+	switch {
+	case err == nil:
+		w.buf, w.unsure = w.buf[n:], 0
+		w.at.Pos += int64(n)
+		w.last = time.Now()
+		return nil
+	case ctx.Err() != nil && !Final(err):
+		return fmt.Errorf("stream: write to %s: %w", w.key, err)
 	}
-	w.buf = w.buf[n:]
-	w.at.Pos += int64(n)
-	w.last, w.done = time.Now(), closing
-	if len(w.buf) > 0 && whole(w.buf) > 0 && !closing {
-		w.plan()
-	}
-	return nil
+	return w.keep(err)
 }
 
 // whole returns how many bytes there are without the rune that b may end within.
