@@ -223,3 +223,28 @@ func ExampleFinal() {
 	// false false
 	// text/plain
 }
+
+// Items are read as what they were written.
+func ExampleItems() {
+	store, closeAll := demo()
+	defer closeAll()
+	ctx, key := context.Background(), stream.Key{Group: "import", Name: "rows"}
+	type row struct{ Name string }
+	w, err := stream.Open(ctx, store, key, stream.WriterConfig{ContentType: "application/json"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(w.Append(row{"Ada"}), w.Append(row{"Bob, {}"}), w.Close())
+	for r, err := range stream.Items[row](stream.Follow(ctx, store, key, stream.Start)) {
+		fmt.Println(r.Name, err)
+	}
+	for r, err := range stream.Items[int](stream.Follow(ctx, store, key, stream.Start)) {
+		fmt.Println(r, err != nil)
+	}
+	// Output:
+	// <nil> <nil> <nil>
+	// Ada <nil>
+	// Bob, {} <nil>
+	// 0 true
+}
