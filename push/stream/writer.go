@@ -74,6 +74,8 @@ type Writer struct {
 	timer  *time.Timer
 	last   time.Time // when something was stored
 	done   bool      // closed, or let go
+	// ending says that the stream is being closed: what came later would be lost.
+	ending bool
 
 	old *old // what an earlier run has stored, nil when it is behind
 }
@@ -135,6 +137,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	rest, err := w.swallow(p)
 	if err == nil {
 		err = w.state()
+	}
+	if err == nil && w.ending {
+		err = fmt.Errorf("stream: write to %s: %w", w.key, ErrClosed)
 	}
 	if err != nil {
 		w.mu.Unlock()
@@ -212,13 +217,23 @@ func (w *Writer) CloseContext(ctx context.Context) error {
 			return err
 		}
 	}
+	w.ending = true
 	w.mu.Unlock()
-	return w.send(ctx, true, true)
+	err := w.send(ctx, true, true)
+	if err != nil {
+		w.mu.Lock()
+		w.ending = false
+		w.mu.Unlock()
+	}
+	return err
 }
 
 // Release stores what was written and lets go of the stream, which stays open for
 // a later run.
 func (w *Writer) Release(ctx context.Context) error {
+	w.mu.Lock()
+	w.ending = true
+	w.mu.Unlock()
 	err := w.send(ctx, true, false)
 	w.mu.Lock()
 	defer w.mu.Unlock()

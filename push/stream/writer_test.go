@@ -7,9 +7,39 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"lastmile/push/pushtest"
 	"lastmile/push/stream"
 	"lastmile/push/stream/redisstore"
 )
+
+// TestCloseWhileWriting: what Write has taken is stored, however it races with Close.
+func TestCloseWhileWriting(t *testing.T) {
+	t.Parallel()
+	store, stop := runStore(t, pushtest.NewRedis(t).Client(t))
+	defer stop()
+	w := open(t, store, key, stream.WriterConfig{})
+	taken, begun := make(chan int), make(chan struct{})
+	go func() {
+		n := 0
+		for {
+			if _, err := w.Write([]byte("x")); err != nil {
+				break
+			}
+			if n++; n == 1000 {
+				close(begun)
+			}
+		}
+		taken <- n
+	}()
+	<-begun
+	if err := w.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	n := <-taken
+	if page, err := store.Read(t.Context(), key, stream.Now, 0, false); err != nil || page.To.Pos != int64(n) {
+		t.Errorf("%d bytes stored, %d taken; %v", page.To.Pos, n, err)
+	}
+}
 
 // lossy stores, and loses the answers while it is told to.
 type lossy struct {
