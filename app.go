@@ -19,6 +19,7 @@ import (
 	"lastmile/live"
 	"lastmile/push"
 	"lastmile/push/redisstream"
+	"lastmile/push/stream/redisstore"
 )
 
 // App is an application's process: all parts, and the handler of its requests.
@@ -33,6 +34,7 @@ type App struct {
 	hub        *live.Hub
 	pool       *jobs.Pool
 	health     *readiness.Health
+	streams    *redisstore.Store
 	mux        *http.ServeMux
 	front      []service.Task // besides the hub
 	background []service.Task
@@ -57,6 +59,11 @@ func (a *App) Jobs() *jobs.Client { return a.pool.Client() }
 // Pool returns what works on jobs: Kind.Handle takes it. With the role [Web] handlers
 // may be registered too, and are not called.
 func (a *App) Pool() *jobs.Pool { return a.pool }
+
+// Streams returns the store of growing texts and lists, for stream.New and
+// stream.Follow. What handlers write by jobs.Stream is in it too, unless
+// Config.Jobs.Streams names another one.
+func (a *App) Streams() *redisstore.Store { return a.streams }
 
 // Page makes a view, as live.NewView does, and serves it at the pattern, which
 // is also its name. All processes that serve the page must register it.
@@ -118,7 +125,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 func (a *App) tasks() (base, front, work []service.Task) {
 	// What guarantees rest on: the housekeeping of mailboxes, and the publisher,
 	// which publishes again what a failover has lost.
-	base = []service.Task{{Name: "mailboxes", Run: a.transport.Run}, {Name: "publisher", Run: a.publisher.Run}}
+	base = []service.Task{{Name: "mailboxes", Run: a.transport.Run}, {Name: "publisher", Run: a.publisher.Run}, {Name: "streams", Run: a.streams.Run}}
 	if a.cfg.Role != Worker {
 		base = append(base, service.Task{Name: "node", Run: a.node.Run})
 		front = append(front, service.Task{Name: "hub", Run: a.hub.Run})

@@ -28,6 +28,7 @@ import (
 	"lastmile/live"
 	"lastmile/push"
 	"lastmile/push/redisstream"
+	"lastmile/push/stream/redisstore"
 )
 
 // Role is what a process does for the application.
@@ -223,6 +224,12 @@ func (a *App) wire(ctx context.Context) error {
 	a.hub, err = live.New(live.Deps{Node: a.node, Publisher: a.publisher, States: transport.States(), Broker: transport.Topics()}, cfg.Live)
 	if err != nil {
 		return err
+	}
+	if a.streams, err = redisstore.New(a.client, redisstore.Config{Prefix: cfg.Prefix + ":stream", Logger: a.log, Registerer: cfg.Store.Registerer}); err != nil {
+		return err
+	}
+	if cfg.Jobs.Streams == nil {
+		cfg.Jobs.Streams = a.streams
 	}
 	if a.pool, err = jobs.NewPool(a.client, a.publisher, cfg.Jobs); err != nil {
 		return err

@@ -114,10 +114,10 @@ func TestNothingIsForgotten(t *testing.T) {
 		setup func(*lastmile.App) error
 		want  []string
 	}{
-		{"both", "", setup, []string{"mailboxes", "publisher", "node", "hub", "worker pool", "more"}},
-		{"pages without jobs", lastmile.Both, pageOnly, []string{"mailboxes", "publisher", "node", "job watchdog", "hub", "more"}},
-		{"web", lastmile.Web, setup, []string{"mailboxes", "publisher", "node", "job watchdog", "hub", "more"}},
-		{"worker", lastmile.Worker, setup, []string{"mailboxes", "publisher", "worker pool", "more"}},
+		{"both", "", setup, []string{"mailboxes", "publisher", "streams", "node", "hub", "worker pool", "more"}},
+		{"pages without jobs", lastmile.Both, pageOnly, []string{"mailboxes", "publisher", "streams", "node", "job watchdog", "hub", "more"}},
+		{"web", lastmile.Web, setup, []string{"mailboxes", "publisher", "streams", "node", "job watchdog", "hub", "more"}},
+		{"worker", lastmile.Worker, setup, []string{"mailboxes", "publisher", "streams", "worker pool", "more"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

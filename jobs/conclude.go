@@ -21,6 +21,9 @@ const (
 // and begin decides; when only the event cannot, the watchdog delivers it.
 func (p *Pool) conclude(ctx context.Context, x *execution, s State, result []byte, code, text string, cause error) error {
 	c := p.client
+	if err := x.closeStreams(ctx); err != nil { // readers learn of the end by the event
+		p.log.WarnContext(ctx, "streams not closed", "id", x.id, "error", err)
+	}
 	if x.record != recordKnows {
 		switch completion := newCompletion(ctx, x, result); routeOf(x.record, s, c.pushable(x), c.single() && c.known.Done) {
 		case routeTask:

@@ -315,7 +315,7 @@ func TestStepsLiveWithTheirJob(t *testing.T) {
 				t.Helper()
 				var l ledger
 				kind := define(jobs.MaxRetry(1), jobs.Retention(time.Hour))
-				start(k, kind, func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
+				w := start(k, kind, func(ctx context.Context, _ *jobs.Job[args]) (result, error) {
 					return result{}, l.all(ctx, "charge", "mail")
 				})
 				opts := []jobs.Option{notify(k)}
@@ -346,6 +346,9 @@ func TestStepsLiveWithTheirJob(t *testing.T) {
 				}
 				if left() != 1 {
 					t.Error("its steps are not kept")
+				}
+				if err := w.Stop(); err != nil { // an hour of its watchdog takes a while
+					t.Fatal(err)
 				}
 				time.Sleep(61 * time.Minute)
 				if left() != 0 {

@@ -63,6 +63,7 @@ type execution struct {
 	taken       chan struct{}     // another worker has the task
 	joins       chan chan<- error // the handler needs the record to know of the run
 	journal     journal
+	streams     streams
 	asker       string // the first session that is told
 
 	mu       sync.Mutex
@@ -202,8 +203,7 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 	}()
 	if x.adopted != "" { // its middleware is its own, and so is what its errors say to Asynq
 		_, err := x.handler(ctx, x)
-		x.tellUnasked(ctx, err)
-		o = outcome{err: keep(err)}
+		o = outcome{err: keep(x.finishHandler(ctx, err))}
 		return
 	}
 	next := func(ctx context.Context, w *Work) ([]byte, error) {
@@ -219,8 +219,19 @@ func (x *execution) invoke(ctx context.Context, done chan<- outcome, left chan<-
 	if err == nil && len(x.pool.cfg.Work) > 0 {
 		b, err = checkResult(b)
 	}
-	x.tellUnasked(ctx, err)
+	err = x.finishHandler(ctx, err)
 	o = outcome{result: b, err: tame(err)}
+}
+
+// finishHandler is done with what a handler used that has returned. It has failed
+// if its streams cannot be closed: readers would wait for ever.
+func (x *execution) finishHandler(ctx context.Context, err error) error {
+	x.tellUnasked(ctx, err)
+	if err == nil {
+		return x.closeStreams(ctx)
+	}
+	x.flushStreams(ctx)
+	return err
 }
 
 // tellUnasked names the steps that a handler that has come to its end did not come

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"lastmile/jobs/internal/tasks"
+	"lastmile/push/stream"
 )
 
 // PoolConfig tunes a Pool. The zero value is ready for production.
@@ -62,6 +63,8 @@ type PoolConfig struct {
 	VersionSkew time.Duration
 	// Work wraps every handler, the first one outermost.
 	Work []Middleware[[]byte]
+	// Streams keeps what handlers write with Stream. Defaults to none.
+	Streams stream.Store
 	// TracerProvider makes a span for each execution, a child of the span that
 	// enqueued the job. Defaults to otel.GetTracerProvider().
 	TracerProvider trace.TracerProvider

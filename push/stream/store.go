@@ -144,8 +144,10 @@ type Append struct {
 	// Empty stands for the stream's.
 	ContentType string
 	Data        []byte
-	// Close closes the stream behind Data: both happen, or neither.
+	// Close closes the stream behind Data: both happen, or neither. TTL is the
+	// lifetime from then on, see Create; 0 leaves it as it is.
 	Close bool
+	TTL   time.Duration
 
 	// Run is the fence of the stream's owner, see Open, and At is where Data must
 	// come to lie. A repeat of what is stored there already succeeds.
@@ -181,6 +183,8 @@ type Claim struct {
 	Keep int64
 	// Restart begins a new edition, if there is anything in the stream.
 	Restart bool
+	// TTL is the lifetime, see Create; 0 leaves it as it is, and a new stream without.
+	TTL time.Duration
 }
 
 // Page is what one read finds.

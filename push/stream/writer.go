@@ -32,13 +32,16 @@ type WriterConfig struct {
 	// they are stored. They default to 50 milliseconds and 4,096.
 	Gather      time.Duration
 	GatherBytes int
+	// TTL is how long the stream lives when nobody reads or writes, and ClosedTTL how
+	// long once it is closed. They default to for ever, and to TTL.
+	TTL, ClosedTTL time.Duration
 	// Patience is how long a store that does not answer is tried. Defaults to 30
 	// seconds.
 	Patience time.Duration
 }
 
 func (c WriterConfig) withDefaults() (WriterConfig, error) {
-	if min(c.Run, c.MaxBytes, c.Keep, int64(c.Gather), int64(c.GatherBytes), int64(c.Patience)) < 0 {
+	if min(c.Run, c.MaxBytes, c.Keep, int64(c.Gather), int64(c.GatherBytes), int64(c.Patience), int64(c.TTL), int64(c.ClosedTTL)) < 0 {
 		return c, fmt.Errorf("stream: %w: WriterConfig: no setting may be negative", ErrInvalid)
 	}
 	c.ContentType = cmp.Or(c.ContentType, "text/plain; charset=utf-8")
@@ -106,7 +109,7 @@ func (w *Writer) open(ctx context.Context, restart bool) (State, error) {
 	var state State
 	err := w.persist(ctx, func(ctx context.Context) (err error) {
 		state, err = w.store.Open(ctx, w.key, Claim{
-			Run: w.run, ContentType: w.cfg.ContentType, MaxBytes: w.cfg.MaxBytes, Keep: w.cfg.Keep, Restart: restart,
+			Run: w.run, ContentType: w.cfg.ContentType, MaxBytes: w.cfg.MaxBytes, Keep: w.cfg.Keep, Restart: restart, TTL: w.cfg.TTL,
 		})
 		return err
 	})
@@ -335,7 +338,7 @@ func (w *Writer) put(ctx context.Context, n int, closing bool) error {
 	w.unsure = n
 	w.mu.Unlock()
 	err := w.persist(ctx, func(ctx context.Context) error {
-		_, err := w.store.Append(ctx, w.key, Append{Data: data, Close: closing, Run: w.run, At: at.Pos})
+		_, err := w.store.Append(ctx, w.key, Append{Data: data, Close: closing, TTL: w.cfg.ClosedTTL, Run: w.run, At: at.Pos})
 		return err
 	})
 	w.mu.Lock()

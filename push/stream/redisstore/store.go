@@ -141,7 +141,7 @@ func (s *Store) Open(ctx context.Context, key stream.Key, c stream.Claim) (strea
 	if most == 0 {
 		most = s.cfg.MaxBytes
 	}
-	code, rest, err := reply(s.run(ctx, s.scripts.open, key, rand.Text(), c.Run, c.ContentType, base(c.ContentType), most, optional(c.Keep), flag(c.Restart)))
+	code, rest, err := reply(s.run(ctx, s.scripts.open, key, rand.Text(), c.Run, c.ContentType, base(c.ContentType), most, optional(c.Keep), flag(c.Restart), optional(millis(c.TTL))))
 	if err == nil {
 		err = check(code)
 	}
@@ -162,7 +162,7 @@ func (s *Store) Append(ctx context.Context, key stream.Key, a stream.Append) (st
 		p := *a.Producer
 		args = append(args[:6], p.ID, p.Epoch, p.Seq)
 	}
-	code, rest, err := reply(s.run(ctx, s.scripts.append, key, append(args, s.cfg.InlineBytes, s.cfg.MaxProducers)...))
+	code, rest, err := reply(s.run(ctx, s.scripts.append, key, append(args, s.cfg.InlineBytes, s.cfg.MaxProducers, optional(millis(a.TTL)))...))
 	if err == nil {
 		err = check(code)
 	}

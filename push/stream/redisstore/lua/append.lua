@@ -4,7 +4,7 @@
 -- ARGV 3 content type without parameters or none, 4 bytes, 5 '1' to close, 6 run, 7
 --      where the bytes must come to lie (with a run), 8 sequence or none, 9 producer
 --      or none, 10 its epoch, 11 its sequence, 12 most bytes that travel with the
---      wake-up, 13 most producers
+--      wake-up, 13 most producers, 14 ttl (ms) from the close on or none
 -- Returns {code, edition, tail, closed, n}; code 'ok', 'dup' if it had been stored, with
 -- the producer's last sequence as n; 'none', 'gone', 'fenced', 'closed', 'type', 'place',
 -- 'full', 'order', 'producers'; of producers 'stale' with the epoch, 'gap' with the
@@ -76,6 +76,7 @@ if pid ~= '' then redis.call('HSET', key, 'p:' .. pid, epoch .. ':' .. ps) end
 if close ~= '' then
   m.closed = '1'
   redis.call('HSET', key, 'closed', '1', 'cp', pid ~= '' and whole or '')
+  live(key, m, ARGV[14])
 end
 touch(key, data, m)
 tell(m, start, close ~= '' and 'c' or '-', #body <= tonumber(ARGV[12]) and body or '')

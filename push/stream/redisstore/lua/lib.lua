@@ -129,6 +129,13 @@ local function touch(key, data, m)
   lease(key, data, m)
 end
 
+-- live gives a stream another lifetime, if there is one given.
+local function live(key, m, ttl)
+  if ttl == '' or ttl == m.ttl then return end
+  m.ttl = ttl
+  redis.call('HSET', key, 'ttl', ttl)
+end
+
 -- add appends bytes, and trims what is not to be kept.
 local function add(key, data, m, body)
   if #body == 0 then return end
