@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,7 +218,7 @@ func TestStreamsThatAreRefused(t *testing.T) {
 				_, long = jobs.Stream(ctx, strings.Repeat("x", 600), stream.WriterConfig{})
 				_, negative = jobs.Stream(ctx, "a", stream.WriterConfig{MaxBytes: -1})
 				for i := 0; i < 17 && many == nil; i++ {
-					_, many = jobs.Stream(ctx, fmt.Sprint(i), stream.WriterConfig{})
+					_, many = jobs.Stream(ctx, strconv.Itoa(i), stream.WriterConfig{})
 				}
 				return result{}, nil
 			})
