@@ -25,8 +25,8 @@ type sized struct {
 
 // constant are the scripts that are about one job, one task or one list of fixed
 // length: no bound makes them longer.
-const constant = "abandon adopt again alone awaits batch beat begin bulk cancel complete confirm create enqueue entry finish gate guard hand index join keep list " +
-	"member misfit note put reopen room rouse settle soon stall step wake"
+const constant = "abandon adopt again alone answer awaits batch beat begin bulk cancel complete confirm create enqueue entry finish gate guard hand index join keep list " +
+	"member misfit note put reopen room rouse settle soon stall step wait wake"
 
 // TestScriptsAtTheirBounds runs each script whose work depends on a size, at the
 // largest one, on a real Redis: Lua unpacks some 8,000 values at most, and all

@@ -38,7 +38,8 @@
 //
 // A handler runs at least once: its outside effects have to be idempotent, for
 // which [Job.ID] is a stable key. [Do] keeps what a step of it came to, so that a
-// later run does not do it again, and [Emit] pushes once.
+// later run does not do it again, and [Emit] pushes once. [Wait] asks, and lets go of
+// the worker until there is an answer; [Stream] writes what grows.
 //
 // A plain job, one without a session, an ID of the caller's choice, uniqueness,
 // limits or steps after it, has no event to lose, so it costs less: until it

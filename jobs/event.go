@@ -50,6 +50,7 @@ const (
 	eventQueued   = "queued"
 	eventStarted  = "started"
 	eventProgress = "progress"
+	eventWaiting  = "waiting"
 )
 
 // Event is what a page learns of a job with a push.
@@ -73,8 +74,11 @@ type Event struct {
 	// Code and Error tell a failure in words meant for the user.
 	Code  string `json:"code,omitempty"`
 	Error string `json:"error,omitempty"`
-	// NextAt is when the next attempt is due, in StateRetrying.
+	// NextAt is when the next attempt is due, in StateRetrying, or when the time of
+	// the wait is up that Wait names.
 	NextAt time.Time `json:"next_at,omitzero"`
+	// Wait is what the job waits for: see OnWaiting.
+	Wait string `json:"wait,omitempty"`
 }
 
 // EventOf returns the job event that a push carries. ctx is the action's

@@ -82,6 +82,17 @@ func deeds() []deed {
 			}
 			return errSuperseded
 		}},
+		{name: "waits for an answer", do: func(ctx context.Context, f *fencing) error {
+			if f.x.record != recordKnows {
+				return errSuperseded // it joins before, see there
+			}
+			c := f.first.client
+			v, err := c.run(ctx, "wait", []string{c.job(f.x.id)[0], c.durable(f.x.id)}, f.x.gen, f.x.run, "approve", 1000, 10).Slice()
+			if err == nil && reply(v).num(0) == -1 {
+				err = errSuperseded
+			}
+			return err
+		}},
 		{name: "completes", do: ends(StateCompleted, nil)},
 		{name: "fails", do: ends(StateFailed, errors.New("boom"))},
 		{name: "acknowledges a cancellation", do: ends(StateCancelled, ErrCancelled)},

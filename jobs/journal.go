@@ -153,6 +153,9 @@ func readJournal(ctx context.Context, x *execution) (map[string]*done, error) {
 func parseDone(m map[string]string) (map[string]*done, error) {
 	stored := make(map[string]*done, len(m))
 	for name, text := range m {
+		if name[0] == '#' { // of a wait
+			continue
+		}
 		d := new(done)
 		if err := json.Unmarshal([]byte(text), d); err != nil {
 			return nil, fmt.Errorf("read step %q: %w", name, err)
@@ -248,12 +251,18 @@ func (s *step) store(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	return x.persist(ctx, s.name, func() error { return s.storeOnce(ctx, text) })
+}
+
+// persist repeats what fails for a reason that passes, for as long as the handler
+// may run.
+func (x *execution) persist(ctx context.Context, name string, do func() error) error {
 	for failures := 0; ; failures++ {
-		err := s.storeOnce(ctx, text)
+		err := do()
 		if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrInvalid) {
 			return err
 		}
-		x.pool.log.WarnContext(ctx, "step not stored, trying again", "id", x.id, "step", s.name, "error", err)
+		x.pool.log.WarnContext(ctx, "step not stored, trying again", "id", x.id, "step", name, "error", err)
 		if pause(ctx, push.Backoff(failures, stepRetryBase, stepRetryMax)); ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
@@ -334,4 +343,36 @@ func doneSteps(m map[string]string) ([]DoneStep, error) {
 		})
 	}
 	return all, nil
+}
+
+// waitsOf lists what is stored of waits, by name.
+func waitsOf(m map[string]string) ([]Waiting, error) {
+	all := map[string]Waiting{}
+	for field, text := range m {
+		if len(field) < 4 || field[0] != '#' || field[3:4] == sleepPrefix {
+			continue
+		}
+		w := all[field[3:]]
+		w.Name = field[3:]
+		switch field[:3] {
+		case "#u:":
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("jobs: read wait %q: %w", w.Name, err)
+			}
+			w.Until = time.UnixMilli(n)
+		case "#a:":
+			if w.TimedOut = text == ""; !w.TimedOut {
+				w.Answer = json.RawMessage(text)
+			}
+		case "#b:":
+			var by answered
+			if err := json.Unmarshal([]byte(text), &by); err != nil {
+				return nil, fmt.Errorf("jobs: read wait %q: %w", w.Name, err)
+			}
+			w.By, w.At = by.By, time.UnixMilli(by.At)
+		}
+		all[w.Name] = w
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b Waiting) int { return cmp.Compare(a.Name, b.Name) }), nil
 }

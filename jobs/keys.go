@@ -17,7 +17,7 @@ import (
 //	key                  type    owner           lifetime              bound
 //	P:jobs:{jN}:r:<id>   hash    the job         retention after end   args 256 KiB, result 48 KiB
 //	P:jobs:{jN}:w:<id>   hash    the job         as the record         one field a session beside the first that waits for it
-//	P:jobs:{jN}:d:<id>   hash    the job         as the record         1,000 steps, 1 MiB
+//	P:jobs:{jN}:d:<id>   hash    the job         as the record         1,000 steps and 100 waits, 1 MiB
 //	P:jobs:{jN}:open     zset    watchdogs       while jobs are open   one member a job: when to check it
 //	P:jobs:{jN}:index    zset    the scripts     as the records        an entry a job, see entry.lua
 //	P:jobs:{jN}:ends     zset    the scripts     as the records        the entries of what has ended, by when
@@ -60,6 +60,7 @@ import (
 //	joined      1 when somebody else has asked for a job that has not run
 //	hb next uni when it was last heard of, when it is due, until when it is unique
 //	made upd start end          times of its steps
+//	wait        the name of the wait that it is in
 //	came waits  its place in the order of jobs with limits, and the limit it waits for
 //	kind queue pay opt follow   what it is, and what follows it
 //	raw         the ID of an adopted task, whose queue is Asynq's own

@@ -133,6 +133,12 @@ func OnProgress(action string) Binding {
 	return func(m map[string]string) { m[eventProgress] = action }
 }
 
+// OnWaiting binds the moment when the job begins to wait for an answer: the event
+// names the wait and says when its time is up. See [Wait].
+func OnWaiting(action string) Binding {
+	return func(m map[string]string) { m[eventWaiting] = action }
+}
+
 // On binds the moments when a job comes into any of the states: StateQueued
 // when it is enqueued (also to run later), StateRunning at the start of each
 // attempt and when a stalled one goes on, StateRetrying when an attempt failed
@@ -158,7 +164,7 @@ func eventOf(s State) string {
 // bindable are the events that an action can be bound to.
 func bindable(event string) bool {
 	switch event {
-	case eventQueued, eventStarted, eventProgress, string(StateRetrying), string(StateStalled):
+	case eventQueued, eventStarted, eventProgress, eventWaiting, string(StateRetrying), string(StateStalled):
 		return true
 	default:
 		return State(event).Ended()

@@ -47,7 +47,7 @@ type Info struct {
 	// NextAt is when a waiting job is due.
 	NextAt time.Time
 	// WaitsFor names the limit that a job in StateScheduled waits for, such as
-	// "concurrency 1 tenant".
+	// "concurrency 1 tenant", or the answer, as in "answer approve".
 	WaitsFor string
 
 	payload []byte // the arguments as stored
@@ -86,6 +86,8 @@ type record struct {
 	opened int
 	// raw is the ID of the Asynq task of an adopted job, whose queue is Asynq's too.
 	raw string
+	// wait is the name of the wait that it is in.
+	wait string
 }
 
 const (
@@ -126,7 +128,7 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 		},
 		run: p.num("run"), fin: int(p.num("fin")), beat: p.time("hb"), outbox: m["out"] == "1",
 		tries: int(p.num("outn")), follow: m["follow"], went: int(p.num(wentField)), told: int(p.num(toldField)), opened: int(p.num(openedField)),
-		dests: int(p.num("ton")), first: m["to0"], raw: m["raw"],
+		dests: int(p.num("ton")), first: m["to0"], raw: m["raw"], wait: m["wait"],
 	}
 	if v := m["opt"]; v != "" {
 		p.err = errors.Join(p.err, json.Unmarshal([]byte(v), &r.opts))
@@ -135,6 +137,9 @@ func parseRecord(id string, m map[string]string) (*record, error) {
 		v, err := strconv.ParseFloat(f, 64)
 		p.err = errors.Join(p.err, err)
 		r.Fraction = v
+	}
+	if r.wait != "" && r.wait[0] != sleepPrefix[0] {
+		r.WaitsFor = "answer " + r.wait
 	}
 	r.Worker, r.Deaths = m["worker"], int(p.num("dead"))
 	r.Failures = p.failures()

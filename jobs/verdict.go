@@ -116,6 +116,7 @@ type waiting int
 const (
 	waits      waiting = 1
 	waitCancel waiting = 2  // a cancellation is asked for
+	waitOver   waiting = 3  // what it would wait for is there
 	waitStale  waiting = -1 // the run is not the job's any more
 )
 

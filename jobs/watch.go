@@ -270,6 +270,11 @@ func (w watchdog) compare(ctx context.Context, rec *record, info *asynq.TaskInfo
 		if rec.State == StateRunning {
 			return w.stalled(ctx, rec)
 		}
+		if there, err := w.answered(ctx, rec); err != nil {
+			return err
+		} else if there && info.State != asynq.TaskStatePending {
+			return w.goOn(ctx, rec)
+		}
 		return w.checkAgain(ctx, rec.ID, min(max(w.c.clock.since(ctx, rec.Updated), firstCheck), max(patience, firstCheck), waitCheckMax))
 	}
 }

@@ -210,6 +210,9 @@ func (p *Pool) judge(ctx context.Context, x *execution, o outcome) error {
 	case o.cause != nil && !errors.Is(o.cause, errTimeout):
 		return p.outsideEnd(ctx, x, o)
 	}
+	if w, ok := errors.AsType[*waitError](o.err); ok {
+		return p.again(ctx, x, StateScheduled, max(0, w.due.Sub(p.client.clock.now(ctx))), true, o.err)
+	}
 	if s, ok := errors.AsType[*snoozeError](o.err); ok {
 		return p.again(ctx, x, StateScheduled, s.d, true, o.err)
 	}
@@ -273,13 +276,17 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 		code, text = public(cause)
 		kept = x.failure(code, cause)
 	}
+	var wait string
+	if w, ok := errors.AsType[*waitError](cause); ok {
+		wait = w.name
+	}
 	back := 0
 	if giveBack {
 		back = 1
 	}
 	var n int
 	err := p.insist(ctx, func(ctx context.Context) (err error) {
-		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(firstCheck)), string(s), ms(next), back, code, text, kept)
+		n, err = p.client.number(ctx, "again", x.id, x.id, x.gen, x.run, ms(now), ms(now.Add(firstCheck)), string(s), ms(next), back, code, text, kept, wait)
 		return err
 	})
 	switch {
@@ -291,8 +298,11 @@ func (p *Pool) again(ctx context.Context, x *execution, s State, delay time.Dura
 	case waiting(n) == waitStale:
 		return p.superseded(ctx, x)
 	}
+	if waiting(n) == waitOver {
+		delay = 0
+	}
 	_, snoozed := errors.AsType[*snoozeError](cause)
-	p.misfits.noteRun(ctx, x, x.misfit != nil, snoozed || s == StateRetrying)
+	p.misfits.noteRun(ctx, x, x.misfit != nil, snoozed || wait != "" || s == StateRetrying)
 	p.client.metrics.attempts.WithLabelValues(x.metricKind(), string(s)).Inc()
 	if s == StateRetrying {
 		e := x.event(s)

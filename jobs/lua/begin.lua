@@ -41,7 +41,7 @@ elseif att > limit or tonumber(deaths) >= tonumber(mostDeaths) or mute > tonumbe
 else
   redis.call("HSET", rec, "run", run, "att", att, "st", "running", "hb", now, "start", now, "upd", now, "tok", token, "worker", worker)
   move(open, entry(st, kind, queue, made, nil, id), entry("running", kind, queue, made, nil, id))
-  if next or waits then redis.call("HDEL", rec, "next", "waits") end
+  if next or waits then redis.call("HDEL", rec, "next", "waits", "wait") end
 end
 redis.call("ZADD", open, checkAt, id)
 return {verdict, run, att, limit, tonumber(ton or "0"), to0 or "", tonumber(came or "0")}

@@ -17,7 +17,7 @@ local recGen, fin, out, tok, st, kind, queue, made, ended =
 if tok == token then return tonumber(recGen) end
 if recGen ~= gen or fin ~= gen then return 0 end
 if out then return -1 end
-redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told", "waits", "mute", "dead")
+redis.call("HDEL", rec, "cancel", "res", "code", "err", "frac", "msg", "next", "end", "hb", "start", "outn", "why", "went", "told", "waits", "wait", "mute", "dead")
 if redis.call("HDEL", rec, "steps") == 1 then redis.call("UNLINK", steps) end -- those of a generation are its own
 if unique ~= "" then -- asked for anew: those who asked before have had their answer
   redis.call("UNLINK", others)
