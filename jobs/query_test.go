@@ -227,7 +227,6 @@ func TestTidyMends(t *testing.T) {
 		if entries, err := k.Client.Index(t.Context()); err != nil || len(entries) != 1 || !strings.Contains(entries[0], waits) {
 			t.Errorf("entries: %q, %v, want that of the job that waits", entries, err)
 		}
-		k.Redis.Del(t.Context(), index)
 		for n := range 16 { // the entry is wrong in everything but the ID
 			key := fmt.Sprintf("lm:jobs:{j%d}:index", n)
 			if n, _ := k.Redis.ZCard(t.Context(), key).Result(); n > 0 {
