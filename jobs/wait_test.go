@@ -260,6 +260,25 @@ func (d dyingAnswerer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
+// TestAnswerNobodyAskedFor: it is no error, and goes with its job.
+func TestAnswerNobodyAskedFor(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		kind := define(jobs.MaxRetry(1), jobs.Retention(time.Hour))
+		start(k, kind, timed(10*time.Millisecond))
+		id := enqueue(t, k, kind)
+		if err := jobs.Answer(t.Context(), k.Client, id, "approve", true); err != nil {
+			t.Error(err)
+		}
+		k.Wait(id)
+		keys := k.Redis.Keys(t.Context(), "*:d:"+id).Val()
+		if len(keys) != 1 || k.Redis.TTL(t.Context(), keys[0]).Val() > time.Hour {
+			t.Errorf("the answer is kept in %v for %v", keys, k.Redis.TTL(t.Context(), "lm:jobs:d").Val())
+		}
+	})
+}
+
 // TestWaitIsCancelled: a job that waits ends at once when it is cancelled.
 func TestWaitIsCancelled(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,8 @@
 local rec, open = KEYS[1], KEYS[2]
 local id, now, retention, to, result, began, removes, new = unpack(ARGV, 1, 8)
 new = tonumber(new)
-local gen, fin, run, cancel, ton, to0, st, kind, queue, made =
-  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "to0", "st", "kind", "queue", "made"))
+local gen, fin, run, cancel, ton, to0, st, kind, queue, made, steps =
+  unpack(redis.call("HMGET", rec, "gen", "fin", "run", "cancel", "ton", "to0", "st", "kind", "queue", "made", "steps"))
 if gen then
   if new > 0 or gen ~= "1" or fin == gen or (run or "0") ~= "0" then return {0} end
   if cancel or tonumber(ton or "0") > 1 or (to0 or "") ~= to then return {0} end
@@ -48,6 +48,7 @@ else
 end
 redis.call("HSET", rec, "fin", 1, "run", 1, "att", 1, "st", "completed", "start", began, "end", now, "upd", now, "res", result)
 redis.call("PEXPIRE", rec, retention)
+if steps then redis.call("PEXPIRE", string.sub(open, 1, -5) .. "d:" .. id, retention) end -- answers nobody asked for
 
 local removed = 0
 if removes == "1" and redis.call("LREM", active, 0, taskID) > 0 then
