@@ -183,7 +183,7 @@ func TestHistogramEdges(t *testing.T) {
 		width  float64
 		counts []int64
 	}{
-		{"one value", []string{"5", "5"}, 5, 0.001, []int64{2}},
+		{"one value", []string{"5", "5"}, 5, 1, []int64{2}},
 		{"tenths", []string{"0.1", "0.2", "0.3", "0.3"}, 0.1, 0.01, []int64{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}},
 		{"zero", []string{"0", "0"}, 0, 1, []int64{2}},
 		{"far apart", []string{"-1e308", "1e308"}, -1e308, 1e307, nil},

@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"math"
+	"slices"
 )
 
 // column gathers one column's statistics in bounded memory.
@@ -15,8 +16,11 @@ type column struct {
 	uniq    distinct
 	top     top
 
-	n         int64 // numbers and dates, for mean and deviation
-	mean, m2  float64
+	// words are those that stand for a missing value, as they are spelt: in a column
+	// of texts they are values.
+	words map[string]int64
+
+	moments   moments // of numbers and dates
 	min, max  float64
 	quantiles *quantiles
 	numbers   histogram
@@ -25,13 +29,16 @@ type column struct {
 
 // newColumn returns one of several columns, which share the memory for frequent values.
 func newColumn(name string, columns int, decimalComma bool) *column {
-	return &column{name: name, top: newTop(columns), parser: parser{decimalComma: decimalComma}, min: math.Inf(1), max: math.Inf(-1), quantiles: newQuantiles()}
+	return &column{name: name, words: map[string]int64{}, top: newTop(columns), parser: parser{decimalComma: decimalComma}, min: math.Inf(1), max: math.Inf(-1), quantiles: newQuantiles()}
 }
 
 func (c *column) add(b []byte) {
 	b = bytes.TrimSpace(b)
 	if isNull(b) {
 		c.nulls++
+		if len(b) > 0 {
+			c.words[string(b)]++
+		}
 		return
 	}
 	c.longest = max(c.longest, len(b))
@@ -42,10 +49,8 @@ func (c *column) add(b []byte) {
 	if c.counts[kindText] > 0 || k == kindBool {
 		return // a column with a text in it is text: nobody will ask for its mean
 	}
-	c.n++
-	delta := v - c.mean
-	c.mean += delta / float64(c.n)
-	c.m2 += delta * (v - c.mean)
+	v += 0 // there is no -0
+	c.moments.add(v)
 	c.min, c.max = min(c.min, v), max(c.max, v)
 	c.quantiles.add(v)
 	if k == kindDate {
@@ -72,8 +77,26 @@ func (c *column) kind() Type {
 	return TypeText
 }
 
+// settle decides what the words for missing values are, once all values are seen.
+// Among texts "NA" is Namibia, and "Null" a name, unless nearly all other values are
+// of another type.
+func (c *column) settle() {
+	if c.kind() != TypeText || oddOnesOut(c.counts) > 0 {
+		return
+	}
+	for word, n := range c.words {
+		c.nulls -= n
+		c.counts[kindText] += n
+		c.longest = max(c.longest, len(word))
+		c.uniq.add(hash([]byte(word)))
+		c.top.addTimes([]byte(word), n)
+	}
+	clear(c.words)
+}
+
 // report writes the statistics down with the given amount of detail.
 func (c *column) report(d detail) Column {
+	c.settle()
 	out := Column{Name: cut(c.name, d.name), Type: c.kind(), Nulls: c.nulls, MaxLength: c.longest}
 	var exact bool
 	out.Distinct, exact = c.uniq.count()
@@ -91,6 +114,10 @@ func (c *column) report(d detail) Column {
 		out.TopEstimated = c.top.lost > 0 && len(out.Top) > 0
 	case TypeEmpty:
 	}
+	for word := range c.words {
+		out.Missing = append(out.Missing, word)
+	}
+	slices.Sort(out.Missing)
 	if out.Type == TypeText {
 		out.Odd = oddOnesOut(c.counts)
 	}
@@ -98,20 +125,13 @@ func (c *column) report(d detail) Column {
 }
 
 func (c *column) spread(out *Column, d detail) {
-	s := &Spread{Min: c.min, Max: c.max, Mean: c.mean, QuantilesEstimated: !c.quantiles.exact}
-	if c.n > 1 {
-		s.StdDev = math.Sqrt(c.m2 / float64(c.n-1))
-	}
+	s := &Spread{Min: c.min, Max: c.max, QuantilesEstimated: !c.quantiles.exact}
+	s.Mean, s.StdDev = c.moments.result()
 	copy(s.Quantiles[:], c.quantiles.at(quantilePoints[:]...))
-	for _, v := range []*float64{&s.Mean, &s.StdDev} {
-		if math.IsInf(*v, 0) || math.IsNaN(*v) {
-			*v = 0 // out of float64's range; JSON could not carry it
-		}
-	}
 	if out.Type == TypeDate {
 		out.Histogram = c.dates.result(d.bins)
 	} else {
-		out.Histogram = c.numbers.result(d.bins)
+		out.Histogram = c.numbers.result(d.bins, out.Type == TypeInt)
 	}
 	out.Spread = s
 }

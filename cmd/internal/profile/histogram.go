@@ -1,6 +1,9 @@
 package profile
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 const (
 	histogramWarm = 512  // values seen before the width of a bin is chosen
@@ -70,15 +73,20 @@ func (h *histogram) coarsen() {
 	h.bins = coarse
 }
 
-// result merges the fine bins into at most limit bins of equal, round width.
-func (h *histogram) result(limit int) *Histogram {
+// result merges the fine bins into at most limit bins of equal, round width. Whole
+// numbers have no bins between them.
+func (h *histogram) result(limit int, whole bool) *Histogram {
 	if h.bins == nil {
 		if len(h.warm) == 0 {
 			return nil
 		}
 		h.settle()
 	}
-	for factor := int64(1); ; factor = nextRound(factor) {
+	least := int64(1)
+	for exp := h.exp; whole && exp < 0; exp++ {
+		least *= 10
+	}
+	for factor := least; ; factor = nextRound(factor) {
 		low, high := int64(math.MaxInt64), int64(math.MinInt64)
 		for i := range h.bins {
 			b := floorDiv(i, factor)
@@ -87,8 +95,7 @@ func (h *histogram) result(limit int) *Histogram {
 		if high-low >= int64(limit) || high < low {
 			continue
 		}
-		width := float64(factor) * pow10(h.exp)
-		out := &Histogram{Start: round(float64(low)*width, h.exp), Width: round(width, h.exp), Counts: make([]int64, high-low+1)}
+		out := &Histogram{Start: decimal(low*factor, h.exp), Width: decimal(factor, h.exp), Counts: make([]int64, high-low+1)}
 		for i, n := range h.bins {
 			out.Counts[floorDiv(i, factor)-low] += n
 		}
@@ -109,25 +116,23 @@ func nextRound(factor int64) int64 {
 	return factor * 2
 }
 
-// binOf is floor(v / 10^exp), with a hair of tolerance so that 0.29 falls into
-// the bin of 0.29 and not of 0.28.
+// binOf is floor(v / 10^exp), with the tolerance of a few of the steps that numbers
+// of that size have, so that 0.29 falls into the bin of 0.29 and not of 0.28.
 func binOf(v float64, exp int) int64 {
 	q := v / pow10(exp)
 	if exp < 0 {
 		q = v * pow10(-exp)
 	}
-	return int64(math.Floor(q + 1e-9*max(1, math.Abs(q))*0.5))
+	return int64(math.Floor(q + math.Abs(q)*0x1p-50))
 }
 
 func pow10(exp int) float64 { return math.Pow(10, float64(exp)) }
 
-// round takes the noise of binary fractions off an edge: 0.30000000000000004.
-func round(v float64, exp int) float64 {
-	if exp >= 0 || exp < -15 {
-		return v
-	}
-	p := pow10(-exp)
-	return math.Round(v*p) / p
+// decimal returns n * 10^exp, which multiplying would miss by a hair, or the number
+// nearest to it that there is.
+func decimal(n int64, exp int) float64 {
+	v, _ := strconv.ParseFloat(strconv.FormatInt(n, 10)+"e"+strconv.Itoa(exp), 64) // fails beyond the range alone
+	return min(max(v, -math.MaxFloat64), math.MaxFloat64)
 }
 
 func floorDiv(a, b int64) int64 {

@@ -76,12 +76,12 @@ func TestReport(t *testing.T) {
 			{Name: "city", Type: profile.TypeText, Distinct: 2, MaxLength: 8, Top: []profile.Value{{Text: "Oslo", Count: 2}, {Text: "Rome, IT", Count: 1}}},
 			{
 				Name: "temp", Type: profile.TypeFloat, Distinct: 3, MaxLength: 4,
-				Spread:    &profile.Spread{Min: -1.5, Max: 12, Mean: 11.0 / 3, StdDev: 7.285830, Quantiles: [5]float64{-1.5, -1.5, 0.5, 12, 12}},
+				Spread:    &profile.Spread{Min: -1.5, Max: 12, Mean: 11.0 / 3, StdDev: 7.285830, Quantiles: [5]float64{-1.3, -0.5, 0.5, 6.25, 10.85}},
 				Histogram: &profile.Histogram{Start: -1.5, Width: 0.5, Counts: nil},
 			},
 			{
 				Name: "day", Type: profile.TypeDate, Nulls: 1, Distinct: 2, MaxLength: 10,
-				Spread:    &profile.Spread{Min: 1704067200, Max: 1704240000, Mean: 1704153600, StdDev: 122188.05, Quantiles: [5]float64{1704067200, 1704067200, 1704240000, 1704240000, 1704240000}},
+				Spread:    &profile.Spread{Min: 1704067200, Max: 1704240000, Mean: 1704153600, StdDev: 122188.05, Quantiles: [5]float64{1704075840, 1704110400, 1704153600, 1704196800, 1704231360}},
 				Histogram: &profile.Histogram{Start: 1704067200, Step: "6 hours", Counts: []int64{1, 0, 0, 0, 0, 0, 0, 0, 1}},
 			},
 			{Name: "column 4", Type: profile.TypeText, Distinct: 1, MaxLength: 1, Top: []profile.Value{{Text: "x", Count: 3}}},

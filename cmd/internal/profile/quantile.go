@@ -80,8 +80,13 @@ func (q *quantiles) compress() {
 	}
 }
 
-// at returns the values at the given quantiles, which must ascend in [0, 1].
+// at returns the values at the given quantiles, which must ascend in [0, 1]. While
+// nothing was compacted one that lies between two values is on the line between them,
+// as spreadsheets, R and pandas have it.
 func (q *quantiles) at(phis ...float64) []float64 {
+	if q.exact {
+		return q.between(phis)
+	}
 	type weighted struct {
 		v float64
 		w uint64
@@ -107,6 +112,26 @@ func (q *quantiles) at(phis ...float64) []float64 {
 		if len(all) > 0 {
 			out = append(out, all[i].v)
 		}
+	}
+	return out
+}
+
+// between is at for values that are all there.
+func (q *quantiles) between(phis []float64) []float64 {
+	all := slices.Concat(q.levels...)
+	slices.Sort(all)
+	out := make([]float64, 0, len(phis))
+	for _, phi := range phis {
+		if len(all) == 0 {
+			break
+		}
+		place := phi * float64(len(all)-1)
+		i := int(place)
+		v := all[i]
+		if part := place - float64(i); part > 0 && all[i+1] != v {
+			v = v*(1-part) + all[i+1]*part // no difference, which may be out of range
+		}
+		out = append(out, v)
 	}
 	return out
 }

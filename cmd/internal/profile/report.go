@@ -40,8 +40,10 @@ const (
 type Column struct {
 	Name string `json:"name"`
 	Type Type   `json:"type"`
-	// Nulls counts the values that are blank, NA, N/A, NULL or NaN.
-	Nulls int64 `json:"nulls,omitempty"`
+	// Nulls counts the values that are missing: blank, or, unless the others are
+	// texts, NA, N/A, NULL or NaN. Missing has those words, as they are spelt.
+	Nulls   int64    `json:"nulls,omitempty"`
+	Missing []string `json:"missing,omitempty"`
 	// Distinct is the number of different values, nulls left out.
 	Distinct int64 `json:"distinct"`
 	// DistinctEstimated says that Distinct is a HyperLogLog estimate with a

@@ -43,7 +43,10 @@ func newTop(columns int) top {
 	return top{counts: make(map[topKey]*int64), limit: max(topMemory/columns, topLeast)}
 }
 
-func (t *top) add(b []byte) {
+func (t *top) add(b []byte) { t.addTimes(b, 1) }
+
+// addTimes counts a value that was seen several times.
+func (t *top) addTimes(b []byte, times int64) {
 	var sum uint64
 	if len(b) > topText {
 		end := topText
@@ -53,15 +56,14 @@ func (t *top) add(b []byte) {
 		b, sum = b[:end], hash(b)
 	}
 	if n := t.counts[topKey{string(b), sum}]; n != nil {
-		*n++
+		*n += times
 		return
 	}
 	size := len(b) + topEntry
 	if t.bytes+size > t.limit {
 		t.shrink()
 	}
-	one := int64(1)
-	t.counts[topKey{string(b), sum}] = &one
+	t.counts[topKey{string(b), sum}] = &times
 	t.bytes += size
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +19,13 @@ import (
 type column struct {
 	Name, Type, Note       string
 	Missing, Distinct      string
-	Min, Median, Mean, Max string
+	Min, Median, Mean, Max figure
 	Path, Label, Low, High string
 	Tops                   []topValue
 }
+
+// figure is a number with few digits, and with all it has where those are more.
+type figure struct{ Text, Full string }
 
 // topValue is a frequent value with the width of its bar in percent.
 type topValue struct {
@@ -81,8 +85,12 @@ func describe(c profile.Column, rows int64) column {
 		Distinct: about(c.DistinctEstimated) + ui.Count(c.Distinct),
 	}
 	switch {
+	case c.Odd == 1:
+		v.Note = "1 value is of another type than the rest"
 	case c.Odd > 0:
 		v.Note = ui.Count(c.Odd) + " values are of another type than the rest"
+	case len(c.Missing) > 0:
+		v.Note = strings.Join(c.Missing, ", ") + " taken for missing"
 	case c.Type == profile.TypeText && c.Distinct == rows-c.Nulls && rows > 1:
 		v.Note = "every value is different"
 	}
@@ -91,7 +99,7 @@ func describe(c profile.Column, rows int64) column {
 	}
 	if h := c.Histogram; h != nil {
 		v.Path, v.Label = bars(h.Counts), label(c)
-		v.Low, v.High = v.Min, v.Max
+		v.Low, v.High = v.Min.Text, v.Max.Text
 	}
 	for _, t := range c.Top {
 		v.Tops = append(v.Tops, topValue{
@@ -118,14 +126,48 @@ func about(estimated bool) string {
 
 func (v *column) spread(c profile.Column) {
 	s := c.Spread
-	write := ui.Number
 	if c.Type == profile.TypeDate {
-		write = day
+		v.Min, v.Max, v.Median = figure{Text: day(s.Min)}, figure{Text: day(s.Max)}, figure{Text: day(s.Median())}
+		return
 	}
-	v.Min, v.Max, v.Median = write(s.Min), write(s.Max), write(s.Median())
-	if c.Type != profile.TypeDate {
-		v.Mean = write(s.Mean)
+	// The least and the most are values of the file: they stand there as they are.
+	v.Min, v.Max = figure{Text: digits(s.Min)}, figure{Text: digits(s.Max)}
+	v.Median, v.Mean = short(s.Median()), short(s.Mean)
+	if v.Median.Text == ui.Number(s.Min) && s.Min != s.Max && v.Median.Text == ui.Number(s.Max) {
+		// All of them are the same in four digits.
+		v.Median, v.Mean = figure{Text: v.Median.Full}, figure{Text: v.Mean.Full}
 	}
+}
+
+// short writes a number with few digits.
+func short(v float64) figure {
+	f := figure{ui.Number(v), digits(v)}
+	if f.Full == f.Text {
+		f.Full = ""
+	}
+	return f
+}
+
+// digits writes all digits that a number has.
+func digits(v float64) string {
+	abs := math.Abs(v)
+	if abs >= 1e15 || abs < 1e-4 && abs > 0 {
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	whole, part, broken := strings.Cut(text, ".")
+	sign := ""
+	if strings.HasPrefix(whole, "-") {
+		sign, whole = "-", whole[1:]
+	}
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil { // below 1e15 it is none
+		return text
+	}
+	if whole = sign + ui.Count(n); broken {
+		return whole + "." + part
+	}
+	return whole
 }
 
 // day writes a Unix time, with the time of day when there is one.
