@@ -21,6 +21,9 @@ import (
 	"lastmile/push"
 )
 
+// CodeGone is the code of a job whose file is no longer there.
+const CodeGone = "file-gone"
+
 // Args say what to profile.
 type Args struct {
 	// File is the ID of a stored file; empty means the shipped sample.
@@ -123,7 +126,7 @@ func verdict(err error) error {
 		return jobs.Discard(jobs.UserError(string(fault.Code), fault.Error()))
 	}
 	if errors.Is(err, filestore.ErrNotFound) {
-		return jobs.Discard(jobs.UserError("file-gone", "the uploaded file is no longer there; please send it again"))
+		return jobs.Discard(jobs.UserError(CodeGone, "the uploaded file is no longer there; please send it again"))
 	}
 	return err
 }

@@ -39,3 +39,34 @@ func TestFigures(t *testing.T) {
 		}
 	})
 }
+
+// TestReportBeingReadStays: another one that is done does not take its place.
+func TestReportBeingReadStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, filestore.Config{})
+		b := livetest.NewBrowser(t)
+		p := b.Open(w.Mux, "/reports")
+		w.Work()
+		send := func(name, content string) {
+			t.Helper()
+			kind, body := form(t, name, content)
+			if status, page := post(b, w, kind, body); status != 303 {
+				t.Fatalf("status %d: %s", status, page)
+			}
+			time.Sleep(time.Minute)
+		}
+		send("first.csv", "x\n1\n2\n")
+		if got := p.TextOf("#report"); got != "first.csv" {
+			t.Errorf("the first report is shown as %q", got)
+		}
+		send("second.csv", "x\n3\n")
+		if got := p.TextOf("#report"); got != "first.csv" || !strings.Contains(p.Text(), "second.csv") {
+			t.Errorf("while the first one is read, %q is shown", got)
+		}
+		send("torn.csv", "x,y\n1,2\n3\n")
+		if !strings.Contains(p.Text(), "failed") || p.Has("button[value=Retry]") {
+			t.Errorf("a file with a fault may be tried again:\n%s", p.Text())
+		}
+	})
+}

@@ -193,7 +193,9 @@ func (c *Reports) ReportDone(s State, ctx *live.Context) (State, error) {
 		return s, fmt.Errorf("%w: %w", push.ErrReject, err) // another attempt reads the same
 	}
 	row.Rows, row.Columns = report.Rows, len(report.Columns)
-	s.Open, s.Report = row.ID, &report
+	if s.Open == "" || s.Open == row.ID { // else somebody reads another one
+		s.Open, s.Report = row.ID, &report
+	}
 	c.forget(ctx, row.ID)
 	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"lastmile/cmd/internal/profile"
 	"lastmile/cmd/internal/profilejob"
 	"lastmile/jobs"
 )
@@ -25,6 +26,7 @@ type Row struct {
 	// Error is the last failure, in words for the user; NextAt is when the
 	// next attempt is due.
 	Error      string    `json:",omitempty"`
+	Code       string    `json:",omitempty"`
 	NextAt     time.Time `json:",omitzero"`
 	Cancelling bool      `json:",omitempty"`
 	// Rows and Columns are the report's.
@@ -46,7 +48,7 @@ func rowOf(i jobs.Info) Row {
 	}
 	r.apply(jobs.Event{
 		State: i.State, Gen: i.Gen, Attempt: i.Attempt, Attempts: i.Attempts,
-		Fraction: i.Fraction, Message: i.Message, Error: i.Error, NextAt: i.NextAt,
+		Fraction: i.Fraction, Message: i.Message, Error: i.Error, Code: i.Code, NextAt: i.NextAt,
 	})
 	return r
 }
@@ -58,7 +60,7 @@ func (r *Row) apply(e jobs.Event) {
 		return
 	}
 	r.State, r.Gen, r.Attempt, r.Attempts = e.State, e.Gen, e.Attempt, e.Attempts
-	r.Fraction, r.Message, r.Error, r.NextAt = e.Fraction, e.Message, e.Error, time.Time{}
+	r.Fraction, r.Message, r.Error, r.Code, r.NextAt = e.Fraction, e.Message, e.Error, e.Code, time.Time{}
 	switch {
 	case e.State.Ended():
 		r.Cancelling = false
@@ -103,6 +105,20 @@ func (r Row) Percent() int { return int(r.Fraction * 100) }
 // Running tells a job that is under way.
 func (r Row) Running() bool { return !r.State.Ended() }
 
+// Again tells a job that may come to something if it is tried again: one whose file
+// has a fault, or is gone, does not.
+func (r Row) Again() bool {
+	if r.State != jobs.StateFailed {
+		return r.State == jobs.StateCancelled || r.State == jobs.StateLost
+	}
+	switch profile.Code(r.Code) {
+	case profile.CodeEmpty, profile.CodeHeaderOnly, profile.CodeNotCSV, profile.CodeQuote, profile.CodeRagged, profile.CodeEncoding, profile.CodeColumns, profile.CodeRecord:
+		return false
+	default:
+		return r.Code != profilejob.CodeGone
+	}
+}
+
 // Label is the state in a word.
 func (r Row) Label() string {
 	if r.Cancelling {
@@ -132,7 +148,7 @@ func (r Row) Detail() string {
 	case jobs.StateRetrying:
 		return fmt.Sprintf("Try %d of %d failed: %s.", r.Attempt, r.Attempts, r.Error)
 	case jobs.StateStalled:
-		return "The worker has gone silent. Another one takes over within two minutes."
+		return "The worker has gone silent. Another one takes over within seconds."
 	case jobs.StateQueued:
 		return "Waiting for a worker."
 	default:
