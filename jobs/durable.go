@@ -135,7 +135,7 @@ func StepID(ctx context.Context) string {
 	if !ok {
 		return ""
 	}
-	return s.j.id() + "." + s.name
+	return s.id()
 }
 
 // DoneStep is a step that a job has stored.

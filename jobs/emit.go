@@ -45,7 +45,7 @@ func Emit(ctx context.Context, action string, data any) error {
 		return fmt.Errorf("jobs: emit %s: %w", action, err)
 	}
 	scope := StepID(ctx)
-	n := x.journal.emits(scope, action)
+	n := x.journal.count(scope, action)
 	for _, d := range to {
 		m := push.Message{ID: emitID(x, scope, action, n), Session: d.Session, Action: action, Data: raw}
 		if _, bad := x.pool.client.pub.Publish(ctx, m); bad != nil {
@@ -53,6 +53,7 @@ func Emit(ctx context.Context, action string, data any) error {
 		}
 	}
 	if err != nil {
+		x.journal.uncount(scope, action) // tried again, it is the same push
 		return fmt.Errorf("jobs: emit: %w", err)
 	}
 	return nil
@@ -62,16 +63,25 @@ func emitID(x *execution, scope, action string, n int) string {
 	return "emit:" + digest(x.id, strconv.Itoa(x.gen), scope, action, strconv.Itoa(n))
 }
 
-// emits counts the pushes of an action within a step or the run.
-func (j *journal) emits(scope, action string) int {
+// count counts what a step, or the run outside of steps, does under a name.
+func (j *journal) count(scope, name string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.emitted == nil {
-		j.emitted = map[string]int{}
+	if j.counts == nil {
+		j.counts = map[string]map[string]int{}
 	}
-	key := scope + "\n" + action
-	j.emitted[key]++
-	return j.emitted[key]
+	if j.counts[scope] == nil {
+		j.counts[scope] = map[string]int{}
+	}
+	j.counts[scope][name]++
+	return j.counts[scope][name]
+}
+
+// uncount takes back what came to nothing.
+func (j *journal) uncount(scope, name string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.counts[scope][name]--
 }
 
 // audienceNow returns the sessions that want to hear of the job: others may have

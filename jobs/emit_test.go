@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
 
 	"lastmile/jobs"
 	"lastmile/jobs/jobstest"
@@ -110,6 +113,113 @@ func TestEmitThatIsRefused(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("%d came", n)
+		}
+	})
+}
+
+// TestEmitTriedAgainInOneRun: a push that was refused, and a step that failed, are
+// tried again by the handler itself. In a later run all of it is known.
+func TestEmitTriedAgainInOneRun(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		refuse := 2
+		k.OnPush(func(m push.Message) error {
+			if m.Action == "Found" && refuse > 0 {
+				refuse--
+				return push.ErrMailboxFull
+			}
+			return nil
+		}, nil)
+		kind := define(jobs.MaxRetry(3))
+		start(k, kind, func(ctx context.Context, j *jobs.Job[args]) (result, error) {
+			for jobs.Emit(ctx, "Found", nil) != nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+			for try := 0; ; try++ {
+				_, err := jobs.Do(ctx, "charge", func(ctx context.Context) (int, error) {
+					if err := jobs.Emit(ctx, "Charging", nil); err != nil || try == 0 || j.Attempt == 1 {
+						return 0, cmpErr(err, errLater)
+					}
+					return 1, nil
+				})
+				if err == nil {
+					break
+				}
+				if try == 1 {
+					return result{}, err
+				}
+			}
+			if j.Attempt == 2 {
+				return result{}, errLater
+			}
+			return result{}, jobs.Emit(ctx, "Found", nil) // the second one
+		})
+		k.Wait(enqueue(t, k, kind))
+		k.Drain()
+		n := map[string]int{}
+		for _, p := range k.Events("s") {
+			n[p.Action]++
+		}
+		if n["Found"] != 2 || n["Charging"] != 1 {
+			t.Errorf("pushed %v, want Found twice and Charging once", n)
+		}
+	})
+}
+
+// TestStepsOfAdoptedTasks: a bound task of Asynq's has steps and pushes; it cannot wait,
+// since Asynq would count that as a failure. One that is not bound has no job.
+func TestStepsOfAdoptedTasks(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *jobstest.Kit) {
+		t.Helper()
+		var l ledger
+		var waits, unbound error
+		runs := 0
+		k.Start(jobs.PoolConfig{CheckInterval: checkEvery}, func(p *jobs.Pool) {
+			p.Adopt("mail", asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+				if string(task.Payload()) == "unbound" {
+					unbound = l.do(ctx, "never")
+					return nil
+				}
+				runs++
+				if err := l.all(ctx, "write", "send"); err != nil {
+					return err
+				}
+				if err := jobs.Emit(ctx, "Sent", nil); err != nil {
+					return err
+				}
+				if runs == 1 {
+					return errLater
+				}
+				_, waits = jobs.Wait[bool](ctx, "approve", time.Hour)
+				return nil
+			}))
+		})
+		client := asynq.NewClientFromRedisClient(k.Redis)
+		for _, task := range []*asynq.Task{
+			jobs.Bind(asynq.NewTask("mail", []byte("bound"), asynq.Queue("mail"), asynq.TaskID("bound")), k.Session("s"), jobs.OnDone("Done")),
+			asynq.NewTask("mail", []byte("unbound"), asynq.Queue("mail")),
+		} {
+			if _, err := client.Enqueue(task); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i := k.Wait("bound"); i.State != jobs.StateCompleted || runs != 2 {
+			t.Errorf("it is %s after %d runs", i.State, runs)
+		}
+		k.Until("the other one ran", func() bool { return unbound != nil })
+		if ran := l.took(); ran != "write send" {
+			t.Errorf("it did %q", ran)
+		}
+		sent := 0
+		for _, p := range k.Events("s") {
+			if p.Action == "Sent" {
+				sent++
+			}
+		}
+		if sent != 1 || !errors.Is(waits, jobs.ErrInvalid) || !errors.Is(unbound, jobs.ErrInvalid) {
+			t.Errorf("pushed %d times; a wait: %v; not bound: %v", sent, waits, unbound)
 		}
 	})
 }

@@ -43,7 +43,7 @@ type journal struct {
 	ended  int             // ordered steps that are over
 	open   string          // the ordered step under way
 
-	emitted map[string]int // how often each step pushed each action
+	counts map[string]map[string]int // of pushes and waits, by step and name
 }
 
 // step is one that a run has come to.
@@ -57,6 +57,9 @@ type step struct {
 	done   done  // what is to be stored
 	over   bool
 }
+
+// id names the step: see StepID.
+func (s *step) id() string { return s.j.id() + "." + s.name }
 
 func (j *journal) id() string { return j.x.id + "." + strconv.Itoa(j.x.gen) }
 
@@ -230,8 +233,9 @@ func (s *step) leave() {
 		s.j.open = ""
 	}
 	switch {
-	case s.stored == nil: // it may be tried again in this run
+	case s.stored == nil: // it may be tried again in this run, from its top
 		delete(s.j.asked, s.name)
+		delete(s.j.counts, s.id())
 		s.j.met[s.called] = 0
 	case s.place >= 0 || s.stored.Place >= 0: // one that has become unordered counted before
 		s.j.ended++

@@ -48,6 +48,7 @@ func flows() []flow {
 		{"worker dies", playDeath},
 		{"worker stops", playStop},
 		{"cancelled waiting", playCancelWaiting},
+		{"steps and a question", playQuestion},
 	}
 }
 

@@ -74,6 +74,8 @@ func (s *scene) work(ctx context.Context, c *jobs.Client, j *jobs.Job[args]) (re
 		if _, err := s.kind.With(c).Enqueue(ctx, args{s.name + "/plain"}); err != nil {
 			return result{}, err
 		}
+	case what == "asks":
+		return s.ask(ctx, j.Args.Name)
 	case what == "long" || what == "killed" && n == 1:
 		return linger(func(context.Context, *jobs.Job[args], int) (result, error) { return result{7}, nil })(ctx, j, n)
 	case what == "endless" || what == "given back" && n == 1:

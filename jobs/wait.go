@@ -57,6 +57,8 @@ func (e *waitError) Error() string { return "waits for " + e.name }
 // second Wait of a name in a run is "name#2". Each generation of a job begins
 // without answers.
 //
+// A task of Asynq's own, see [Pool.Adopt], cannot wait.
+//
 // The sessions that asked for the job are told once, when a wait begins: see
 // [OnWaiting].
 func Wait[T any](ctx context.Context, name string, timeout time.Duration) (T, error) {
@@ -86,6 +88,9 @@ func Sleep(ctx context.Context, name string, d time.Duration) error {
 	return nil
 }
 
+// waitScope is no step's ID.
+const waitScope = "#wait"
+
 // sleepPrefix begins the names of waits that nobody can answer: no name that a
 // caller gives has the sign.
 const sleepPrefix = "#"
@@ -107,7 +112,10 @@ func wait(ctx context.Context, name string, timeout time.Duration) ([]byte, erro
 	if err := x.journal.load(ctx, x); err != nil {
 		return nil, err
 	}
-	field := stepName(name, x.journal.emits("#wait", name))
+	if x.adopted != "" {
+		return nil, Discard(fmt.Errorf("%w: the task is Asynq's own, which would count the wait as a failure", ErrInvalid))
+	}
+	field := stepName(name, x.journal.count(waitScope, name))
 	c := x.pool.client
 	var v reply
 	err := x.persist(ctx, name, func() (err error) {
@@ -115,6 +123,7 @@ func wait(ctx context.Context, name string, timeout time.Duration) ([]byte, erro
 		return err
 	})
 	if err != nil {
+		x.journal.uncount(waitScope, name)
 		return nil, err
 	}
 	switch v.num(0) {

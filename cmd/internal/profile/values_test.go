@@ -56,7 +56,7 @@ func TestRightValues(t *testing.T) {
 				{"third quartile", s.Quantiles[3], tt.third},
 				{"histogram's start", h.Start, tt.start},
 			} {
-				if math.Abs(v.got-v.want) > 1e-6*max(1e-3, math.Abs(v.want)/1e9, math.Abs(v.want)*1e-6) && math.Abs(v.got/v.want-1) > 1e-12 || math.Signbit(v.got) && v.got == 0 {
+				if math.Abs(v.got-v.want) > max(1e-11, math.Abs(v.want)*1e-15) || math.Signbit(v.got) && v.got == 0 {
 					t.Errorf("%s is %v, want %v", v.what, v.got, v.want)
 				}
 			}
